@@ -1,0 +1,13 @@
+//! A broker as five small traits, Kafka's record batches, and the embedded log.
+//!
+//! The runtime speaks to every broker through [`seam`]: an operation is started and its outcome
+//! polled; nothing blocks. [`batch`] is the one batch format of the project (v2).
+
+pub mod batch;
+pub mod seam;
+
+pub use seam::{
+    Acks, Admin, Call, CommittedOffset, Failure, FailureKind, Fetched, GroupMetadata, GroupTopology, Isolation, Log,
+    Member, MemberConfig, MemberEvent, NewTopic, OffsetSpec, Outcome, PartitionHandle, Pending, Reader, ReaderEvent,
+    SubtopologyFacts, TopicMetadata, Writer,
+};

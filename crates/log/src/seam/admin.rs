@@ -1,0 +1,72 @@
+//! Topics and offsets.
+
+use std::sync::Arc;
+
+use millstream_types::{Offset, TopicPartition};
+
+use super::{Call, CommittedOffset};
+
+/// A client for topics and offsets.
+pub trait Admin: Send {
+    /// Metadata of these topics, in the order asked; `None` for a topic that does not exist.
+    fn topics(&mut self, names: &[Arc<str>]) -> Call<Vec<Option<TopicMetadata>>>;
+
+    /// All topics, sorted by name.
+    fn list_topics(&mut self) -> Call<Vec<TopicMetadata>>;
+
+    /// Creates topics. One that exists with the same number of partitions counts as created; with
+    /// another number the whole call is a fatal failure that names both numbers.
+    fn create_topics(&mut self, topics: &[NewTopic]) -> Call<()>;
+
+    /// Deletes topics and all their records.
+    fn delete_topics(&mut self, names: &[Arc<str>]) -> Call<()>;
+
+    /// Forgets the records before these offsets.
+    fn delete_records(&mut self, before: &[(TopicPartition, Offset)]) -> Call<()>;
+
+    /// Offsets of partitions, in the order asked.
+    fn offsets(&mut self, partitions: &[TopicPartition], spec: OffsetSpec) -> Call<Vec<Offset>>;
+
+    /// A group's committed offsets, in the order asked; `None` where nothing was committed. Waits
+    /// for transactions that may still change them (a "stable" fetch, KIP-447).
+    fn committed(&mut self, group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>>;
+}
+
+/// A topic as the log knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicMetadata {
+    /// Name.
+    pub name: Arc<str>,
+    /// Changes when a topic is deleted and created again under the same name.
+    pub id: u128,
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Settings given at creation, sorted by key (`cleanup.policy`, `retention.ms`, ...).
+    pub configs: Vec<(String, String)>,
+}
+
+/// A topic to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Name.
+    pub name: Arc<str>,
+    /// Number of partitions, at least 1.
+    pub partitions: i32,
+    /// Replicas; -1 takes the broker's default. The embedded log keeps one.
+    pub replication_factor: i16,
+    /// Settings, sorted by key.
+    pub configs: Vec<(String, String)>,
+}
+
+/// Which offset of a partition is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetSpec {
+    /// The first that can be read.
+    Start,
+    /// One past the last, whether its transaction has ended or not (the high watermark).
+    EndUncommitted,
+    /// One past the last that a read-committed reader may see (the last stable offset).
+    EndCommitted,
+    /// The first whose timestamp is at least this (ms since the epoch); the end if there is none.
+    AtTime(i64),
+}

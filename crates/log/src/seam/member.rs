@@ -1,0 +1,109 @@
+//! Membership in a group: which tasks are ours.
+
+use std::sync::Arc;
+
+use millstream_types::{Now, Offset, TaskId, TopicPartition};
+
+use super::{Call, Failure};
+
+/// Who joins.
+#[derive(Clone, Debug)]
+pub struct MemberConfig {
+    /// Group id: the application id.
+    pub group: Arc<str>,
+    /// Unique among the members of the group; made by the caller.
+    pub member_id: Arc<str>,
+    /// The process (instance) the member belongs to; members of one process share state.
+    pub process_id: Arc<str>,
+    /// A member silent for longer is expelled and its tasks given away. In ms.
+    pub session_timeout_ms: i64,
+}
+
+/// What the group must know of the topology to make tasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupTopology {
+    /// Sub-topologies that have tasks, ascending by number.
+    pub subtopologies: Vec<SubtopologyFacts>,
+}
+
+/// One sub-topology, as the group sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubtopologyFacts {
+    /// Its number: first half of a task's id.
+    pub id: i32,
+    /// Number of tasks: the largest partition count of its sources.
+    pub tasks: i32,
+    /// Whether it has stores, so that moving a task costs a restore.
+    pub stateful: bool,
+}
+
+/// An offset to commit or as committed: the next one to read, with its metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// Next offset to read.
+    pub offset: Offset,
+    /// Leader epoch of the record before it; -1 when not known.
+    pub leader_epoch: i32,
+    /// Kafka Streams' metadata text (partition time and more); may be empty.
+    pub metadata: String,
+}
+
+/// Proof of membership that goes with every commit of offsets; a stale one is fenced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMetadata {
+    /// Group id.
+    pub group: Arc<str>,
+    /// Member id.
+    pub member_id: Arc<str>,
+    /// Member epoch or generation.
+    pub epoch: i32,
+}
+
+/// A member of a group. One per stream thread.
+pub trait Member: Send {
+    /// Starts joining; the answer comes as [`MemberEvent::Assigned`].
+    fn join(&mut self, topology: GroupTopology);
+
+    /// Heartbeats when one is due and appends what has happened to `events`.
+    fn poll(&mut self, now: Now, events: &mut Vec<MemberEvent>);
+
+    /// Says that the tasks of the last [`MemberEvent::Revoke`] are committed and closed.
+    fn revoked(&mut self);
+
+    /// Commits offsets outside a transaction (at-least-once).
+    fn commit(&mut self, offsets: Vec<(TopicPartition, CommittedOffset)>) -> Call<()>;
+
+    /// Proof of membership for transactional commits.
+    fn metadata(&self) -> GroupMetadata;
+
+    /// Leaves; the tasks are given away at once.
+    fn leave(&mut self) -> Call<()>;
+}
+
+/// Something the group tells a member.
+#[derive(Debug)]
+pub enum MemberEvent {
+    /// The whole assignment as it is now, sorted; tasks not listed were revoked before.
+    Assigned {
+        /// Tasks to run.
+        active: Vec<TaskId>,
+        /// Tasks to keep a copy of.
+        standby: Vec<TaskId>,
+    },
+    /// Commit and close these tasks, then call [`Member::revoked`].
+    Revoke {
+        /// Active tasks to give up.
+        tasks: Vec<TaskId>,
+    },
+    /// Expelled: all tasks are somebody else's already; commit nothing. Join again.
+    Lost,
+    /// The group cannot run; the code and text say why (missing source topics, ...).
+    Status {
+        /// Status code of KIP-1071.
+        code: i8,
+        /// For people.
+        detail: String,
+    },
+    /// A request failed for good.
+    Failed(Failure),
+}

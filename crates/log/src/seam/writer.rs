@@ -1,0 +1,56 @@
+//! Writing, plainly or in transactions.
+
+use millstream_types::{Headers, Now, Offset, Result, Timestamp, TopicPartition};
+
+use super::{Call, CommittedOffset, GroupMetadata, Outcome};
+
+/// A partition as a writer knows it; valid for the writer that gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartitionHandle(pub u32);
+
+/// Last offsets of what was written since the last flush. `None`: acknowledged, but the offset is
+/// not known (a duplicate of a batch the broker already had).
+pub type Acks = Vec<(TopicPartition, Option<Offset>)>;
+
+/// A client that appends records.
+///
+/// With a transactional id, the first append after [`init`](Self::init) or the end of the last
+/// transaction begins one. A writer whose outcome was fenced or unknown is of no use until
+/// `init` has succeeded again.
+pub trait Writer: Send {
+    /// Registers the writer. With a transactional id: fences every earlier writer of that id and
+    /// aborts its open transaction. Must succeed before the first append.
+    fn init(&mut self) -> Call<()>;
+
+    /// Number of partitions of a topic. A topic that does not exist is created by a log that
+    /// does so on its own (Kafka's `auto.create.topics.enable`).
+    fn partition_count(&mut self, topic: &str, now: Now) -> Outcome<i32>;
+
+    /// A handle for appends to a partition.
+    fn partition(&mut self, partition: &TopicPartition) -> PartitionHandle;
+
+    /// Appends a record to the partition's open batch; full batches are sent on the way. The bytes
+    /// are copied.
+    ///
+    /// # Errors
+    /// `Production` when this record can never be written (too large, unknown partition): nothing
+    /// was appended. Anything else ends the writer (see [`flush`](Self::flush)).
+    fn append(
+        &mut self,
+        to: PartitionHandle,
+        timestamp: Timestamp,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &Headers,
+    ) -> Result<()>;
+
+    /// Sends all open batches. Done when everything appended so far is acknowledged.
+    fn flush(&mut self) -> Call<Acks>;
+
+    /// Flushes, adds the group's offsets to the transaction and commits it. Without a record
+    /// appended this still commits the offsets.
+    fn commit(&mut self, offsets: Vec<(TopicPartition, CommittedOffset)>, group: &GroupMetadata) -> Call<()>;
+
+    /// Aborts the open transaction, if there is one, and drops open batches.
+    fn abort(&mut self) -> Call<()>;
+}

@@ -1,0 +1,62 @@
+//! Engines: ordered maps of bytes with atomic batches.
+
+use std::sync::Arc;
+
+use millstream_types::{Offset, Result, TaskId, TopicPartition};
+
+use crate::StoreFacts;
+
+/// Up to where a store's engine has taken in its changelog. Written atomically with the data.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct CommitMark {
+    /// Offset of the last changelog record applied; -1 when none was.
+    pub changelog_offset: Offset,
+    /// Id of the changelog topic, so that a recreated topic is noticed; 0 when not known.
+    pub topic_id: u128,
+    /// Leader epoch of that record; -1 when not known.
+    pub leader_epoch: i32,
+    /// Input offsets that the state reflects (last applied, per input partition), sorted.
+    pub position: Vec<(TopicPartition, Offset)>,
+    /// Wall clock of the commit, in ms since the epoch.
+    pub wall_ms: i64,
+}
+
+/// An ordered map of bytes to bytes with atomic batches. One per store and task.
+pub trait Engine: Send {
+    /// The value under a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// A snapshot of the pairs with `from <= key < to` (`None`: open end), ascending, or descending
+    /// when `is_reverse`. It borrows nothing and does not see later writes.
+    fn scan(&self, from: Option<&[u8]>, to: Option<&[u8]>, is_reverse: bool) -> Result<Scan>;
+
+    /// Applies writes (`None` deletes), sorted by key and each key once, and the mark, atomically.
+    fn apply(&mut self, writes: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>)>, mark: &CommitMark) -> Result<()>;
+
+    /// The mark of the last batch.
+    fn mark(&self) -> Result<Option<CommitMark>>;
+
+    /// Deletes all pairs and the mark.
+    fn wipe(&mut self) -> Result<()>;
+
+    /// Whether the data outlives the process.
+    fn is_persistent(&self) -> bool;
+}
+
+/// Pairs of an [`Engine::scan`].
+pub type Scan = Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> + Send>;
+
+/// Opens the engines of an application's stores.
+pub trait EngineProvider: Send + Sync {
+    /// Opens (or creates) the engine of a task's store; `None` is the global "task".
+    fn open(&self, task: Option<TaskId>, facts: &StoreFacts) -> Result<Box<dyn Engine>>;
+
+    /// Tasks that have data here, sorted.
+    fn tasks(&self) -> Result<Vec<TaskId>>;
+
+    /// Deletes the data of a task.
+    fn remove(&self, task: TaskId) -> Result<()>;
+
+    /// A stable id of this state directory, made at its first use (the process id).
+    fn process_id(&self) -> Arc<str>;
+}

@@ -1,0 +1,40 @@
+//! What is known of a store without opening it: plain data.
+
+use std::sync::Arc;
+
+/// The kinds of stores, which decide key layout and value bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreKind {
+    /// Key to value.
+    KeyValue,
+    /// Key to value and timestamp.
+    TimestampedKeyValue,
+    /// Key and window start to value.
+    Window,
+    /// Key and window start to value and timestamp.
+    TimestampedWindow,
+}
+
+/// Facts of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreFacts {
+    /// Name, unique in a topology.
+    pub name: Arc<str>,
+    /// Kind.
+    pub kind: StoreKind,
+    /// Whether the store outlives its process (fjall) or lies in memory.
+    pub is_persistent: bool,
+    /// Whether every write goes to a changelog topic.
+    pub is_logged: bool,
+    /// Whether a record cache stands in front.
+    pub is_cached: bool,
+    /// How long windows are kept, in ms of stream time; `None` for stores without windows.
+    pub retention_ms: Option<i64>,
+    /// Window size in ms; `None` for stores without windows.
+    pub window_size_ms: Option<i64>,
+    /// Whether several values may stand under one key and window start (stream-stream joins).
+    pub retains_duplicates: bool,
+    /// Settings for the changelog topic that override the library's, sorted by key.
+    pub changelog_configs: Vec<(String, String)>,
+}

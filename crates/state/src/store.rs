@@ -1,0 +1,107 @@
+//! A store as the flow and the runtime see it: erased, with the stages of a commit.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use millstream_types::{Headers, Partition, Offset, Result, Timestamp};
+
+use crate::{CommitMark, Engine, StoreFacts};
+
+/// Where a write comes from: the record being processed. Its time stamps writes of stores that
+/// keep none of their own; a record cache keeps all of it for the flush.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Topic of the input record; `None` below a punctuator.
+    pub topic: Option<Arc<str>>,
+    /// Its partition; -1 below a punctuator.
+    pub partition: Partition,
+    /// Its offset; -1 below a punctuator.
+    pub offset: Offset,
+    /// Timestamp of the record as it was forwarded to the node that writes.
+    pub timestamp: Timestamp,
+}
+
+/// One record for a changelog topic.
+#[derive(Clone, Copy, Debug)]
+pub struct ChangelogRecord<'a> {
+    /// Key bytes, as `reference` formats have them for the store's kind.
+    pub key: &'a [u8],
+    /// Value bytes; `None` deletes.
+    pub value: Option<&'a [u8]>,
+    /// Record timestamp.
+    pub timestamp: Timestamp,
+    /// Headers; empty for most kinds.
+    pub headers: &'a Headers,
+}
+
+/// One record read back from a changelog topic.
+#[derive(Clone, Copy, Debug)]
+pub struct RestoreRecord<'a> {
+    /// Its offset.
+    pub offset: Offset,
+    /// The record.
+    pub record: ChangelogRecord<'a>,
+}
+
+/// What a store needs besides its facts when it is built for a task.
+pub struct StoreEnv {
+    /// Where its bytes go.
+    pub engine: Box<dyn Engine>,
+    /// The thread's record-cache budget, shared by all its stores.
+    pub cache: crate::CacheBudget,
+}
+
+/// Builds the stores of one description, one for each task.
+pub trait StoreFactory: Send + Sync {
+    /// What is known without building.
+    fn facts(&self) -> &StoreFacts;
+
+    /// Builds the store over an opened engine.
+    fn build(&self, env: StoreEnv) -> Result<Box<dyn StateStore>>;
+}
+
+/// A store of one task.
+///
+/// Writes go: record cache, changelog buffer and overlay, and after the commit the engine. A
+/// failed commit drops the whole store; it is built again over its engine and caught up from the
+/// changelog.
+pub trait StateStore: Any + Send {
+    /// Facts.
+    fn facts(&self) -> &StoreFacts;
+
+    /// Sets where the writes that follow come from.
+    fn enter(&mut self, origin: &Origin);
+
+    /// Writes dirty cache entries through to changelog and overlay without telling anyone; for
+    /// cached stores that no DSL operator owns. Nothing to do for stores without a cache.
+    fn flush_cache(&mut self) -> Result<()>;
+
+    /// Hands out, in order of writing, the changelog records written since the last call.
+    fn drain_changelog(&mut self, sink: &mut dyn FnMut(ChangelogRecord<'_>) -> Result<()>) -> Result<()>;
+
+    /// Bytes held by the overlay, sealed or not.
+    fn uncommitted_bytes(&self) -> usize;
+
+    /// Closes the overlay: what it holds belongs to the commit now under way. Later writes go to
+    /// a new one; reads see both.
+    fn seal(&mut self);
+
+    /// After the commit: writes the sealed overlay to the engine in one atomic batch with its
+    /// mark. After an error the overlay stays sealed and readable, and the call may be repeated.
+    fn apply(&mut self, mark: &CommitMark) -> Result<()>;
+
+    /// The mark of the last applied batch; `None` for a new store.
+    fn mark(&self) -> Result<Option<CommitMark>>;
+
+    /// Applies records of the changelog, in order, and sets the mark with them, atomically.
+    fn restore(&mut self, records: &[RestoreRecord<'_>], mark: &CommitMark) -> Result<()>;
+
+    /// Deletes everything, the mark too.
+    fn wipe(&mut self) -> Result<()>;
+
+    /// For typed access.
+    fn as_any(&self) -> &dyn Any;
+
+    /// For typed access.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}

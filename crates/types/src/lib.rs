@@ -1,0 +1,24 @@
+//! What every part of Millstream speaks of: records, identifiers, time, codecs, configuration and errors.
+//!
+//! This crate stands below all others and does no I/O. The system clock has its one home here
+//! ([`clock`]); everything else is handed a [`Now`].
+
+pub mod clock;
+pub mod codec;
+mod error;
+mod headers;
+mod ids;
+mod murmur2;
+mod record;
+mod serde;
+mod windowed;
+
+pub use clock::{Clock, Now};
+pub use codec::{Codec, CodecError};
+pub use error::{Context, Error, ErrorKind, Result};
+pub use headers::{Header, Headers};
+pub use ids::{Offset, Partition, TaskId, Timestamp, TopicPartition};
+pub use murmur2::{murmur2, partition_for_key};
+pub use record::{RawRecord, Record, RecordMetadata};
+pub use serde::Serde;
+pub use windowed::{Window, Windowed};

@@ -1,0 +1,2 @@
+//! One entrance: check, test, tidy.
+fn main() {}
