@@ -39,6 +39,19 @@ pub trait Codec<T>: Send + Sync {
     fn is_canonical(&self) -> bool {
         false
     }
+
+    /// The part of a key's bytes that the default partitioner hashes: all of them, but for
+    /// windowed keys only those of the inner key.
+    fn partition_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes
+    }
+
+    /// Number of bytes that every value takes, where Kafka's `ListSerde` counts the type as of
+    /// constant size (`short`, `int`, `long`, `float`, `double`, `UUID`); it then writes lists
+    /// without lengths.
+    fn fixed_len(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Bytes that do not fit a type, or a value that has no bytes.

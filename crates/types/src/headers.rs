@@ -32,10 +32,10 @@ impl Headers {
 
     /// Removes all headers of that name.
     pub fn remove(&mut self, key: &str) {
-        if self.iter().any(|header| &*header.key == key) {
-            if let Some(list) = &mut self.0 {
-                Arc::make_mut(list).retain(|header| &*header.key != key);
-            }
+        if self.iter().any(|header| &*header.key == key)
+            && let Some(list) = &mut self.0
+        {
+            Arc::make_mut(list).retain(|header| &*header.key != key);
         }
     }
 

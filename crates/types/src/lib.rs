@@ -11,6 +11,7 @@ mod ids;
 mod murmur2;
 mod record;
 mod serde;
+mod serdes;
 mod windowed;
 
 pub use clock::{Clock, Now};
@@ -21,4 +22,5 @@ pub use ids::{Offset, Partition, TaskId, Timestamp, TopicPartition};
 pub use murmur2::{murmur2, partition_for_key};
 pub use record::{RawRecord, Record, RecordMetadata};
 pub use serde::Serde;
+pub use serdes::{SerdeRegistry, Serdes};
 pub use windowed::{Window, Windowed};

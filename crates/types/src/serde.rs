@@ -46,9 +46,19 @@ impl<T> Serde<T> {
         if self.0.is_null(value) { 0 } else { self.0.encoded_len(value) }
     }
 
+    /// The part of a key's bytes that the default partitioner hashes.
+    pub fn partition_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        self.0.partition_bytes(bytes)
+    }
+
     /// Whether bytes and value are one to one; see [`Codec::is_canonical`].
     pub fn is_canonical(&self) -> bool {
         self.0.is_canonical()
+    }
+
+    /// Number of bytes that every value takes; see [`Codec::fixed_len`].
+    pub fn fixed_len(&self) -> Option<usize> {
+        self.0.fixed_len()
     }
 }
 
