@@ -22,7 +22,7 @@ pub struct CommitMark {
 }
 
 /// An ordered map of bytes to bytes with atomic batches. One per store and task.
-pub trait Engine: Send {
+pub trait Engine: Send + Sync {
     /// The value under a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 

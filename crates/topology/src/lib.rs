@@ -1,1 +1,9 @@
-//! Placeholder.
+//! Topologies: the typed DSL, the graph behind it, the plan made from it, and the runnable flow.
+//!
+//! Pure: no threads, clocks or I/O. `dsl` writes into `graph`, `plan` reads the graph's facts, and
+//! [`Topology::flow`] makes the arena that the runtime pushes records through.
+
+pub mod flow;
+pub mod graph;
+
+pub use flow::{Context, Incoming, Processor, ProcessorError, ProcessorSupplier, PunctuationType, StoreHandle, Timer};

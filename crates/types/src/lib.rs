@@ -1,10 +1,11 @@
 //! What every part of Millstream speaks of: records, identifiers, time, codecs, configuration and errors.
 //!
-//! This crate stands below all others and does no I/O. The system clock has its one home here
-//! ([`clock`]); everything else is handed a [`Now`].
+//! This crate stands below all others. The system clock has its one home here ([`clock`]), everything
+//! else is handed a [`Now`]; the one file it reads is a properties file ([`config`]).
 
 pub mod clock;
 pub mod codec;
+pub mod config;
 mod error;
 mod headers;
 mod ids;
@@ -16,6 +17,7 @@ mod windowed;
 
 pub use clock::{Clock, Now};
 pub use codec::{Codec, CodecError};
+pub use config::{Config, ConfigBuilder, ProcessingGuarantee};
 pub use error::{Context, Error, ErrorKind, Result};
 pub use headers::{Header, Headers};
 pub use ids::{Offset, Partition, TaskId, Timestamp, TopicPartition};

@@ -1,0 +1,37 @@
+//! The runnable form of a topology: an arena of nodes and one of stores.
+//!
+//! A [`Flow`] belongs to one task. A typed record enters at a source and is pushed depth first:
+//! lent to all children but the last, given to the last. A node leaves its slot while it runs, so
+//! it may borrow the rest of the flow; there is no lock, no reference count and no `unsafe` on
+//! the way. What the flow needs from outside comes as [`FlowEnv`].
+
+mod arena;
+mod context;
+mod env;
+mod fault;
+mod global;
+mod head;
+mod input;
+mod node;
+mod processor;
+mod sink;
+mod source;
+mod timer;
+
+pub use arena::{Flow, FlowBuild, FlowOptions, NodeIndex};
+pub(crate) use arena::{FlowNode, FlushStep};
+pub use context::{Context, StoreHandle};
+pub use env::{FlowEnv, SinkRecord};
+pub use fault::{
+    DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, HandlerDecision, HandlerResponse, LogAndContinue,
+    LogAndFail, ProcessingExceptionHandler, ProductionExceptionHandler,
+};
+pub use global::GlobalState;
+pub use head::{Head, HeadOutcome, RawHead, TimestampExtraction};
+pub use input::Incoming;
+pub use node::{NodeFactory, RecordType};
+pub use processor::{Processor, ProcessorError, ProcessorSupplier};
+pub use sink::{Partitioner, SinkSpec, TopicNameExtractor};
+pub(crate) use source::SourceFactory;
+pub use source::{ExtractorFn, SourceSpec, TimestampExtractor};
+pub use timer::{PunctuationType, Timer};

@@ -1,0 +1,496 @@
+//! The arena: nodes, stores and timers of one task, and how a record walks through them.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_state::{Origin, StateStore};
+use millstream_types::{Error, ErrorKind, Headers, Offset, Partition, RecordMetadata, TaskId, Timestamp};
+
+use super::env::{FlowEnv, SinkRecord};
+use super::fault::{
+    ErrorHandlerContext, HandlerDecision, HandlerResponse, LogAndFail, ProcessingExceptionHandler,
+    ProductionExceptionHandler,
+};
+use super::global::{GlobalState, GlobalView};
+use super::head::Head;
+use super::input::Input;
+use super::node::{Node, Place};
+use super::processor::ProcessorError;
+use super::timer::{PunctuationType, Timers};
+
+/// Position of a node in its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeIndex(pub u32);
+
+/// What a flow is told about its task when it is built.
+#[derive(Clone, Debug)]
+pub struct FlowBuild {
+    /// The task.
+    pub task: TaskId,
+    /// Application id: prefix of internal topics.
+    pub application_id: Arc<str>,
+    /// Topics that get the prefix.
+    pub internal_topics: Arc<BTreeSet<Arc<str>>>,
+}
+
+/// What the nodes of a flow share: handlers and the dead letter topic.
+#[derive(Clone)]
+pub struct FlowOptions {
+    /// Decides when user code fails.
+    pub processing_handler: Arc<dyn ProcessingExceptionHandler>,
+    /// Decides when a record cannot be serialised or written.
+    pub production_handler: Arc<dyn ProductionExceptionHandler>,
+    /// `errors.dead.letter.queue.topic.name`.
+    pub dead_letter_topic: Option<Arc<str>>,
+}
+
+impl Default for FlowOptions {
+    fn default() -> Self {
+        Self {
+            processing_handler: Arc::new(LogAndFail),
+            production_handler: Arc::new(LogAndFail),
+            dead_letter_topic: None,
+        }
+    }
+}
+
+/// A node and what the arena knows of it.
+pub(crate) struct FlowNode {
+    pub(crate) name: Arc<str>,
+    /// `None` for sources, and while the node runs.
+    pub(crate) code: Option<Box<dyn Node>>,
+    pub(crate) children: Box<[NodeIndex]>,
+    /// Stores the node may use, by name and place.
+    pub(crate) stores: Vec<(Arc<str>, usize)>,
+}
+
+/// The runnable topology of one task. See the [module](super) for how records move.
+pub struct Flow {
+    pub(crate) build: FlowBuild,
+    pub(crate) options: Arc<FlowOptions>,
+    pub(crate) nodes: Vec<FlowNode>,
+    pub(crate) stores: Vec<Box<dyn StateStore>>,
+    pub(crate) globals: GlobalView,
+    pub(crate) timers: Timers,
+    /// Where the record being processed comes from, with the timestamp it was forwarded with.
+    pub(crate) origin: Origin,
+    pub(crate) origin_headers: Headers,
+    pub(crate) stream_time: Timestamp,
+    pub(crate) queue_heads: Vec<(NodeIndex, Arc<dyn Fn() -> Box<dyn Head> + Send + Sync>)>,
+    pub(crate) flush_order: Vec<FlushStep>,
+    failure: Option<Error>,
+    dropped: u64,
+}
+
+/// One step of a flush, in store order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FlushStep {
+    /// The node flushes what it buffers, its cached stores among it.
+    Node(NodeIndex),
+    /// Nobody listens to the store's cache; it is written through.
+    Store(usize),
+}
+
+impl Flow {
+    pub(crate) fn new(build: FlowBuild, options: Arc<FlowOptions>) -> Self {
+        Self {
+            build,
+            options,
+            nodes: Vec::new(),
+            stores: Vec::new(),
+            globals: GlobalView::default(),
+            timers: Timers::default(),
+            origin: no_origin(Timestamp::UNKNOWN),
+            origin_headers: Headers::new(),
+            stream_time: Timestamp::UNKNOWN,
+            queue_heads: Vec::new(),
+            flush_order: Vec::new(),
+            failure: None,
+            dropped: 0,
+        }
+    }
+
+    /// The task this flow belongs to.
+    pub fn task(&self) -> TaskId {
+        self.build.task
+    }
+
+    /// The source node of that name.
+    pub fn source(&self, name: &str) -> Option<NodeIndex> {
+        let is_source = |index: &NodeIndex| self.node(*index).is_some_and(|node| *node.name == *name);
+        self.queue_heads.iter().map(|(index, _)| *index).find(is_source)
+    }
+
+    /// A slot for the head of a queue of that source.
+    pub fn new_head(&self, source: NodeIndex) -> Option<Box<dyn Head>> {
+        self.queue_heads.iter().find(|(index, _)| *index == source).map(|(_, make)| make())
+    }
+
+    /// Calls `init` of every node, parents first. `stream_time` is what was committed (-1 at first).
+    pub fn init(&mut self, env: &mut dyn FlowEnv, stream_time: Timestamp) -> Result<(), Error> {
+        self.stream_time = stream_time;
+        for index in self.indexes() {
+            self.enter(env, index, |node, place| node.init(place));
+            // A processor that cannot start is never asked about: the task cannot run.
+        }
+        self.check()
+    }
+
+    /// Runs the record in `head` through the flow. `timestamp` is its extracted timestamp.
+    ///
+    /// # Errors
+    /// What no handler continued from. The flow is of no use afterwards.
+    pub fn process(
+        &mut self,
+        env: &mut dyn FlowEnv,
+        source: NodeIndex,
+        head: &mut dyn Head,
+        origin: &Origin,
+        headers: &Headers,
+    ) -> Result<(), Error> {
+        self.set_origin(origin);
+        if !(headers.is_empty() && self.origin_headers.is_empty()) {
+            self.origin_headers = headers.clone();
+        }
+        self.stream_time = self.stream_time.max(origin.timestamp);
+        let count = self.child_count(source);
+        for position in 0..count {
+            let Some(child) = self.child(source, position) else { continue };
+            if position + 1 == count {
+                self.run(env, child, Input::Given(head.give()), origin.timestamp);
+            } else if let Some(record) = head.lend() {
+                self.run(env, child, Input::Lent(record), origin.timestamp);
+            }
+        }
+        self.check()
+    }
+
+    /// Fires the timers of that clock that are due; whether any fired.
+    pub fn punctuate(
+        &mut self,
+        env: &mut dyn FlowEnv,
+        kind: PunctuationType,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        if !self.timers.is_due(kind, now) {
+            return Ok(false);
+        }
+        for (index, timer) in self.timers.take_due(kind, now) {
+            if self.timers.contains(timer) {
+                self.origin = no_origin(now);
+                self.origin_headers = Headers::new();
+                self.enter(env, index, |node, place| node.punctuate(place, timer, now));
+            }
+        }
+        self.check()?;
+        Ok(true)
+    }
+
+    /// When the next wall-clock timer is due, in ms since the epoch.
+    pub fn next_wall_clock_timer(&self) -> Option<i64> {
+        self.timers.next_due(PunctuationType::WallClockTime)
+    }
+
+    /// Flushes caches and buffers in store order; what they forward runs through the flow.
+    pub fn flush(&mut self, env: &mut dyn FlowEnv) -> Result<(), Error> {
+        for step in 0..self.flush_order.len() {
+            match self.flush_order.get(step) {
+                Some(FlushStep::Node(index)) => {
+                    let index = *index;
+                    self.origin = no_origin(self.stream_time);
+                    self.enter(env, index, |node, place| node.flush(place));
+                }
+                Some(FlushStep::Store(store)) => {
+                    if let Some(store) = self.stores.get_mut(*store) {
+                        store.flush_cache()?;
+                    }
+                }
+                None => {}
+            }
+        }
+        self.check()
+    }
+
+    /// Calls `close` of every node.
+    pub fn close(&mut self) {
+        for node in &mut self.nodes {
+            if let Some(code) = &mut node.code {
+                // A panic in user code while closing must not keep the others from closing.
+                if catch_unwind(AssertUnwindSafe(|| code.close())).is_err() {
+                    tracing::warn!(node = %node.name, task = %self.build.task, "a processor panicked in close");
+                }
+            }
+        }
+    }
+
+    /// Stream time of the task: the largest timestamp taken out of its queues; -1 before.
+    pub fn stream_time(&self) -> Timestamp {
+        self.stream_time
+    }
+
+    /// The task's stores, in flush order.
+    pub fn stores_mut(&mut self) -> &mut [Box<dyn StateStore>] {
+        &mut self.stores
+    }
+
+    /// The task's stores, in flush order.
+    pub fn stores(&self) -> &[Box<dyn StateStore>] {
+        &self.stores
+    }
+
+    /// Lets the nodes read the global stores until [`Self::unlock_globals`]: one lock for a batch.
+    pub fn lock_globals(&mut self, state: &Arc<parking_lot::RwLock<GlobalState>>) {
+        self.globals.lock(state);
+    }
+
+    /// Gives the global stores free again.
+    pub fn unlock_globals(&mut self) {
+        self.globals.unlock();
+    }
+
+    /// Records dropped since the last call (`dropped-records-total`).
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// Counts dropped records.
+    pub fn count_dropped(&mut self, records: u64) {
+        self.dropped += records;
+    }
+
+    /// Name of a node.
+    pub fn node_name(&self, index: NodeIndex) -> Option<&Arc<str>> {
+        self.node(index).map(|node| &node.name)
+    }
+
+    /// Writes dead letters; what cannot be written is fatal, since it would be lost silently.
+    pub fn send_dead_letters(&mut self, env: &mut dyn FlowEnv, response: &HandlerResponse) -> Result<(), Error> {
+        for letter in &response.dead_letters {
+            let key = letter.key.as_deref();
+            env.send(SinkRecord {
+                sink: None,
+                topic: &letter.topic,
+                partition: None,
+                partition_key: key,
+                key,
+                value: letter.value.as_deref(),
+                timestamp: Timestamp(letter.timestamp.0.max(0)),
+                headers: &letter.headers,
+            })?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.failure.get_or_insert(error);
+    }
+
+    pub(crate) fn record_metadata(&self) -> RecordMetadata {
+        RecordMetadata {
+            topic: self.origin.topic.clone(),
+            partition: self.origin.partition,
+            offset: self.origin.offset,
+        }
+    }
+
+    pub(crate) fn node(&self, index: NodeIndex) -> Option<&FlowNode> {
+        self.nodes.get(index.0 as usize)
+    }
+
+    pub(crate) fn child_count(&self, index: NodeIndex) -> usize {
+        self.node(index).map_or(0, |node| node.children.len())
+    }
+
+    pub(crate) fn child(&self, index: NodeIndex, position: usize) -> Option<NodeIndex> {
+        self.node(index)?.children.get(position).copied()
+    }
+
+    /// Runs one node with a record that was forwarded with `timestamp`.
+    pub(crate) fn run(&mut self, env: &mut dyn FlowEnv, index: NodeIndex, input: Input<'_>, timestamp: Timestamp) {
+        let before = std::mem::replace(&mut self.origin.timestamp, timestamp);
+        self.enter(env, index, |node, place| node.process(place, input));
+        self.origin.timestamp = before;
+    }
+
+    /// Takes a node out of its slot, runs it, puts it back whatever happens, and asks the
+    /// processing handler if it failed.
+    fn enter(
+        &mut self,
+        env: &mut dyn FlowEnv,
+        index: NodeIndex,
+        run: impl FnOnce(&mut dyn Node, Place<'_>) -> Result<(), ProcessorError>,
+    ) {
+        if self.failure.is_some() {
+            return;
+        }
+        let slot = index.0 as usize;
+        let Some(mut code) = self.nodes.get_mut(slot).and_then(|node| node.code.take()) else { return };
+        // The flow is only used after an unwind to report it or to go on with the next record, as
+        // the handler decides; a node whose own state broke is the user's to mind.
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(&mut *code, Place { flow: &mut *self, env: &mut *env, index })));
+        if let Some(node) = self.nodes.get_mut(slot) {
+            node.code = Some(code);
+        }
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.processing_failed(env, index, Cause::Error(error)),
+            Err(panic) => self.processing_failed(env, index, Cause::Panic(panic_text(&*panic))),
+        }
+    }
+
+    #[cold]
+    fn processing_failed(&mut self, env: &mut dyn FlowEnv, index: NodeIndex, cause: Cause) {
+        let node = self.node(index).map_or_else(|| "?".into(), |node| Arc::clone(&node.name));
+        let error = match cause {
+            // Our own errors (a store that cannot be read, say) are not the record's fault: no
+            // handler may skip them.
+            Cause::Error(error) => match error.downcast::<Error>() {
+                Ok(ours) if ours.kind() != ErrorKind::Processing => {
+                    let ours = ours.with_context(|context| self.fill(context, &node));
+                    return self.fail(ours);
+                }
+                Ok(ours) => *ours,
+                Err(error) => Error::new(ErrorKind::Processing, format!("the processor failed: {error}"))
+                    .with_source(UserError(error)),
+            },
+            Cause::Panic(text) => Error::new(ErrorKind::Processing, format!("the processor panicked: {text}")),
+        };
+        let error = error.with_context(|context| self.fill(context, &node));
+        let raw = env.source_record().map_or((None, None), |raw| (raw.key, raw.value));
+        let context = self.handler_context(node, raw, self.origin.timestamp);
+        let handler = Arc::clone(&self.options.processing_handler);
+        let response = guarded(|| handler.handle(&context, &error));
+        self.obey(env, response, error, true);
+    }
+
+    #[cold]
+    pub(crate) fn production_failed(
+        &mut self,
+        env: &mut dyn FlowEnv,
+        index: NodeIndex,
+        topic: &Arc<str>,
+        raw: (Option<Bytes>, Option<Bytes>),
+        timestamp: Timestamp,
+        error: Error,
+    ) {
+        let node = self.node(index).map_or_else(|| "?".into(), |node| Arc::clone(&node.name));
+        let error = error.with_context(|context| {
+            context.task = Some(self.build.task);
+            context.node = Some(Arc::clone(&node));
+            context.topic = Some(Arc::clone(topic));
+        });
+        let context = self.handler_context(node, raw, timestamp);
+        let handler = Arc::clone(&self.options.production_handler);
+        let response = guarded(|| handler.handle(&context, &error));
+        self.obey(env, response, error, true);
+    }
+
+    fn obey(&mut self, env: &mut dyn FlowEnv, response: Result<HandlerResponse, Error>, error: Error, count: bool) {
+        let response = match response {
+            Ok(response) => response,
+            Err(broken) => return self.fail(broken.with_source(error)),
+        };
+        if let Err(lost) = self.send_dead_letters(env, &response) {
+            return self.fail(lost);
+        }
+        match response.decision {
+            HandlerDecision::Resume if count => self.dropped += 1,
+            HandlerDecision::Resume => {}
+            HandlerDecision::Fail | HandlerDecision::Retry => self.fail(error),
+        }
+    }
+
+    fn fill(&self, context: &mut millstream_types::Context, node: &Arc<str>) {
+        context.task = Some(self.build.task);
+        context.node.get_or_insert_with(|| Arc::clone(node));
+        if let Some(topic) = &self.origin.topic {
+            context.topic.get_or_insert_with(|| Arc::clone(topic));
+            context.partition = Some(self.origin.partition);
+            context.offset = Some(self.origin.offset);
+        }
+    }
+
+    fn handler_context(
+        &self,
+        node: Arc<str>,
+        raw: (Option<Bytes>, Option<Bytes>),
+        timestamp: Timestamp,
+    ) -> ErrorHandlerContext {
+        ErrorHandlerContext {
+            task: self.build.task,
+            node,
+            topic: self.origin.topic.clone(),
+            partition: self.origin.partition,
+            offset: self.origin.offset,
+            timestamp,
+            headers: self.origin_headers.clone(),
+            raw_key: raw.0,
+            raw_value: raw.1,
+            dead_letter_topic: self.options.dead_letter_topic.clone(),
+        }
+    }
+
+    fn set_origin(&mut self, origin: &Origin) {
+        // The topic is nearly always the one of the record before: no reference count then.
+        let is_same = match (&self.origin.topic, &origin.topic) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            _ => false,
+        };
+        if !is_same {
+            self.origin.topic.clone_from(&origin.topic);
+        }
+        self.origin.partition = origin.partition;
+        self.origin.offset = origin.offset;
+        self.origin.timestamp = origin.timestamp;
+    }
+
+    fn indexes(&self) -> impl Iterator<Item = NodeIndex> + use<> {
+        (0..self.nodes.len() as u32).map(NodeIndex)
+    }
+
+    fn check(&mut self) -> Result<(), Error> {
+        match &self.failure {
+            // The failure stays: a flow that failed must not run on.
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Flow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flow").field("task", &self.build.task).field("nodes", &self.nodes.len()).finish_non_exhaustive()
+    }
+}
+
+enum Cause {
+    Error(ProcessorError),
+    Panic(String),
+}
+
+/// The error a processor returned.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UserError(ProcessorError);
+
+/// Runs a handler; one that panics is a fatal error of its own.
+pub(crate) fn guarded(handle: impl FnOnce() -> HandlerResponse) -> Result<HandlerResponse, Error> {
+    catch_unwind(AssertUnwindSafe(handle)).map_err(|panic| {
+        Error::new(ErrorKind::Fatal, format!("the exception handler panicked: {}", panic_text(&*panic)))
+    })
+}
+
+/// The text a panic carried.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (None, Some(text)) => text.clone(),
+        (None, None) => "(no text)".to_owned(),
+    }
+}
+
+fn no_origin(timestamp: Timestamp) -> Origin {
+    Origin { topic: None, partition: Partition(-1), offset: Offset(-1), timestamp }
+}

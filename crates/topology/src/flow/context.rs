@@ -1,0 +1,245 @@
+//! What a processor may do: forward, use stores, set timers, ask where it is.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use millstream_state::{Origin, StateStore};
+use millstream_types::{Error, ErrorKind, Headers, Record, RecordMetadata, Result, TaskId, Timestamp};
+
+use super::arena::NodeIndex;
+use super::env::FlowEnv;
+use super::input::{Incoming, Input};
+use super::node::Place;
+use super::timer::{PunctuationType, Timer};
+use super::Flow;
+
+/// A processor's access to the task around it. `KO` and `VO` are the types it forwards.
+pub struct Context<'a, KO, VO> {
+    pub(crate) flow: &'a mut Flow,
+    pub(crate) env: &'a mut dyn FlowEnv,
+    index: NodeIndex,
+    types: PhantomData<fn(KO, VO)>,
+}
+
+/// A processor's handle to one of its stores, typed by the store. Made by
+/// [`Context::store_handle`], usually in `init`; valid in the flow that made it.
+#[derive(Debug)]
+pub struct StoreHandle<S> {
+    place: usize,
+    store: PhantomData<fn(S)>,
+}
+
+impl<S> Clone for StoreHandle<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for StoreHandle<S> {}
+
+impl<'a, KO, VO> Context<'a, KO, VO>
+where
+    KO: Clone + Send + 'static,
+    VO: Clone + Send + 'static,
+{
+    pub(crate) fn new(place: Place<'a>) -> Self {
+        Self { flow: place.flow, env: place.env, index: place.index, types: PhantomData }
+    }
+
+    /// Sends a record to all children, depth first, in the order they were connected: it is lent
+    /// to all but the last and given to the last. What a child fails with goes to the processing
+    /// exception handler, not to the caller; after a fatal failure further calls do nothing.
+    pub fn forward(&mut self, record: Record<KO, VO>) {
+        let timestamp = record.timestamp;
+        let mut slot = Some(record);
+        self.push(&mut slot, timestamp);
+    }
+
+    /// Sends an incoming record on as it is, without taking or cloning it.
+    pub fn forward_incoming(&mut self, record: Incoming<'_, KO, VO>) {
+        match record {
+            Incoming::Given(slot, _) => {
+                let timestamp = slot.as_ref().map_or(Timestamp::UNKNOWN, |record| record.timestamp);
+                self.push(slot, timestamp);
+            }
+            Incoming::Lent(record) => {
+                for position in 0..self.flow.child_count(self.index) {
+                    if let Some(child) = self.flow.child(self.index, position) {
+                        self.flow.run(self.env, child, Input::Lent(record), record.timestamp);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a record to one child only, by its name.
+    ///
+    /// # Errors
+    /// `Topology` when no child has that name; the message lists the children there are.
+    pub fn forward_to(&mut self, child: &str, record: Record<KO, VO>) -> Result<()> {
+        let children = self.flow.node(self.index).map_or(&[] as &[_], |node| &node.children);
+        let named = |index: &&NodeIndex| self.flow.node_name(**index).is_some_and(|name| **name == *child);
+        let Some(index) = children.iter().find(named).copied() else {
+            let known: Vec<&str> =
+                children.iter().filter_map(|index| self.flow.node_name(*index)).map(|name| &**name).collect();
+            let message = format!("unknown downstream node {child}; the children are: {}", known.join(", "));
+            return Err(Error::new(ErrorKind::Topology, message));
+        };
+        self.forward_to_index(index, record);
+        Ok(())
+    }
+
+    /// Sends a record to the child at that position, counted in the order of connection; nothing
+    /// happens when there is none.
+    pub(crate) fn forward_to_position(&mut self, position: usize, record: Incoming<'_, KO, VO>) {
+        let Some(index) = self.flow.child(self.index, position) else { return };
+        let timestamp = record.timestamp;
+        match record {
+            Incoming::Lent(record) => self.flow.run(self.env, index, Input::Lent(record), timestamp),
+            Incoming::Given(slot, _) => self.flow.run(self.env, index, Input::Given(slot), timestamp),
+        }
+    }
+
+    /// Forwards a record as if it had come from elsewhere: a flushed cache entry with the context
+    /// captured when it was written.
+    pub fn forward_from(&mut self, origin: Origin, record: Record<KO, VO>) {
+        let before = std::mem::replace(&mut self.flow.origin, origin);
+        let headers = std::mem::replace(&mut self.flow.origin_headers, record.headers.clone());
+        self.forward(record);
+        self.flow.origin = before;
+        self.flow.origin_headers = headers;
+    }
+
+    fn forward_to_index(&mut self, index: NodeIndex, record: Record<KO, VO>) {
+        let timestamp = record.timestamp;
+        let mut slot = Some(record);
+        self.flow.run(self.env, index, Input::Given(&mut slot), timestamp);
+    }
+
+    fn push(&mut self, slot: &mut Option<Record<KO, VO>>, timestamp: Timestamp) {
+        let count = self.flow.child_count(self.index);
+        for position in 0..count {
+            let Some(child) = self.flow.child(self.index, position) else { continue };
+            if position + 1 == count {
+                self.flow.run(self.env, child, Input::Given(slot), timestamp);
+            } else if let Some(record) = slot.as_ref() {
+                self.flow.run(self.env, child, Input::Lent(record), timestamp);
+            }
+        }
+    }
+
+    /// A handle to a store connected to this node.
+    ///
+    /// # Errors
+    /// `Topology` when the store is not connected to this node or is of another type.
+    pub fn store_handle<S: StateStore>(&self, name: &str) -> Result<StoreHandle<S>> {
+        let node = self.flow.node(self.index);
+        let place = node.and_then(|node| node.stores.iter().find(|(store, _)| **store == *name).map(|(_, at)| *at));
+        let problem = |text: String| Err(Error::new(ErrorKind::Topology, text));
+        let Some(place) = place else {
+            let processor = self.node_name();
+            return problem(format!(
+                "processor {processor} has no access to state store {name}: it is not connected to it"
+            ));
+        };
+        match self.flow.stores.get(place) {
+            Some(store) if store.as_any().is::<S>() => Ok(StoreHandle { place, store: PhantomData }),
+            _ => problem(format!("state store {name} is not a {}", std::any::type_name::<S>())),
+        }
+    }
+
+    /// A store. Writes carry the time and origin of the record being processed.
+    #[expect(clippy::expect_used, reason = "a handle is made only for a store of this type in this flow")]
+    pub fn store<S: StateStore>(&mut self, handle: StoreHandle<S>) -> &mut S {
+        let store = self.flow.stores.get_mut(handle.place).expect("a handle's store is in its flow");
+        store.enter(&self.flow.origin);
+        store.as_any_mut().downcast_mut().expect("a handle's store has its type")
+    }
+
+    /// Starts a timer. A stream-time timer is first due at 0, so with the first record, a
+    /// wall-clock timer one interval from now; then at multiples of the interval. Intervals that
+    /// were missed collapse into one call. An interval under 1 ms counts as 1 ms.
+    pub fn schedule(&mut self, interval: Duration, kind: PunctuationType) -> Timer {
+        let interval_ms = interval_ms(interval);
+        let first_due = match kind {
+            PunctuationType::StreamTime => 0,
+            PunctuationType::WallClockTime => self.env.wall_ms().saturating_add(interval_ms),
+        };
+        self.flow.timers.add(self.index, kind, interval_ms, first_due)
+    }
+
+    /// Starts a timer on the grid `start + n * interval` (KIP-1146). A start in the past means the
+    /// next point of the grid.
+    pub fn schedule_at(&mut self, start: Timestamp, interval: Duration, kind: PunctuationType) -> Timer {
+        let interval_ms = interval_ms(interval);
+        let now = match kind {
+            PunctuationType::StreamTime => self.flow.stream_time.0,
+            PunctuationType::WallClockTime => self.env.wall_ms(),
+        };
+        let missed = now.saturating_sub(start.0);
+        let first_due = if missed <= 0 {
+            start.0
+        } else {
+            start.0.saturating_add((missed / interval_ms).saturating_add(1).saturating_mul(interval_ms))
+        };
+        self.flow.timers.add(self.index, kind, interval_ms, first_due)
+    }
+
+    /// Stops a timer; one that is stopped already is ignored.
+    pub fn cancel(&mut self, timer: Timer) {
+        self.flow.timers.cancel(timer);
+    }
+
+    /// Asks for a commit soon.
+    pub fn commit(&mut self) {
+        self.env.request_commit();
+    }
+
+    /// Where the record being processed came from.
+    pub fn record_metadata(&self) -> RecordMetadata {
+        self.flow.record_metadata()
+    }
+
+    /// Headers of the input record being processed; empty below a punctuator.
+    pub fn source_headers(&self) -> &Headers {
+        &self.flow.origin_headers
+    }
+
+    /// Stream time of the task: the largest timestamp taken out of its queues; -1 before.
+    pub fn stream_time(&self) -> Timestamp {
+        self.flow.stream_time
+    }
+
+    /// Wall clock in ms since the epoch.
+    pub fn wall_clock_time(&self) -> Timestamp {
+        Timestamp(self.env.wall_ms())
+    }
+
+    /// The task.
+    pub fn task_id(&self) -> TaskId {
+        self.flow.build.task
+    }
+
+    /// The application id.
+    pub fn application_id(&self) -> &str {
+        &self.flow.build.application_id
+    }
+
+    /// Name of this node.
+    pub fn node_name(&self) -> &str {
+        self.flow.node_name(self.index).map_or("", |name| name)
+    }
+
+    /// Counts records that this processor leaves out (`dropped-records-total`).
+    pub fn count_dropped(&mut self, records: u64) {
+        self.flow.count_dropped(records);
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.flow.origin
+    }
+}
+
+fn interval_ms(interval: Duration) -> i64 {
+    i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1)
+}
