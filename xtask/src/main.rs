@@ -1,2 +1,75 @@
-//! One entrance: check, test, tidy.
-fn main() {}
+//! One entrance: `cargo xtask check`, `cargo xtask test`, `cargo xtask tidy`.
+//!
+//! What runs elsewhere runs at the desk by the same word.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
+
+mod command;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+usage: cargo xtask <task>
+
+  check   everything: format, lints, tests, documentation, tidy
+  test    the tests of the whole workspace, documentation examples among them
+  tidy    sizes, leftovers, stray files, arrows between crates, links, licences
+
+`check` also asks cargo-deny about licences and advisories, where that is installed.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
+        ["check"] => check(),
+        ["test", more @ ..] => test(more),
+        ["tidy"] => tidy(),
+        ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Err(HELP.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{}", message.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// All checks; the first that fails ends it. The quick ones come first.
+fn check() -> Result<(), String> {
+    tidy()?;
+    command::cargo("format", &["fmt", "--all", "--check"])?;
+    command::cargo("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    test(&[])?;
+    command::cargo_with("documentation", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?;
+    if command::is_installed("deny") {
+        command::cargo("licences and advisories", &["deny", "check"])?;
+    } else {
+        println!("== licences and advisories: skipped, cargo-deny is not installed");
+    }
+    println!("== all checks passed");
+    Ok(())
+}
+
+/// The tests, with what else is given passed on to cargo.
+fn test(more: &[&str]) -> Result<(), String> {
+    let mut arguments = vec!["test", "--workspace"];
+    arguments.extend_from_slice(more);
+    command::cargo("tests", &arguments)
+}
+
+fn tidy() -> Result<(), String> {
+    let problems = tidy::check(&tidy::root())?;
+    if problems.is_empty() {
+        println!("== tidy");
+        return Ok(());
+    }
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Err(format!("{}\n{} untidy places", lines.join("\n"), lines.len()))
+}
