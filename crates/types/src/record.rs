@@ -35,6 +35,12 @@ impl<K, V> Record<K, V> {
         Record { key: self.key, value, timestamp: self.timestamp, headers: self.headers }
     }
 
+    /// Key, value, and the record without either.
+    pub fn into_parts(self) -> (K, V, Record<(), ()>) {
+        let rest = Record { key: (), value: (), timestamp: self.timestamp, headers: self.headers };
+        (self.key, self.value, rest)
+    }
+
     /// The same record with another timestamp.
     #[must_use]
     pub fn with_timestamp(self, timestamp: Timestamp) -> Self {
