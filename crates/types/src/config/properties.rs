@@ -45,10 +45,11 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
         let (number, mut joined) = open.take().unwrap_or((index + 1, String::new()));
         let escaped = line.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
         joined.push_str(if escaped { line.strip_suffix('\\').unwrap_or(line) } else { line });
-        if escaped {
-            open = Some((number, joined));
-        } else {
+        if !escaped {
             lines.push((number, joined));
+        } else if !joined.is_empty() {
+            // Java forgets a backslash with nothing before it: what follows may be a comment again.
+            open = Some((number, joined));
         }
     }
     lines.extend(open);

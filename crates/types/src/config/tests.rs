@@ -375,6 +375,7 @@ fn properties_are_read_as_java_reads_them() {
     check("a=1\na=2", &[("a", "2")]);
     check("a=end\\", &[("a", "end")]);
     check("a=b \\\n # no comment", &[("a", "b # no comment")]);
+    check("\\\n# comment\n\\\n\na=b", &[("a", "b")]);
     check("größe=ключ", &[("größe", "ключ")]);
     let error = properties::parse("a=b\n\nc=\\u00g0").unwrap_err();
     assert!(error.message().starts_with("line 3 "), "{error}");
