@@ -4,8 +4,10 @@
 //! polled; nothing blocks. [`batch`] is the one batch format of the project (v2).
 
 pub mod batch;
+mod embedded;
 pub mod seam;
 
+pub use embedded::{EmbeddedLog, Flush, Options};
 pub use seam::{
     Acks, Admin, Call, CommittedOffset, Failure, FailureKind, Fetched, GroupMetadata, GroupTopology, Isolation, Log,
     Member, MemberConfig, MemberEvent, NewTopic, OffsetSpec, Outcome, PartitionHandle, Pending, Reader, ReaderEvent,

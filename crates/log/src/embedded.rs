@@ -1,0 +1,135 @@
+//! The embedded log: everything the runtime needs of a broker, inside the process.
+//!
+//! All clients share one state behind one lock, taken for a batch or a request and never for a
+//! record. A request is done when its call returns, so every [`Call`](crate::Call) of this log
+//! answers on its first poll. Time passes only with the `now` that clients are polled with.
+
+mod admin;
+mod broker;
+mod failure;
+mod group;
+mod member;
+mod memory;
+mod options;
+mod partition;
+mod reader;
+mod signal;
+mod storage;
+mod transaction;
+mod writer;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_types::{Clock, Offset, TopicPartition, clock::SystemClock};
+
+use crate::seam::{Admin, Failure, Isolation, Log, Member, MemberConfig, Reader, Writer};
+use broker::Broker;
+use signal::Signal;
+
+pub use options::{Flush, Options};
+
+/// A log inside the process. Cloning gives another handle to the same log.
+///
+/// ```
+/// use millstream_log::{EmbeddedLog, Log, Options, Outcome};
+/// use millstream_types::{Headers, Now, Timestamp, TopicPartition};
+///
+/// let log = EmbeddedLog::memory(Options::default());
+/// let mut writer = log.writer(None);
+/// assert!(matches!(writer.init().poll(Now::default()), Outcome::Done(())));
+/// let words = writer.partition(&TopicPartition::new("words", 0));
+/// writer.append(words, Timestamp(1), None, Some(b"hello"), &Headers::new())?;
+/// assert!(matches!(writer.flush().poll(Now::default()), Outcome::Done(_)));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct EmbeddedLog(Arc<Shared>);
+
+/// What all clients of a log share.
+struct Shared {
+    broker: Mutex<Broker>,
+    signal: Signal,
+}
+
+impl EmbeddedLog {
+    /// A log in memory; gone with its last handle.
+    pub fn memory(options: Options) -> Self {
+        let seed = options.seed.unwrap_or_else(wall_seed);
+        Self(Arc::new(Shared { broker: Mutex::new(Broker::new(options, seed)), signal: Signal::default() }))
+    }
+
+    /// Appends a whole batch as a producer would send it, with its own producer id, epoch and
+    /// sequence. Gives the last offset; `None` when the batch was there already, which costs
+    /// nothing and changes nothing.
+    ///
+    /// # Errors
+    /// The partition must exist, the batch be valid and next in its producer's sequence.
+    pub fn produce(&self, partition: &TopicPartition, batch: Bytes) -> Result<Option<Offset>, Failure> {
+        self.0.request(|broker| {
+            let slot = broker.slot_or_create(partition)?;
+            broker.append(slot, batch)
+        })
+    }
+}
+
+impl Log for EmbeddedLog {
+    fn admin(&self) -> Box<dyn Admin> {
+        Box::new(admin::EmbeddedAdmin::new(self.0.clone()))
+    }
+
+    fn reader(&self, isolation: Isolation) -> Box<dyn Reader> {
+        Box::new(reader::EmbeddedReader::new(self.0.clone(), isolation))
+    }
+
+    fn writer(&self, transactional_id: Option<&str>) -> Box<dyn Writer> {
+        Box::new(writer::EmbeddedWriter::new(self.0.clone(), transactional_id))
+    }
+
+    fn member(&self, config: MemberConfig) -> Box<dyn Member> {
+        Box::new(member::EmbeddedMember::new(self.0.clone(), config))
+    }
+
+    /// Each thread has its own last call: no thread takes another's changes.
+    fn wait(&self, timeout: Duration) {
+        self.0.signal.wait(timeout);
+    }
+
+    fn wake(&self) {
+        self.0.signal.notify();
+    }
+}
+
+impl Shared {
+    /// One request under the lock; wakes those who wait if it changed anything.
+    fn request<T>(&self, request: impl FnOnce(&mut Broker) -> T) -> T {
+        // A panic under the lock is a bug, but each request leaves the broker whole.
+        let mut broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = broker.version;
+        let answer = request(&mut broker);
+        let is_changed = broker.version != before;
+        drop(broker);
+        if is_changed {
+            self.signal.notify();
+        }
+        answer
+    }
+
+    fn options(&self) -> Options {
+        self.request(|broker| broker.options.clone())
+    }
+}
+
+impl fmt::Debug for EmbeddedLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedLog").finish_non_exhaustive()
+    }
+}
+
+/// A log made without a seed has topic ids unlike those of any log before.
+fn wall_seed() -> u64 {
+    let now = SystemClock::new().now();
+    (now.wall_ms as u64).rotate_left(20) ^ now.mono_ns
+}

@@ -1,0 +1,284 @@
+//! What lies behind the lock: topics, partitions, transactions and groups.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_types::{Error, ErrorKind, Now, TopicPartition};
+
+use super::failure::{Answer, fatal, unknown_partition};
+use super::group::Group;
+use super::memory::MemoryStorage;
+use super::options::Options;
+use super::partition::Partition;
+use super::storage::Storage;
+use super::transaction::Transactions;
+use crate::seam::{CommittedOffset, Failure, GroupMetadata, NewTopic, OffsetSpec, TopicMetadata};
+
+/// Longest topic name Kafka takes.
+const TOPIC_NAME_LEN_MAX: usize = 249;
+
+/// The state of an embedded log. Every method is one request, done when it returns.
+#[derive(Debug)]
+pub(super) struct Broker {
+    pub(super) options: Options,
+    pub(super) topics: BTreeMap<Arc<str>, Topic>,
+    /// By [`Slot`]; deleted partitions leave a hole, so that no slot ever means another partition.
+    pub(super) partitions: Vec<Option<Partition>>,
+    pub(super) transactions: Transactions,
+    pub(super) groups: BTreeMap<Arc<str>, Group>,
+    /// The latest time any client has told.
+    pub(super) now: Now,
+    /// Moves with everything a client may be waiting for.
+    pub(super) version: u64,
+    seed: u64,
+    ids: u64,
+}
+
+/// Index of a partition in the broker.
+pub(super) type Slot = usize;
+
+/// A topic.
+#[derive(Debug)]
+pub(super) struct Topic {
+    pub(super) id: u128,
+    /// By partition.
+    pub(super) slots: Vec<Slot>,
+    pub(super) configs: Vec<(String, String)>,
+}
+
+impl Broker {
+    pub(super) fn new(options: Options, seed: u64) -> Self {
+        Self {
+            options,
+            topics: BTreeMap::new(),
+            partitions: Vec::new(),
+            transactions: Transactions::default(),
+            groups: BTreeMap::new(),
+            now: Now::default(),
+            version: 0,
+            seed,
+            ids: 0,
+        }
+    }
+
+    /// Takes note of the time: expels silent members and ends overdue transactions.
+    pub(super) fn tick(&mut self, now: Now) {
+        let before = self.now;
+        self.now.mono_ns = before.mono_ns.max(now.mono_ns);
+        self.now.wall_ms = now.wall_ms;
+        let now_ms = self.now.mono_ms();
+        if now_ms == before.mono_ms() {
+            return;
+        }
+        for group in self.groups.values_mut() {
+            if group.expel(now_ms) {
+                self.version += 1;
+            }
+        }
+        self.abort_overdue(now_ms);
+    }
+
+    pub(super) fn slot(&self, partition: &TopicPartition) -> Option<Slot> {
+        let index = usize::try_from(partition.partition.0).ok()?;
+        self.topics.get(&partition.topic)?.slots.get(index).copied()
+    }
+
+    pub(super) fn partition(&self, slot: Slot) -> Option<&Partition> {
+        self.partitions.get(slot)?.as_ref()
+    }
+
+    pub(super) fn partition_mut(&mut self, slot: Slot) -> Option<&mut Partition> {
+        self.partitions.get_mut(slot)?.as_mut()
+    }
+
+    /// Slot of a partition, after creating its topic where the log does so on its own.
+    pub(super) fn slot_or_create(&mut self, partition: &TopicPartition) -> Answer<Slot> {
+        self.partition_count(&partition.topic)?;
+        self.slot(partition).ok_or_else(|| unknown_partition(partition))
+    }
+
+    /// Number of partitions of a topic, which is created where the log does so on its own.
+    pub(super) fn partition_count(&mut self, topic: &str) -> Answer<i32> {
+        if !self.topics.contains_key(topic) {
+            if !self.options.auto_create_topics {
+                return Err(fatal(
+                    ErrorKind::Configuration,
+                    format!("topic {topic} does not exist in the embedded log"),
+                ));
+            }
+            let partitions = self.options.num_partitions;
+            self.create_topics(&[NewTopic {
+                name: topic.into(),
+                partitions,
+                replication_factor: -1,
+                configs: vec![],
+            }])?;
+        }
+        Ok(self.topics.get(topic).map_or(0, |topic| topic.slots.len() as i32))
+    }
+
+    pub(super) fn metadata(&self, name: &Arc<str>) -> Option<TopicMetadata> {
+        let topic = self.topics.get(name)?;
+        Some(TopicMetadata {
+            name: name.clone(),
+            id: topic.id,
+            partitions: topic.slots.len() as i32,
+            configs: topic.configs.clone(),
+        })
+    }
+
+    pub(super) fn list_topics(&self) -> Vec<TopicMetadata> {
+        self.topics.keys().filter_map(|name| self.metadata(name)).collect()
+    }
+
+    pub(super) fn create_topics(&mut self, topics: &[NewTopic]) -> Answer<()> {
+        for topic in topics {
+            self.check_topic(topic)?;
+        }
+        for topic in topics {
+            if !self.topics.contains_key(&topic.name) {
+                self.create_topic(topic);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_topic(&self, topic: &NewTopic) -> Answer<()> {
+        let name = &*topic.name;
+        let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if name.is_empty()
+            || name.len() > TOPIC_NAME_LEN_MAX
+            || name == "."
+            || name == ".."
+            || !name.bytes().all(is_legal)
+        {
+            let rule = "1 to 249 letters, digits, '.', '_' or '-', and neither '.' nor '..'";
+            return Err(fatal(ErrorKind::Configuration, format!("{name:?} is no topic name: it takes {rule}")));
+        }
+        let asked = self.partitions_of(topic);
+        if asked < 1 {
+            return Err(fatal(ErrorKind::Configuration, format!("topic {name} cannot have {asked} partitions")));
+        }
+        match self.topics.get(name).map(|topic| topic.slots.len() as i32) {
+            Some(found) if found != asked => Err(fatal(
+                ErrorKind::Configuration,
+                format!("topic {name} exists with {found} partitions, {asked} are needed"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// -1 asks for the default, as in Kafka.
+    fn partitions_of(&self, topic: &NewTopic) -> i32 {
+        if topic.partitions == -1 { self.options.num_partitions } else { topic.partitions }
+    }
+
+    fn create_topic(&mut self, topic: &NewTopic) {
+        let id = self.next_id();
+        let slots = (0..self.partitions_of(topic))
+            .map(|partition| {
+                let name = TopicPartition::new(topic.name.clone(), partition);
+                self.partitions.push(Some(Partition::new(name, id, Storage::Memory(MemoryStorage::default()))));
+                self.partitions.len() - 1
+            })
+            .collect();
+        self.topics.insert(topic.name.clone(), Topic { id, slots, configs: topic.configs.clone() });
+        self.version += 1;
+    }
+
+    pub(super) fn delete_topics(&mut self, names: &[Arc<str>]) -> Answer<()> {
+        for name in names {
+            let Some(topic) = self.topics.remove(name) else { continue };
+            for slot in topic.slots {
+                if let Some(partition) = self.partitions.get_mut(slot) {
+                    *partition = None;
+                }
+                self.transactions.forget(slot);
+            }
+            for group in self.groups.values_mut() {
+                group.offsets.retain(|partition, _| partition.topic != *name);
+            }
+            self.version += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn delete_records(&mut self, before: &[(TopicPartition, i64)]) -> Answer<()> {
+        for (name, _) in before {
+            self.find(name)?;
+        }
+        for (name, offset) in before {
+            let slot = self.slot(name);
+            if let Some(partition) = slot.and_then(|slot| self.partition_mut(slot)) {
+                partition.delete_before(*offset).map_err(storage_failure)?;
+            }
+        }
+        self.version += 1;
+        Ok(())
+    }
+
+    pub(super) fn offset(&self, name: &TopicPartition, spec: OffsetSpec) -> Answer<i64> {
+        use crate::seam::Isolation::{ReadCommitted, ReadUncommitted};
+        let partition = self.find(name)?;
+        match spec {
+            OffsetSpec::Start => Ok(partition.log_start()),
+            OffsetSpec::EndUncommitted => Ok(partition.end_for(ReadUncommitted)),
+            OffsetSpec::EndCommitted => Ok(partition.end_for(ReadCommitted)),
+            OffsetSpec::AtTime(time) => partition.offset_at(time).map_err(storage_failure),
+        }
+    }
+
+    /// Commits a group's offsets, if the proof of membership holds.
+    pub(super) fn commit_offsets(
+        &mut self,
+        proof: &GroupMetadata,
+        offsets: Vec<(TopicPartition, CommittedOffset)>,
+    ) -> Answer<()> {
+        self.check_member(proof)?;
+        self.apply_offsets(&proof.group, offsets);
+        Ok(())
+    }
+
+    pub(super) fn check_member(&self, proof: &GroupMetadata) -> Answer<()> {
+        match self.groups.get(&proof.group) {
+            Some(group) => group.check(proof),
+            None => Group::default().check(proof),
+        }
+    }
+
+    pub(super) fn apply_offsets(&mut self, group: &Arc<str>, offsets: Vec<(TopicPartition, CommittedOffset)>) {
+        if !offsets.is_empty() {
+            self.groups.entry(group.clone()).or_default().offsets.extend(offsets);
+            self.version += 1;
+        }
+    }
+
+    /// Makes what was appended durable, as far as the options ask for it.
+    pub(super) fn flush(&mut self) -> Answer<()> {
+        Ok(())
+    }
+
+    fn find(&self, name: &TopicPartition) -> Answer<&Partition> {
+        self.slot(name).and_then(|slot| self.partition(slot)).ok_or_else(|| unknown_partition(name))
+    }
+
+    fn next_id(&mut self) -> u128 {
+        self.ids += 1;
+        let high = mix(self.seed, self.ids.wrapping_mul(2));
+        let low = mix(self.seed, self.ids.wrapping_mul(2).wrapping_add(1));
+        u128::from(high) << 64 | u128::from(low)
+    }
+}
+
+/// A failure of the storage, which had no effect.
+pub(super) fn storage_failure(error: Error) -> Failure {
+    Failure { kind: crate::seam::FailureKind::Fatal, error }
+}
+
+/// splitmix64: spreads small numbers over all 64 bits.
+fn mix(seed: u64, number: u64) -> u64 {
+    let mut z = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
