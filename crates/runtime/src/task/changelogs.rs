@@ -1,0 +1,85 @@
+//! Where the stores of a task write their changes.
+
+use std::sync::Arc;
+
+use millstream_log::PartitionHandle;
+use millstream_state::StateStore;
+use millstream_types::{Error, Result, TaskId};
+
+use super::TaskOutput;
+
+/// The changelog of one store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreChangelog {
+    /// Name of the store.
+    pub store: Arc<str>,
+    /// Its changelog topic, with the application id.
+    pub topic: Arc<str>,
+    /// Whether the topic is an input topic that serves as changelog: nothing is written then.
+    pub is_source: bool,
+}
+
+/// The changelogs of a task's stores, in the order of the stores.
+#[derive(Debug)]
+pub(crate) struct Changelogs(Vec<Option<Changelog>>);
+
+#[derive(Debug)]
+struct Changelog {
+    facts: StoreChangelog,
+    handle: Option<PartitionHandle>,
+}
+
+impl Changelogs {
+    pub(crate) fn new(stores: &[Box<dyn StateStore>], changelogs: &[StoreChangelog]) -> Self {
+        let of_store = |store: &Box<dyn StateStore>| {
+            let facts = changelogs.iter().find(|changelog| changelog.store == store.facts().name)?;
+            Some(Changelog { facts: facts.clone(), handle: None })
+        };
+        Self(stores.iter().map(of_store).collect())
+    }
+
+    pub(crate) fn get(&self, store: usize) -> Option<&StoreChangelog> {
+        self.0.get(store)?.as_ref().map(|changelog| &changelog.facts)
+    }
+
+    /// Appends what the stores have written since the last call.
+    pub(crate) fn drain(
+        &mut self,
+        task: TaskId,
+        stores: &mut [Box<dyn StateStore>],
+        output: &mut dyn TaskOutput,
+    ) -> Result<()> {
+        for (store, changelog) in stores.iter_mut().zip(&mut self.0) {
+            let Some(changelog) = changelog else { continue };
+            if changelog.facts.is_source {
+                store.drain_changelog(&mut |_| Ok(()))?;
+                continue;
+            }
+            let Changelog { facts, handle } = changelog;
+            store.drain_changelog(&mut |record| {
+                let to = *handle.get_or_insert_with(|| output.partition(&facts.topic, task.partition));
+                output
+                    .append(to, record.timestamp, Some(record.key), record.value, record.headers)
+                    .map_err(|error| located(error, task, facts, record.key))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// A change that cannot be written stops the task: leaving it out would lose state silently.
+#[cold]
+fn located(error: Error, task: TaskId, changelog: &StoreChangelog, key: &[u8]) -> Error {
+    let shown: String = key.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    Error::new(
+        error.kind(),
+        format!("the change of key 0x{shown} cannot be written to the changelog: {}", error.message()),
+    )
+    .with_source(error)
+    .with_context(|context| {
+        context.task = Some(task);
+        context.store = Some(Arc::clone(&changelog.store));
+        context.topic = Some(Arc::clone(&changelog.topic));
+        context.partition = Some(millstream_types::Partition(task.partition));
+    })
+}

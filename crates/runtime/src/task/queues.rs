@@ -1,0 +1,78 @@
+//! The queues of a task and the choice among them: the lowest head timestamp goes next.
+
+use millstream_types::config::TaskIdle;
+use millstream_types::{Now, TopicPartition};
+
+use super::heap::HeadHeap;
+use super::queue::{HeadState, RecordQueue};
+
+/// All input queues of a task.
+pub(crate) struct RecordQueues {
+    pub(crate) list: Vec<RecordQueue>,
+    heap: HeadHeap,
+    idle: TaskIdle,
+    /// Per queue: until when an empty queue is waited for (monotonic ns), once it is empty and
+    /// caught up.
+    idle_until: Vec<Option<u64>>,
+}
+
+impl RecordQueues {
+    pub(crate) fn new(list: Vec<RecordQueue>, idle: TaskIdle) -> Self {
+        let idle_until = vec![None; list.len()];
+        Self { list, heap: HeadHeap::default(), idle, idle_until }
+    }
+
+    pub(crate) fn find(&self, partition: &TopicPartition) -> Option<usize> {
+        self.list.iter().position(|queue| queue.partition == *partition)
+    }
+
+    /// Puts a queue that has a head up for choice.
+    pub(crate) fn offer(&mut self, at: usize) {
+        if let Some(queue) = self.list.get(at)
+            && queue.state != HeadState::None
+        {
+            self.heap.push(queue.origin.timestamp, at);
+        }
+    }
+
+    /// Takes the queue whose head is next; offer it again when its new head is decoded.
+    pub(crate) fn take(&mut self) -> Option<usize> {
+        self.heap.pop()
+    }
+
+    /// Whether a record may be processed now (`max.task.idle.ms`): there is one, and no other
+    /// partition is worth waiting for.
+    pub(crate) fn is_ready(&mut self, now: Now) -> bool {
+        if self.heap.len() == self.list.len() {
+            self.idle_until.fill(None);
+            return !self.list.is_empty();
+        }
+        if self.idle == TaskIdle::Never {
+            return !self.heap.is_empty();
+        }
+        let wait_ns = match self.idle {
+            TaskIdle::Wait(wait) => u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX),
+            TaskIdle::Never | TaskIdle::Fetching => 0,
+        };
+        let mut is_ready = true;
+        for (queue, until) in self.list.iter().zip(&mut self.idle_until) {
+            if queue.state != HeadState::None || queue.lag() != Some(0) {
+                *until = None;
+                // An empty queue whose lag is unknown, or not zero: its records are on their way.
+                is_ready &= queue.state != HeadState::None;
+                continue;
+            }
+            let until = *until.get_or_insert(now.mono_ns.saturating_add(wait_ns));
+            is_ready &= now.mono_ns >= until;
+        }
+        is_ready && !self.heap.is_empty()
+    }
+
+    /// When waiting for empty partitions ends, if records wait meanwhile (monotonic ns).
+    pub(crate) fn ready_at(&self) -> Option<u64> {
+        if self.heap.is_empty() {
+            return None;
+        }
+        self.idle_until.iter().flatten().copied().max()
+    }
+}
