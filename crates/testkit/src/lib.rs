@@ -1,7 +1,9 @@
 //! What tests of an application need: a driver for topologies without any broker, and the
 //! deterministic simulation that the runtime itself is tested with.
 
+mod driver;
 mod random;
 pub mod simulation;
 
+pub use driver::{TestInputTopic, TestOutputTopic, TestRecord, TopologyTestDriver};
 pub use random::Random;

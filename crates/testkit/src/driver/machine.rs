@@ -1,0 +1,315 @@
+//! The one task, its topics, and the loop that runs until nothing is left to do.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_runtime::{StoreChangelog, Task, TaskInput};
+use millstream_state::{CacheBudget, CommitMark, StoreEnv};
+use millstream_topology::flow::{Flow, FlowBuild};
+use millstream_topology::graph::{NodeKind, Topology};
+use millstream_types::{
+    Config, Headers, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition,
+};
+
+use super::collector::{Collector, Produced};
+use super::globals::Globals;
+use super::stores::memory_engine;
+use super::{config, state_error};
+
+const TASK: TaskId = TaskId { subtopology: 0, partition: 0 };
+
+/// What the handles of a driver share.
+pub(crate) struct Machine {
+    task: Option<Task>,
+    output: Collector,
+    pub(super) globals: Globals,
+    now: Now,
+    /// Offset of the next record of each topic that the task reads.
+    sources: BTreeMap<Arc<str>, i64>,
+    topics: BTreeMap<Arc<str>, Topic>,
+    dropped: u64,
+    is_failed: bool,
+}
+
+/// What was written to a topic.
+#[derive(Default)]
+struct Topic {
+    /// Not read yet.
+    waiting: VecDeque<RawRecord>,
+    produced: usize,
+}
+
+impl Machine {
+    pub(super) fn new(topology: &Topology, config: &Config, wall_clock: Timestamp) -> Result<Self> {
+        topology.check()?;
+        let globals = Globals::new(topology)?;
+        let inputs = inputs(topology, config);
+        let sources = inputs.iter().map(|input| (Arc::clone(&input.partition.topic), 0)).collect();
+        let task = if inputs.is_empty() { None } else { Some(task(topology, config, inputs, &globals)?) };
+        let now = Now { mono_ns: 0, wall_ms: wall_clock.0 };
+        let mut machine = Self {
+            task,
+            output: Collector::default(),
+            globals,
+            now,
+            sources,
+            topics: BTreeMap::new(),
+            dropped: 0,
+            is_failed: false,
+        };
+        if let Some(task) = &mut machine.task {
+            task.init(&mut machine.output, now)?;
+            let partitions: Vec<TopicPartition> = task.positions().map(|(partition, _)| partition.clone()).collect();
+            for partition in partitions {
+                task.set_end(&partition, Offset(0));
+            }
+        }
+        machine.move_produced()?;
+        Ok(machine)
+    }
+
+    /// Takes a record in and runs until nothing is left to do.
+    pub(super) fn pipe(
+        &mut self,
+        topic: &str,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        timestamp: Timestamp,
+        headers: Headers,
+    ) -> Result<()> {
+        self.check()?;
+        let record = Produced {
+            topic: topic.into(),
+            key: key.map(Bytes::copy_from_slice),
+            value: value.map(Bytes::copy_from_slice),
+            timestamp,
+            headers,
+        };
+        let is_source = self.sources.contains_key(topic);
+        if !is_source && !self.globals.is_fed_by(topic) {
+            return Err(state_error(format!("no source of the topology reads topic {topic}")));
+        }
+        let outcome = self.take_in(&record).and_then(|()| self.run());
+        self.settle(outcome)
+    }
+
+    /// Moves the wall clock.
+    pub(super) fn advance(&mut self, by: Duration) -> Result<()> {
+        self.check()?;
+        let ns = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.now.mono_ns = self.now.mono_ns.saturating_add(ns);
+        self.now.wall_ms = self.now.wall_ms.saturating_add(ms);
+        let outcome = self.punctuate().and_then(|()| self.run());
+        self.settle(outcome)
+    }
+
+    /// Commits and closes the processors.
+    pub(super) fn close(&mut self) -> Result<()> {
+        if self.is_failed {
+            return Ok(());
+        }
+        let outcome = self.commit_if_needed().and_then(|()| self.move_produced());
+        if let Some(task) = &mut self.task {
+            task.close();
+        }
+        self.task = None;
+        outcome
+    }
+
+    pub(super) fn wall_clock(&self) -> Timestamp {
+        Timestamp(self.now.wall_ms)
+    }
+
+    pub(super) fn read(&mut self, topic: &str) -> Option<RawRecord> {
+        self.topics.get_mut(topic)?.waiting.pop_front()
+    }
+
+    pub(super) fn queue_size(&self, topic: &str) -> usize {
+        self.topics.get(topic).map_or(0, |topic| topic.waiting.len())
+    }
+
+    pub(super) fn produced_count(&self, topic: &str) -> usize {
+        self.topics.get(topic).map_or(0, |topic| topic.produced)
+    }
+
+    pub(super) fn produced_topic_names(&self) -> Vec<String> {
+        self.topics.keys().map(ToString::to_string).collect()
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    pub(super) fn store_names(&self) -> Vec<String> {
+        let of_task = self.task.iter().flat_map(Task::stores).map(|store| store.facts().name.to_string());
+        let mut names: Vec<String> = of_task.chain(self.globals.names().map(ToString::to_string)).collect();
+        names.sort();
+        names
+    }
+
+    pub(super) fn task_mut(&mut self) -> Option<&mut Task> {
+        self.task.as_mut()
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.is_failed {
+            return Err(state_error("the topology has failed; make a new driver"));
+        }
+        Ok(())
+    }
+
+    /// After a failure the driver is of no use, and what the failed record wrote is not seen.
+    fn settle(&mut self, outcome: Result<()>) -> Result<()> {
+        self.dropped += self.globals.take_dropped();
+        if let Some(task) = &mut self.task {
+            self.dropped += task.take_dropped();
+        }
+        if outcome.is_err() {
+            self.is_failed = true;
+            self.output.produced.clear();
+        }
+        outcome
+    }
+
+    /// Puts a record on the queue of its topic, or into the global stores it feeds.
+    fn take_in(&mut self, record: &Produced) -> Result<()> {
+        if let (Some(next), Some(task)) = (self.sources.get_mut(&record.topic), &mut self.task) {
+            let raw = RawRecord {
+                offset: Offset(*next),
+                timestamp: record.timestamp,
+                key: record.key.clone(),
+                value: record.value.clone(),
+                headers: record.headers.clone(),
+            };
+            *next += 1;
+            let partition = TopicPartition::new(Arc::clone(&record.topic), 0);
+            task.add_record(&mut self.output, self.now, &partition, &raw)?;
+        }
+        self.globals.apply(record)
+    }
+
+    /// One record, its stream-time punctuations, a commit, and again, as Kafka Streams' driver.
+    fn run(&mut self) -> Result<()> {
+        self.move_produced()?;
+        loop {
+            let Some(task) = &mut self.task else { return Ok(()) };
+            if task.buffered() == 0 || !task.is_ready(self.now) {
+                return Ok(());
+            }
+            task.process(&mut self.output, self.now, 1)?;
+            task.punctuate_stream_time(&mut self.output, self.now)?;
+            self.commit()?;
+            self.move_produced()?;
+        }
+    }
+
+    fn punctuate(&mut self) -> Result<()> {
+        if let Some(task) = &mut self.task {
+            task.punctuate_wall_clock(&mut self.output, self.now)?;
+        }
+        self.commit_if_needed()
+    }
+
+    fn commit_if_needed(&mut self) -> Result<()> {
+        if self.task.as_ref().is_some_and(|task| task.needs_commit() || task.commit_requested()) {
+            return self.commit();
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let Some(task) = &mut self.task else { return Ok(()) };
+        task.flush(&mut self.output, self.now)?;
+        task.seal();
+        task.committed();
+        let wall_ms = self.now.wall_ms;
+        task.apply(&mut |_, _| Ok(CommitMark { wall_ms, ..CommitMark::default() }))
+    }
+
+    /// Moves what was written to its topics, and in again where the topology reads it.
+    fn move_produced(&mut self) -> Result<()> {
+        for record in std::mem::take(&mut self.output.produced) {
+            let topic = self.topics.entry(Arc::clone(&record.topic)).or_default();
+            topic.waiting.push_back(RawRecord {
+                offset: Offset(topic.produced as i64),
+                timestamp: record.timestamp,
+                key: record.key.clone(),
+                value: record.value.clone(),
+                headers: record.headers.clone(),
+            });
+            topic.produced += 1;
+            self.take_in(&record)?;
+        }
+        Ok(())
+    }
+}
+
+/// The input partitions: one per topic that a source of a task reads.
+fn inputs(topology: &Topology, config: &Config) -> Vec<TaskInput> {
+    let facts = topology.facts();
+    let mut inputs = Vec::new();
+    for node in facts.nodes.iter().filter(|node| !node.is_global) {
+        let NodeKind::Source(source) = &node.kind else { continue };
+        for topic in &source.topics {
+            let topic: Arc<str> = if facts.is_repartition_topic(topic) {
+                format!("{}-{topic}", config.application_id()).into()
+            } else {
+                Arc::clone(topic)
+            };
+            inputs.push(TaskInput {
+                partition: TopicPartition::new(topic, 0),
+                source: Arc::clone(&node.name),
+                position: Offset(0),
+                metadata: String::new(),
+            });
+        }
+    }
+    inputs
+}
+
+fn task(topology: &Topology, config: &Config, inputs: Vec<TaskInput>, globals: &Globals) -> Result<Task> {
+    let changelogs = changelogs(topology, config);
+    let options = config::task_options(config, Arc::clone(&globals.state));
+    Task::new(flow(topology, config)?, inputs, &changelogs, &options)
+}
+
+/// All sub-topologies as one flow.
+fn flow(topology: &Topology, config: &Config) -> Result<Flow> {
+    let local = topology.facts().nodes.iter().filter(|node| !node.is_global);
+    let nodes: Vec<Arc<str>> = local.map(|node| Arc::clone(&node.name)).collect();
+    let build = FlowBuild {
+        task: TASK,
+        application_id: config.application_id().into(),
+        internal_topics: topology.internal_topics(),
+    };
+    let cache = CacheBudget::new(config.statestore_cache_max_bytes());
+    topology.flow(&nodes, build, Arc::new(config::flow_options(config)), &mut |facts| {
+        Ok(StoreEnv { engine: memory_engine(Some(TASK), facts)?, cache: cache.clone() })
+    })
+}
+
+/// Where the stores write their changes.
+fn changelogs(topology: &Topology, config: &Config) -> Vec<StoreChangelog> {
+    let facts = topology.facts();
+    let mut changelogs = Vec::new();
+    for store in &facts.stores {
+        let source = facts.source_changelogs.iter().find(|(name, _)| *name == store.name);
+        match source {
+            Some((_, topic)) => changelogs.push(StoreChangelog {
+                store: Arc::clone(&store.name),
+                topic: Arc::clone(topic),
+                is_source: true,
+            }),
+            None if store.is_logged => changelogs.push(StoreChangelog {
+                store: Arc::clone(&store.name),
+                topic: format!("{}-{}-changelog", config.application_id(), store.name).into(),
+                is_source: false,
+            }),
+            None => {}
+        }
+    }
+    changelogs
+}
