@@ -20,6 +20,7 @@ mod timer;
 
 pub use arena::{Flow, FlowBuild, FlowOptions, NodeIndex};
 pub(crate) use arena::{FlowNode, FlushStep};
+pub(crate) use context::StoreScope;
 pub use context::{Context, StoreHandle};
 pub use env::{FlowEnv, SinkRecord};
 pub use fault::{

@@ -4,7 +4,11 @@
 //! hand-written [`Topology`] both write here.
 
 mod facts;
+mod instance;
 mod topology;
+mod validate;
 
 pub use facts::{NodeFacts, NodeKind, OffsetReset, RepartitionTopic, SinkTopic, SourceFacts, TopologyFacts};
-
+pub(crate) use topology::NodeCode;
+pub use topology::{GlobalStore, Topology};
+pub use validate::Problem;

@@ -1,9 +1,15 @@
 //! Topologies: the typed DSL, the graph behind it, the plan made from it, and the runnable flow.
 //!
-//! Pure: no threads, clocks or I/O. `dsl` writes into `graph`, `plan` reads the graph's facts, and
-//! [`Topology::flow`] makes the arena that the runtime pushes records through.
+//! Pure: no threads, clocks or I/O. [`dsl`] writes into [`graph`], [`plan`] reads the graph's facts,
+//! and [`Topology::flow`] makes the arena that the runtime pushes records through.
 
 pub mod flow;
 pub mod graph;
 
-pub use flow::{Context, Incoming, Processor, ProcessorError, ProcessorSupplier, PunctuationType, StoreHandle, Timer};
+pub use flow::{
+    Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, HandlerDecision, HandlerResponse,
+    Incoming, LogAndContinue, LogAndFail, Partitioner, ProcessingExceptionHandler, Processor, ProcessorError,
+    ProcessorSupplier, ProductionExceptionHandler, PunctuationType, SinkSpec, SourceSpec, StoreHandle, Timer,
+    TimestampExtraction, TimestampExtractor, TopicNameExtractor,
+};
+pub use graph::{OffsetReset, Topology};

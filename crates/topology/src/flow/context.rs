@@ -132,28 +132,18 @@ where
     ///
     /// # Errors
     /// `Topology` when the store is not connected to this node or is of another type.
-    pub fn store_handle<S: StateStore>(&self, name: &str) -> Result<StoreHandle<S>> {
-        let node = self.flow.node(self.index);
-        let place = node.and_then(|node| node.stores.iter().find(|(store, _)| **store == *name).map(|(_, at)| *at));
-        let problem = |text: String| Err(Error::new(ErrorKind::Topology, text));
-        let Some(place) = place else {
-            let processor = self.node_name();
-            return problem(format!(
-                "processor {processor} has no access to state store {name}: it is not connected to it"
-            ));
-        };
-        match self.flow.stores.get(place) {
-            Some(store) if store.as_any().is::<S>() => Ok(StoreHandle { place, store: PhantomData }),
-            _ => problem(format!("state store {name} is not a {}", std::any::type_name::<S>())),
-        }
+    pub fn store_handle<S: StateStore>(&mut self, name: &str) -> Result<StoreHandle<S>> {
+        self.scope().store_handle(name)
     }
 
     /// A store. Writes carry the time and origin of the record being processed.
-    #[expect(clippy::expect_used, reason = "a handle is made only for a store of this type in this flow")]
     pub fn store<S: StateStore>(&mut self, handle: StoreHandle<S>) -> &mut S {
-        let store = self.flow.stores.get_mut(handle.place).expect("a handle's store is in its flow");
-        store.enter(&self.flow.origin);
-        store.as_any_mut().downcast_mut().expect("a handle's store has its type")
+        StoreScope { flow: &mut *self.flow, index: self.index }.into_store(handle)
+    }
+
+    /// The stores without the types that are forwarded.
+    pub(crate) fn scope(&mut self) -> StoreScope<'_> {
+        StoreScope { flow: &mut *self.flow, index: self.index }
     }
 
     /// Starts a timer. A stream-time timer is first due at 0, so with the first record, a
@@ -237,6 +227,47 @@ where
 
     pub(crate) fn origin(&self) -> &Origin {
         &self.flow.origin
+    }
+}
+
+/// A node's access to its stores.
+pub(crate) struct StoreScope<'a> {
+    flow: &'a mut Flow,
+    index: NodeIndex,
+}
+
+impl<'a> StoreScope<'a> {
+    pub(crate) fn store_handle<S: StateStore>(&mut self, name: &str) -> Result<StoreHandle<S>> {
+        let node = self.flow.node(self.index);
+        let place = node.and_then(|node| node.stores.iter().find(|(store, _)| **store == *name).map(|(_, at)| *at));
+        let problem = |text: String| Err(Error::new(ErrorKind::Topology, text));
+        let Some(place) = place else {
+            let processor = node.map_or("", |node| &node.name);
+            return problem(format!(
+                "processor {processor} has no access to state store {name}: it is not connected to it"
+            ));
+        };
+        match self.flow.stores.get(place) {
+            Some(store) if store.as_any().is::<S>() => Ok(StoreHandle { place, store: PhantomData }),
+            _ => problem(format!("state store {name} is not a {}", std::any::type_name::<S>())),
+        }
+    }
+
+    pub(crate) fn store<S: StateStore>(&mut self, handle: StoreHandle<S>) -> &mut S {
+        StoreScope { flow: &mut *self.flow, index: self.index }.into_store(handle)
+    }
+
+    #[expect(clippy::expect_used, reason = "a handle is made only for a store of this type in this flow")]
+    fn into_store<S: StateStore>(self, handle: StoreHandle<S>) -> &'a mut S {
+        let flow = self.flow;
+        let store = flow.stores.get_mut(handle.place).expect("a handle's store is in its flow");
+        store.enter(&flow.origin);
+        store.as_any_mut().downcast_mut().expect("a handle's store has its type")
+    }
+
+    /// The global stores.
+    pub(crate) fn globals(&self) -> &super::global::GlobalView {
+        &self.flow.globals
     }
 }
 

@@ -54,6 +54,8 @@ pub struct NodeFactory {
     pub input: RecordType,
     /// What it forwards; `None` for sinks.
     pub output: Option<RecordType>,
+    /// The cached store whose entries this node forwards when they are flushed.
+    pub(crate) flushes: Option<Arc<str>>,
     pub(crate) make: Arc<dyn Fn(&FlowBuild) -> Box<dyn Node> + Send + Sync>,
 }
 
@@ -63,8 +65,15 @@ impl NodeFactory {
         Self {
             input: RecordType::of::<P::KeyIn, P::ValueIn>(),
             output: Some(RecordType::of::<P::KeyOut, P::ValueOut>()),
+            flushes: None,
             make: Arc::new(move |_| Box::new(ProcessorNode(make()))),
         }
+    }
+
+    /// Says that this node flushes that store.
+    pub(crate) fn flushing(mut self, store: &Arc<str>) -> Self {
+        self.flushes = Some(Arc::clone(store));
+        self
     }
 }
 

@@ -59,6 +59,7 @@ impl NodeFactory {
         Self {
             input: RecordType::of::<K, V>(),
             output: None,
+            flushes: None,
             make: Arc::new(move |build| {
                 Box::new(SinkNode {
                     topic: build.topic(&topic),

@@ -29,6 +29,23 @@ impl<K, V> TimestampExtractor<K, V> {
     }
 }
 
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampExtractor<K, V> {
+    /// The same extractor for a source whose keys and values may be null: a record with a null
+    /// keeps its own timestamp, since there is no typed record to show the code.
+    pub(crate) fn optional(self) -> TimestampExtractor<Option<K>, Option<V>> {
+        match self {
+            Self::BuiltIn(kind) => TimestampExtractor::BuiltIn(kind),
+            Self::Custom(extract) => TimestampExtractor::Custom(Arc::new(move |record, partition_time| {
+                let (Some(key), Some(value)) = (record.key.clone(), record.value.clone()) else {
+                    return Ok(record.timestamp);
+                };
+                let typed = Record { key, value, timestamp: record.timestamp, headers: record.headers.clone() };
+                extract(&typed, partition_time)
+            })),
+        }
+    }
+}
+
 impl<K, V> Clone for TimestampExtractor<K, V> {
     fn clone(&self) -> Self {
         match self {

@@ -1,1 +1,287 @@
 //! The topology: facts and code, written by the DSL or by hand, read by the runtime.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use millstream_state::{StoreEnv, StoreFacts, StoreFactory};
+use millstream_types::Error;
+use millstream_types::Result;
+
+use super::facts::{NodeFacts, NodeKind, OffsetReset, RepartitionTopic, SinkTopic, SourceFacts, TopologyFacts};
+use super::instance;
+use super::validate::{Problem, topology_error};
+use crate::flow::{
+    Flow, FlowBuild, FlowOptions, Head, NodeFactory, Processor, ProcessorSupplier, SinkSpec, SourceFactory, SourceSpec,
+};
+
+/// A topology: what is written is checked as a whole by [`check`](Self::check), which lists every
+/// problem at once. Cloning shares the code.
+///
+/// ```
+/// use millstream_topology::{Context, Incoming, Processor, ProcessorError, SinkSpec, SourceSpec, Topology};
+/// use millstream_types::Serdes;
+///
+/// struct Shout;
+/// impl Processor for Shout {
+///     type KeyIn = String;
+///     type ValueIn = String;
+///     type KeyOut = String;
+///     type ValueOut = String;
+///     fn process(
+///         &mut self,
+///         ctx: &mut Context<'_, String, String>,
+///         record: Incoming<'_, String, String>,
+///     ) -> Result<(), ProcessorError> {
+///         let loud = record.value.to_uppercase();
+///         ctx.forward(record.into_record().with_value(loud));
+///         Ok(())
+///     }
+/// }
+///
+/// let mut topology = Topology::new();
+/// topology
+///     .add_source("in", &["words"], SourceSpec::new(Serdes::string(), Serdes::string()))
+///     .add_processor("shout", || Shout, &["in"])
+///     .add_sink("out", "loud-words", SinkSpec::new(Serdes::string(), Serdes::string()), &["shout"]);
+/// topology.check()?;
+/// assert!(topology.describe().to_string().contains("Processor: shout (stores: [])"));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Topology {
+    pub(crate) facts: TopologyFacts,
+    /// Code of each node, in the order of `facts.nodes`.
+    pub(crate) code: Vec<NodeCode>,
+    /// Factory of each store, in the order of `facts.stores`.
+    pub(crate) stores: Vec<Arc<dyn StoreFactory>>,
+    pub(crate) globals: Vec<GlobalStore>,
+    /// Found while writing; facts alone do not show them.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// The code of a node.
+#[derive(Clone)]
+pub(crate) enum NodeCode {
+    Source(SourceFactory),
+    Node(NodeFactory),
+}
+
+/// A global store: which topic feeds it and how that is read.
+#[derive(Clone)]
+pub struct GlobalStore {
+    /// Facts of the store.
+    pub store: StoreFacts,
+    /// Name of its source node.
+    pub source: Arc<str>,
+    /// The topic that feeds it.
+    pub topic: Arc<str>,
+    head: SourceFactory,
+}
+
+impl GlobalStore {
+    /// A slot that decodes records of the topic, to find those that cannot be read.
+    pub fn new_head(&self) -> Box<dyn Head> {
+        (self.head.head)()
+    }
+}
+
+impl Topology {
+    /// An empty topology.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a source that reads topics.
+    pub fn add_source<K, V>(&mut self, name: &str, topics: &[&str], spec: SourceSpec<K, V>) -> &mut Self
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        self.add_source_with_reset(name, topics, None, spec)
+    }
+
+    /// Adds a source that starts where `reset` says when nothing was committed.
+    pub fn add_source_with_reset<K, V>(
+        &mut self,
+        name: &str,
+        topics: &[&str],
+        reset: Option<OffsetReset>,
+        spec: SourceSpec<K, V>,
+    ) -> &mut Self
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        let topics = topics.iter().map(|topic| Arc::from(*topic)).collect();
+        let kind = NodeKind::Source(SourceFacts { topics, pattern: None, reset });
+        self.push(name, kind, &[], NodeCode::Source(SourceFactory::new(spec)));
+        self
+    }
+
+    /// Adds a processor below its parents.
+    pub fn add_processor<P: Processor>(
+        &mut self,
+        name: &str,
+        supplier: impl ProcessorSupplier<P>,
+        parents: &[&str],
+    ) -> &mut Self {
+        let kind = NodeKind::Processor { stores: Vec::new() };
+        self.push(name, kind, parents, NodeCode::Node(NodeFactory::processor(move || supplier.get())));
+        self
+    }
+
+    /// Adds a sink that writes a topic.
+    pub fn add_sink<K, V>(&mut self, name: &str, topic: &str, spec: SinkSpec<K, V>, parents: &[&str]) -> &mut Self
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        let fixed: Arc<str> = topic.into();
+        let topic = match &spec.extractor {
+            None => SinkTopic::Fixed(Arc::clone(&fixed)),
+            Some(_) => SinkTopic::Extracted("topic name extractor".to_owned()),
+        };
+        self.push(name, NodeKind::Sink { topic }, parents, NodeCode::Node(NodeFactory::sink(fixed, spec)));
+        self
+    }
+
+    /// Adds a store and connects it to processors.
+    pub fn add_state_store(&mut self, store: impl Into<Arc<dyn StoreFactory>>, processors: &[&str]) -> &mut Self {
+        let store = store.into();
+        let name = Arc::clone(&store.facts().name);
+        self.push_store(store);
+        for processor in processors {
+            self.connect_processor_and_state_stores(processor, &[&name]);
+        }
+        self
+    }
+
+    /// Connects stores to a processor, so that it may use them.
+    pub fn connect_processor_and_state_stores(&mut self, processor: &str, names: &[&str]) -> &mut Self {
+        let node = self.facts.nodes.iter_mut().find(|node| *node.name == *processor);
+        match node.map(|node| &mut node.kind) {
+            Some(NodeKind::Processor { stores }) => {
+                for name in names {
+                    if !stores.iter().any(|store| **store == **name) {
+                        stores.push(Arc::from(*name));
+                    }
+                }
+            }
+            _ => {
+                let text = format!("stores {} are connected to {processor}, which is no processor", names.join(", "));
+                self.problems.push(Problem::Other(text));
+            }
+        }
+        self
+    }
+
+    /// Everything about the topology that is not code.
+    pub fn facts(&self) -> &TopologyFacts {
+        &self.facts
+    }
+
+    /// The global stores, in the order they were added.
+    pub fn global_stores(&self) -> &[GlobalStore] {
+        &self.globals
+    }
+
+    /// Checks the whole topology.
+    ///
+    /// # Errors
+    /// One `Topology` error that lists every problem, a line each.
+    pub fn check(&self) -> Result<()> {
+        let mut problems = self.problems.clone();
+        problems.extend(self.facts.problems());
+        problems.extend(self.type_problems());
+        if problems.is_empty() { Ok(()) } else { Err(topology_error(&problems)) }
+    }
+
+    /// Makes the runnable flow of some nodes (a sub-topology) for one task. `open` opens the
+    /// engine of each of its stores.
+    ///
+    /// # Errors
+    /// What `open` or a store's factory gives.
+    pub fn flow(
+        &self,
+        nodes: &[Arc<str>],
+        build: FlowBuild,
+        options: Arc<FlowOptions>,
+        open: &mut dyn FnMut(&StoreFacts) -> Result<StoreEnv>,
+    ) -> Result<Flow> {
+        instance::flow(self, nodes, build, options, open)
+    }
+
+    /// The repartition topics, without the application id.
+    pub fn internal_topics(&self) -> Arc<BTreeSet<Arc<str>>> {
+        Arc::new(self.facts.repartition_topics.iter().map(|topic| Arc::clone(&topic.name)).collect())
+    }
+
+    pub(crate) fn push(&mut self, name: &str, kind: NodeKind, parents: &[&str], code: NodeCode) {
+        let parents = parents.iter().map(|parent| Arc::from(*parent)).collect();
+        self.facts.nodes.push(NodeFacts { name: name.into(), kind, parents, is_global: false });
+        self.code.push(code);
+    }
+
+    pub(crate) fn push_store(&mut self, store: Arc<dyn StoreFactory>) {
+        self.facts.stores.push(store.facts().clone());
+        self.stores.push(store);
+    }
+
+    pub(crate) fn push_global(&mut self, store: StoreFacts, source: &str, topic: &str, head: SourceFactory) {
+        for node in &mut self.facts.nodes {
+            if *node.name == *source || node.parents.iter().any(|parent| **parent == *source) {
+                node.is_global = true;
+            }
+        }
+        self.globals.push(GlobalStore { store, source: source.into(), topic: topic.into(), head });
+    }
+
+    pub(crate) fn push_repartition_topic(&mut self, name: &str, partitions: Option<i32>) {
+        self.facts.repartition_topics.push(RepartitionTopic { name: name.into(), partitions });
+    }
+
+    pub(crate) fn push_copartitioned(&mut self, sources: Vec<Arc<str>>) {
+        self.facts.copartitioned.push(sources);
+    }
+
+    /// Edges whose ends disagree.
+    fn type_problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (node, code) in self.facts.nodes.iter().zip(&self.code) {
+            let NodeCode::Node(factory) = code else { continue };
+            for parent in &node.parents {
+                let Some(output) = self.output_of(parent) else { continue };
+                if output != factory.input {
+                    problems.push(Problem::Other(format!(
+                        "{parent} forwards {}, but {} takes {}",
+                        output.name(),
+                        node.name,
+                        factory.input.name()
+                    )));
+                }
+            }
+        }
+        problems
+    }
+
+    fn output_of(&self, name: &str) -> Option<crate::flow::RecordType> {
+        let position = self.facts.nodes.iter().position(|node| *node.name == *name)?;
+        match self.code.get(position)? {
+            NodeCode::Source(source) => Some(source.output),
+            NodeCode::Node(node) => node.output,
+        }
+    }
+}
+
+impl std::fmt::Debug for Topology {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Topology").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}
+
+/// A topology that cannot run, as one error.
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        topology_error(&[problem])
+    }
+}

@@ -1,0 +1,35 @@
+//! The typed DSL: what a user writes. Every call adds nodes to a draft of the topology in the order
+//! of the calls, which fixes names and numbers as in Kafka Streams.
+
+mod branch;
+mod builder;
+mod draft;
+mod global_table;
+mod grouped_stream;
+mod grouped_table;
+mod join;
+mod names;
+mod options;
+mod repartition;
+mod stream;
+mod stream_route;
+mod stream_table;
+mod table;
+mod table_source;
+mod value;
+mod window;
+mod windowed_stream;
+
+pub(crate) use draft::Switch;
+
+pub use branch::{Branched, BranchedKStream};
+pub use builder::StreamsBuilder;
+pub use global_table::GlobalKTable;
+pub use grouped_stream::KGroupedStream;
+pub use grouped_table::KGroupedTable;
+pub use options::{Consumed, Grouped, Joined, Materialized, Printed, Produced, Repartitioned, StoreType};
+pub use stream::KStream;
+pub use table::KTable;
+pub use value::IntoTableValue;
+pub use window::TimeWindows;
+pub use windowed_stream::TimeWindowedKStream;

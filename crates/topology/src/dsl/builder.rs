@@ -1,0 +1,191 @@
+//! The builder every topology of the DSL starts from.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use millstream_state::StoreFactory;
+use millstream_types::{Result, Serde};
+
+use super::draft::{Draft, Shared};
+use super::names::SOURCE;
+use super::options::{Consumed, Materialized, StoreType};
+use super::{GlobalKTable, KStream, KTable};
+use crate::flow::{SourceFactory, SourceSpec};
+use crate::graph::{NodeCode, NodeKind, SourceFacts, Topology};
+
+/// Builds a topology from streams and tables.
+///
+/// ```
+/// use millstream_topology::StreamsBuilder;
+///
+/// let builder = StreamsBuilder::new();
+/// builder
+///     .stream::<String, String>("lines")
+///     .flat_map_values(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+///     .group_by(|_, word| word.clone())
+///     .count()
+///     .to_stream()
+///     .to("words");
+/// let topology = builder.build()?;
+/// assert!(topology.describe().to_string().starts_with("Topologies:"));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct StreamsBuilder {
+    draft: Shared,
+}
+
+impl StreamsBuilder {
+    /// A builder without streams.
+    pub fn new() -> Self {
+        Self { draft: Rc::new(RefCell::new(Draft::new())) }
+    }
+
+    /// Where stores keep their data unless `Materialized` says (`dsl.store.suppliers.class`).
+    /// Applies to calls made afterwards.
+    pub fn set_default_store_type(&self, store_type: StoreType) -> &Self {
+        self.draft.borrow_mut().store_type = store_type;
+        self
+    }
+
+    /// Makes a serde the default for its type, and for an `Option` of it. Applies to calls made
+    /// afterwards.
+    pub fn register_serde<T: 'static>(&self, serde: Serde<T>) -> &Self {
+        self.draft.borrow_mut().serdes.register(serde);
+        self
+    }
+
+    /// A stream of the records of a topic, read with the default serdes of the types.
+    pub fn stream<K, V>(&self, topic: &str) -> KStream<K, V>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        self.stream_with(&[topic], Consumed::default())
+    }
+
+    /// A stream of the records of several topics. Reading exactly the same topics twice gives the
+    /// same source.
+    pub fn stream_with<K, V>(&self, topics: &[&str], consumed: Consumed<K, V>) -> KStream<K, V>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        let name = self.draft.borrow_mut().node_name(consumed.name.clone(), SOURCE);
+        let (key, value) = (consumed.key.clone(), consumed.value.clone());
+        let (source, key, value) = self.source(name, topics, consumed, key, value);
+        KStream::new(&self.draft, source.clone(), key, value).reading(source)
+    }
+
+    /// A table of the latest value of each key of a topic. A record without value deletes its key,
+    /// one without key is dropped. Stored only if something downstream needs it.
+    pub fn table<K, V>(&self, topic: &str) -> KTable<K, V>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        KTable::read(self, topic, Consumed::default(), None)
+    }
+
+    /// A table with given serdes and store; a named store is always kept and can be queried.
+    pub fn table_with<K, V>(
+        &self,
+        topic: &str,
+        consumed: Consumed<K, V>,
+        materialized: Materialized<K, V>,
+    ) -> KTable<K, V>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        KTable::read(self, topic, consumed, Some(materialized))
+    }
+
+    /// A table that every instance holds whole, for joins that need no co-partitioning. It is
+    /// loaded to the end before the first record is processed.
+    pub fn global_table<K, V>(&self, topic: &str) -> GlobalKTable<K, V>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        GlobalKTable::read(self, topic, Consumed::default(), None)
+    }
+
+    /// A global table with given serdes and store.
+    pub fn global_table_with<K, V>(
+        &self,
+        topic: &str,
+        consumed: Consumed<K, V>,
+        materialized: Materialized<K, V>,
+    ) -> GlobalKTable<K, V>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        GlobalKTable::read(self, topic, consumed, Some(materialized))
+    }
+
+    /// Adds a store for processors, to be named in [`KStream::process_with`].
+    pub fn add_state_store(&self, store: impl Into<Arc<dyn StoreFactory>>) -> &Self {
+        self.draft.borrow_mut().add_store(store.into());
+        self
+    }
+
+    /// The topology.
+    ///
+    /// # Errors
+    /// One `Topology` error that lists every problem.
+    pub fn build(&self) -> Result<Topology> {
+        let topology = self.draft.borrow().finish();
+        topology.check()?;
+        Ok(topology)
+    }
+
+    pub(crate) fn draft(&self) -> &Shared {
+        &self.draft
+    }
+
+    /// Adds a source, or finds the one that reads exactly these topics already.
+    pub(crate) fn source<K, V>(
+        &self,
+        name: String,
+        topics: &[&str],
+        consumed: Consumed<K, V>,
+        key: Option<Serde<K>>,
+        value: Option<Serde<V>>,
+    ) -> (Arc<str>, Option<Serde<K>>, Option<Serde<V>>)
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        let mut draft = self.draft.borrow_mut();
+        let key = draft.serde(key.as_ref(), None, "keys", &name);
+        let value = draft.serde(value.as_ref(), None, "values", &name);
+        let mut sorted: Vec<Arc<str>> = topics.iter().map(|topic| Arc::from(*topic)).collect();
+        sorted.sort();
+        sorted.dedup();
+        if let Some((_, first)) = draft.sources.iter().find(|(topics, _)| *topics == sorted) {
+            return (Arc::clone(first), key, value);
+        }
+        let source: Arc<str> = name.into();
+        if let (Some(key), Some(value)) = (&key, &value) {
+            let spec = SourceSpec {
+                key: key.clone(),
+                value: value.clone(),
+                timestamp_extractor: consumed.timestamp_extractor,
+            };
+            let topics = topics.iter().map(|topic| Arc::from(*topic)).collect();
+            let kind = NodeKind::Source(SourceFacts { topics, pattern: None, reset: consumed.reset });
+            draft.topology.push(&source, kind, &[], NodeCode::Source(SourceFactory::new(spec)));
+        }
+        draft.sources.push((sorted, Arc::clone(&source)));
+        (source, key, value)
+    }
+}
+
+impl Default for StreamsBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,199 @@
+//! Grouping a table by something else than its key.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use millstream_state::TimestampedKeyValueStore;
+use millstream_types::Serde;
+
+use super::draft::{Shared, Switch};
+use super::names::{REPARTITION_SUFFIX, SINK, SOURCE};
+use super::options::{Grouped, Materialized};
+use super::table_source::StoredOrigin;
+use super::KTable;
+use crate::flow::SinkSpec;
+use crate::operator::table_group::{ChangeCodec, TableAggregation, table_aggregate, table_select};
+use crate::operator::table_output::TableOutput;
+use crate::operator::table_view::ViewSupplier;
+
+/// A table grouped anew: each update of a row takes the old value out of its group and adds the new
+/// one to its group. The updates go through a repartition topic.
+#[must_use = "a grouping does nothing until it is aggregated"]
+pub struct KGroupedTable<K, V> {
+    draft: Shared,
+    node: Arc<str>,
+    key: Option<Serde<K>>,
+    value: Option<Serde<V>>,
+    grouped_name: Option<String>,
+    name: Option<String>,
+}
+
+impl<K, V> KTable<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    /// Groups the rows by a new key and value. Rows whose new key or value is null are in no group.
+    pub fn group_by<K2, V2>(
+        &self,
+        selector: impl Fn(&K, &V) -> (K2, V2) + Send + Sync + 'static,
+    ) -> KGroupedTable<K2, V2>
+    where
+        K2: Clone + Send + 'static,
+        V2: Clone + Send + 'static,
+    {
+        self.group_by_with(selector, Grouped::default())
+    }
+
+    /// [`group_by`](Self::group_by) with serdes and a name for the repartition topic.
+    pub fn group_by_with<K2, V2>(
+        &self,
+        selector: impl Fn(&K, &V) -> (K2, V2) + Send + Sync + 'static,
+        grouped: Grouped<K2, V2>,
+    ) -> KGroupedTable<K2, V2>
+    where
+        K2: Clone + Send + 'static,
+        V2: Clone + Send + 'static,
+    {
+        let (node, key, value) = {
+            let mut draft = self.draft.borrow_mut();
+            let node = draft.node_name(grouped.name.clone(), "KTABLE-SELECT-");
+            let key = draft.serde(grouped.key.as_ref(), None, "keys", &node);
+            let value = draft.serde(grouped.value.as_ref(), None, "values", &node);
+            (node, key, value)
+        };
+        self.origin.send_old_values(true);
+        if let (Some(key), Some(value)) = (key.clone(), value.clone()) {
+            let code = table_select(Arc::new(selector), self.key.clone(), key, value);
+            self.draft.borrow_mut().then(&node, &[&self.node], &[], code);
+        }
+        let draft = self.draft.clone();
+        KGroupedTable { draft, node: node.into(), key, value, grouped_name: grouped.name, name: None }
+    }
+}
+
+impl<K, V> KGroupedTable<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    /// Names the node of the next aggregate (Kafka Streams' `Named.as`).
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Counts the rows of each group.
+    pub fn count(&self) -> KTable<K, i64> {
+        self.count_with(Materialized::default())
+    }
+
+    /// [`count`](Self::count) into a store.
+    pub fn count_with(&self, materialized: Materialized<K, i64>) -> KTable<K, i64> {
+        let add = |_: &K, _: V, count: Option<i64>| count.unwrap_or(0).wrapping_add(1);
+        let subtract = |_: &K, _: V, count: i64| count.wrapping_sub(1);
+        self.aggregated("KTABLE-AGGREGATE-", Arc::new(add), Arc::new(subtract), materialized)
+    }
+
+    /// Combines the values of each group: `adder(aggregate, new)`, `subtractor(aggregate, old)`.
+    pub fn reduce(
+        &self,
+        adder: impl Fn(V, V) -> V + Send + Sync + 'static,
+        subtractor: impl Fn(V, V) -> V + Send + Sync + 'static,
+    ) -> KTable<K, V> {
+        self.reduce_with(adder, subtractor, Materialized::default())
+    }
+
+    /// [`reduce`](Self::reduce) into a store.
+    pub fn reduce_with(
+        &self,
+        adder: impl Fn(V, V) -> V + Send + Sync + 'static,
+        subtractor: impl Fn(V, V) -> V + Send + Sync + 'static,
+        materialized: Materialized<K, V>,
+    ) -> KTable<K, V> {
+        let add = move |_: &K, value: V, aggregate: Option<V>| match aggregate {
+            Some(aggregate) => adder(aggregate, value),
+            None => value,
+        };
+        let subtract = move |_: &K, value: V, aggregate: V| subtractor(aggregate, value);
+        self.aggregated("KTABLE-REDUCE-", Arc::new(add), Arc::new(subtract), materialized)
+    }
+
+    /// Aggregates the values of each group, starting from `initializer()`.
+    pub fn aggregate<A>(
+        &self,
+        initializer: impl Fn() -> A + Send + Sync + 'static,
+        adder: impl Fn(&K, V, A) -> A + Send + Sync + 'static,
+        subtractor: impl Fn(&K, V, A) -> A + Send + Sync + 'static,
+    ) -> KTable<K, A>
+    where
+        A: Clone + Send + 'static,
+    {
+        self.aggregate_with(initializer, adder, subtractor, Materialized::default())
+    }
+
+    /// [`aggregate`](Self::aggregate) into a store.
+    pub fn aggregate_with<A>(
+        &self,
+        initializer: impl Fn() -> A + Send + Sync + 'static,
+        adder: impl Fn(&K, V, A) -> A + Send + Sync + 'static,
+        subtractor: impl Fn(&K, V, A) -> A + Send + Sync + 'static,
+        materialized: Materialized<K, A>,
+    ) -> KTable<K, A>
+    where
+        A: Clone + Send + 'static,
+    {
+        let add = move |key: &K, value: V, aggregate: Option<A>| {
+            adder(key, value, aggregate.unwrap_or_else(&initializer))
+        };
+        self.aggregated("KTABLE-AGGREGATE-", Arc::new(add), Arc::new(subtractor), materialized)
+    }
+
+    fn aggregated<A>(
+        &self,
+        prefix: &str,
+        add: Arc<dyn Fn(&K, V, Option<A>) -> A + Send + Sync>,
+        subtract: Arc<dyn Fn(&K, V, A) -> A + Send + Sync>,
+        materialized: Materialized<K, A>,
+    ) -> KTable<K, A>
+    where
+        A: Clone + Send + 'static,
+    {
+        let mut draft = self.draft.borrow_mut();
+        let store = draft.store_name(&materialized, "KTABLE-AGGREGATE-STATE-STORE-");
+        let suffixed = |suffix: &str| self.name.as_ref().map(|name| format!("{name}-{suffix}"));
+        let sink = draft.node_name(suffixed("sink"), SINK);
+        let source = draft.node_name(suffixed("source"), SOURCE);
+        let node = draft.node_name(self.name.clone(), prefix);
+        let key = draft.serde(materialized.key.as_ref(), self.key.as_ref(), "keys", &node);
+        let result = draft.serde(materialized.value.as_ref(), None, "aggregates", &node);
+        let origin = StoredOrigin {
+            view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, A>>(&store),
+            is_stored: Switch::on(),
+            sends_old: Switch::default(),
+        };
+        let prefix = self.grouped_name.clone().unwrap_or_else(|| store.to_string());
+        let topic = format!("{prefix}{REPARTITION_SUFFIX}");
+        let mut sources = Vec::new();
+        if let (Some(key), Some(value), Some(result)) = (key.clone(), self.value.clone(), result.clone()) {
+            let change = Serde::new(ChangeCodec(value));
+            draft.sink(&sink, &[&self.node], Some(&topic), SinkSpec::new(key.clone(), change.clone()));
+            sources = vec![draft.internal_source(&topic, &source, key.clone(), change, None)];
+            let aggregation = TableAggregation { add, subtract, key: key.clone(), result: result.clone() };
+            let code = table_aggregate(aggregation, TableOutput::new(Arc::clone(&store), origin.sends_old.clone()));
+            draft.add_key_value_store(&store, &materialized, key, result);
+            draft.then(&node, &[&source], &[Arc::clone(&store)], code);
+        }
+        drop(draft);
+        KTable {
+            draft: self.draft.clone(),
+            node: node.into(),
+            key,
+            value: result,
+            sources,
+            origin: Rc::new(origin),
+            queryable: materialized.name.is_some().then_some(store),
+            name: None,
+        }
+    }
+}

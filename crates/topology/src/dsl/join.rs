@@ -1,0 +1,186 @@
+//! `KStream`: joins with tables.
+
+use std::sync::Arc;
+
+use super::options::Joined;
+use super::stream::union;
+use super::{GlobalKTable, KStream, KTable};
+use crate::operator::aggregate::Nulls;
+use crate::operator::join::{GlobalLookup, JoinKind, JoinSpec, Lookup, TableLookup, stream_table_join};
+
+type Joiner<K, V, VT, R> = Arc<dyn Fn(&K, &V, Option<&VT>) -> R + Send + Sync>;
+
+impl<K, V> KStream<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    /// Joins each record with the table's row of its key, as it is when the record is processed. A
+    /// record without a row is left out; one with a null key or value is dropped and counted. Both
+    /// sides must be partitioned alike; a re-keyed stream is repartitioned first. Updates of the
+    /// table emit nothing.
+    pub fn join<VT, R>(
+        &self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&V, &VT) -> R + Send + Sync + 'static,
+    ) -> KStream<K, R>
+    where
+        VT: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.join_with(table, move |_, value, row| joiner(value, row), Joined::default())
+    }
+
+    /// [`join`](Self::join) whose joiner sees the key, with serdes and a name.
+    pub fn join_with<VT, R>(
+        &self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&K, &V, &VT) -> R + Send + Sync + 'static,
+        joined: Joined<K, V, VT>,
+    ) -> KStream<K, R>
+    where
+        VT: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.joined(table, JoinKind::Inner, inner(joiner), joined)
+    }
+
+    /// [`join`](Self::join) that also emits records without a row, or with a null key.
+    pub fn left_join<VT, R>(
+        &self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&V, Option<&VT>) -> R + Send + Sync + 'static,
+    ) -> KStream<K, R>
+    where
+        VT: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.left_join_with(table, move |_, value, row| joiner(value, row), Joined::default())
+    }
+
+    /// [`left_join`](Self::left_join) whose joiner sees the key, with serdes and a name.
+    pub fn left_join_with<VT, R>(
+        &self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&K, &V, Option<&VT>) -> R + Send + Sync + 'static,
+        joined: Joined<K, V, VT>,
+    ) -> KStream<K, R>
+    where
+        VT: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.joined(table, JoinKind::Left, Arc::new(joiner), joined)
+    }
+
+    /// Joins each record with the row of a global table under a key made from the record. A record
+    /// without a row is left out; a null made key or a null value drops it.
+    pub fn join_global<KG, VG, R>(
+        &self,
+        table: &GlobalKTable<KG, VG>,
+        key: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
+        joiner: impl Fn(&V, &VG) -> R + Send + Sync + 'static,
+    ) -> KStream<K, R>
+    where
+        KG: Clone + Send + 'static,
+        VG: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        let joiner = inner(move |_: &K, value: &V, row: &VG| joiner(value, row));
+        self.joined_global(table, JoinKind::Inner, Arc::new(key), joiner)
+    }
+
+    /// [`join_global`](Self::join_global) that also emits records without a row or with a null made
+    /// key.
+    pub fn left_join_global<KG, VG, R>(
+        &self,
+        table: &GlobalKTable<KG, VG>,
+        key: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
+        joiner: impl Fn(&V, Option<&VG>) -> R + Send + Sync + 'static,
+    ) -> KStream<K, R>
+    where
+        KG: Clone + Send + 'static,
+        VG: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        let joiner: Joiner<K, V, VG, R> = Arc::new(move |_, value, row| joiner(value, row));
+        self.joined_global(table, JoinKind::Left, Arc::new(key), joiner)
+    }
+
+    fn joined<VT, R>(
+        &self,
+        table: &KTable<K, VT>,
+        kind: JoinKind,
+        joiner: Joiner<K, V, VT, R>,
+        joined: Joined<K, V, VT>,
+    ) -> KStream<K, R>
+    where
+        VT: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.draft.borrow_mut().check_name(joined.name.as_deref());
+        let named = joined.name.clone().or_else(|| self.name.clone());
+        let key = joined.key.clone().or_else(|| self.key.clone());
+        let value = joined.value.clone().or_else(|| self.value.clone());
+        let stream = if self.is_rekeyed {
+            let prefix = named.clone().unwrap_or_else(|| self.node.to_string());
+            self.through(prefix, key.clone(), value, None, None)
+        } else {
+            self.clone()
+        };
+        if kind == JoinKind::Left {
+            // Records with a null key are joined with nothing, so they must get this far.
+            stream.null_keys.iter().for_each(super::draft::Switch::turn_on);
+        }
+        let prefix = if kind == JoinKind::Left { "KSTREAM-LEFTJOIN-" } else { "KSTREAM-JOIN-" };
+        let name = self.draft.borrow_mut().node_name(named, prefix);
+        let view = table.origin.view();
+        let nulls = Nulls { key: key.clone().or_else(|| stream.key_serde()), value: stream.value_serde() };
+        let stores = view.stores.clone();
+        let lookup_nulls = nulls.clone();
+        let lookup = Arc::new(move || {
+            Box::new(TableLookup { view: (view.make)(), nulls: lookup_nulls.clone() }) as Box<dyn Lookup<K, V, VT>>
+        });
+        let code = stream_table_join(JoinSpec { kind, nulls, lookup, joiner });
+        let mut draft = self.draft.borrow_mut();
+        draft.then(&name, &[&stream.node], &stores, code);
+        let sources = union(&stream.sources, &table.sources);
+        draft.topology.push_copartitioned(sources.clone());
+        drop(draft);
+        KStream { sources, ..stream.after(name, key, None) }
+    }
+
+    fn joined_global<KG, VG, R>(
+        &self,
+        table: &GlobalKTable<KG, VG>,
+        kind: JoinKind,
+        mapper: Arc<dyn Fn(&K, &V) -> KG + Send + Sync>,
+        joiner: Joiner<K, V, VG, R>,
+    ) -> KStream<K, R>
+    where
+        KG: Clone + Send + 'static,
+        VG: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        // Kafka Streams names inner and left joins with a global table alike.
+        let name = self.draft.borrow_mut().node_name(self.name.clone(), "KSTREAM-LEFTJOIN-");
+        if let (Some(key), Some(value)) = (table.key.clone(), table.value.clone()) {
+            let store = Arc::clone(&table.store);
+            let lookup = Arc::new(move || {
+                let lookup = GlobalLookup::new(Arc::clone(&store), key.clone(), value.clone(), Arc::clone(&mapper));
+                Box::new(lookup) as Box<dyn Lookup<K, V, VG>>
+            });
+            let nulls = Nulls { key: None, value: self.value_serde() };
+            let code = stream_table_join(JoinSpec { kind, nulls, lookup, joiner });
+            self.draft.borrow_mut().then(&name, &[&self.node], &[], code);
+        }
+        self.after(name, self.key.clone(), None)
+    }
+}
+
+/// A joiner that is only asked where there is a row.
+fn inner<K: 'static, V: 'static, VT: 'static, R: 'static>(
+    joiner: impl Fn(&K, &V, &VT) -> R + Send + Sync + 'static,
+) -> Joiner<K, V, VT, R> {
+    #[expect(clippy::expect_used, reason = "an inner join leaves records without a row out before it joins")]
+    Arc::new(move |key, value, row| joiner(key, value, row.expect("a row")))
+}

@@ -1,0 +1,19 @@
+//! Option objects: serdes, names and settings given beside a call. All are optional; what is not
+//! given is taken from the stream or from the builder's defaults by type.
+
+mod consumed;
+mod grouped;
+mod joined;
+mod materialized;
+mod printed;
+mod produced;
+mod repartitioned;
+
+pub use consumed::Consumed;
+pub use grouped::Grouped;
+pub use joined::Joined;
+pub use materialized::{Materialized, StoreType};
+pub use printed::Printed;
+pub(crate) use printed::Printing;
+pub use produced::Produced;
+pub use repartitioned::Repartitioned;

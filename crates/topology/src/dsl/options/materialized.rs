@@ -1,0 +1,105 @@
+//! `Materialized`: the store behind a table.
+
+use std::time::Duration;
+
+use millstream_types::Serde;
+
+/// The store behind a table: its name (which makes it queryable), serdes, caching, logging, type.
+#[must_use]
+pub struct Materialized<K, V> {
+    pub(crate) name: Option<String>,
+    pub(crate) key: Option<Serde<K>>,
+    pub(crate) value: Option<Serde<V>>,
+    pub(crate) is_cached: bool,
+    pub(crate) is_logged: bool,
+    pub(crate) changelog_configs: Vec<(String, String)>,
+    pub(crate) retention: Option<Duration>,
+    pub(crate) store_type: Option<StoreType>,
+}
+
+/// Where a store keeps its data (`dsl.store.suppliers.class` otherwise).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreType {
+    /// On disk; survives a restart without being read back from its changelog.
+    Persistent,
+    /// In memory; read back from its changelog at every start.
+    InMemory,
+}
+
+impl<K, V> Materialized<K, V> {
+    /// In a store of this name (Kafka Streams' `Materialized.as`).
+    pub fn named(store: impl Into<String>) -> Self {
+        Self { name: Some(store.into()), ..Self::default() }
+    }
+
+    /// With these serdes.
+    pub fn with(key: Serde<K>, value: Serde<V>) -> Self {
+        Self { key: Some(key), value: Some(value), ..Self::default() }
+    }
+
+    /// Serde of the keys (of windowed tables: of the inner key).
+    pub fn with_key_serde(mut self, serde: Serde<K>) -> Self {
+        self.key = Some(serde);
+        self
+    }
+
+    /// Serde of the values.
+    pub fn with_value_serde(mut self, serde: Serde<V>) -> Self {
+        self.value = Some(serde);
+        self
+    }
+
+    /// With a record cache, the default: updates of one key between two commits go on as one.
+    pub fn with_caching_enabled(mut self) -> Self {
+        self.is_cached = true;
+        self
+    }
+
+    /// Without a record cache: every update goes on at once.
+    pub fn with_caching_disabled(mut self) -> Self {
+        self.is_cached = false;
+        self
+    }
+
+    /// With a changelog topic, the default; `configs` override its settings.
+    pub fn with_logging_enabled(mut self, configs: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.is_logged = true;
+        self.changelog_configs = configs.into_iter().collect();
+        self.changelog_configs.sort();
+        self
+    }
+
+    /// Without a changelog: what the store holds is lost with its directory, and a crash may lose
+    /// the last commit.
+    pub fn with_logging_disabled(mut self) -> Self {
+        self.is_logged = false;
+        self
+    }
+
+    /// How long windows are kept, in stream time; at least size plus grace, the default.
+    pub fn with_retention(mut self, retention: Duration) -> Self {
+        self.retention = Some(retention);
+        self
+    }
+
+    /// Where the data is kept.
+    pub fn with_store_type(mut self, store_type: StoreType) -> Self {
+        self.store_type = Some(store_type);
+        self
+    }
+}
+
+impl<K, V> Default for Materialized<K, V> {
+    fn default() -> Self {
+        Self {
+            name: None,
+            key: None,
+            value: None,
+            is_cached: true,
+            is_logged: true,
+            changelog_configs: Vec::new(),
+            retention: None,
+            store_type: None,
+        }
+    }
+}

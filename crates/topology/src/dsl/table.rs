@@ -1,0 +1,385 @@
+//! `KTable`: the latest value of each key.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use millstream_state::{StoreFactory, Stores, TimestampedKeyValueStore};
+use millstream_types::Serde;
+
+use super::draft::{Draft, Shared, Switch};
+use super::names::{SOURCE, STATE_STORE, TABLE_SOURCE};
+use super::options::{Consumed, Materialized};
+use super::table_source::{MappedOrigin, StoredOrigin, TableOrigin};
+use super::{KStream, StreamsBuilder};
+use crate::operator::stateless;
+use crate::operator::table::{Change, LazyStore, table_source};
+use crate::operator::table_map::{RowMapper, TableMapSpec, table_map};
+use crate::operator::table_output::TableOutput;
+use crate::operator::table_view::ViewSupplier;
+
+/// A table: each record is an update of its key's row, and no value deletes the row. A table is
+/// stored only where an operator needs its rows, or when it is given a store by name.
+#[must_use = "a table does nothing until it is used"]
+pub struct KTable<K, V> {
+    pub(crate) draft: Shared,
+    pub(crate) node: Arc<str>,
+    pub(crate) key: Option<Serde<K>>,
+    pub(crate) value: Option<Serde<V>>,
+    pub(crate) sources: Vec<Arc<str>>,
+    pub(crate) origin: Rc<dyn TableOrigin<K, V>>,
+    pub(crate) queryable: Option<Arc<str>>,
+    pub(crate) name: Option<String>,
+}
+
+impl<K, V> Clone for KTable<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            draft: self.draft.clone(),
+            node: Arc::clone(&self.node),
+            key: self.key.clone(),
+            value: self.value.clone(),
+            sources: self.sources.clone(),
+            origin: Rc::clone(&self.origin),
+            queryable: self.queryable.clone(),
+            name: None,
+        }
+    }
+}
+
+impl<K, V> KTable<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    /// A table of a topic.
+    pub(crate) fn read(
+        builder: &StreamsBuilder,
+        topic: &str,
+        consumed: Consumed<K, V>,
+        materialized: Option<Materialized<K, V>>,
+    ) -> Self {
+        let is_named = materialized.as_ref().is_some_and(|materialized| materialized.name.is_some());
+        let materialized = materialized.unwrap_or_default();
+        let (store, source, table) = {
+            let mut draft = builder.draft().borrow_mut();
+            let store = draft.store_name(&materialized, &format!("{topic}-{STATE_STORE}"));
+            let source = draft.node_name(consumed.name.as_ref().map(|name| format!("{name}-source")), SOURCE);
+            let table = draft.node_name(consumed.name.clone(), TABLE_SOURCE);
+            (store, source, table)
+        };
+        let key = consumed.key.clone().or_else(|| materialized.key.clone());
+        let value = consumed.value.clone().or_else(|| materialized.value.clone());
+        let (source, key, value) = read_rows(builder, source, topic, consumed, key, value);
+        let mut result = Self::stored_lazily(builder.draft(), table.into(), Arc::clone(&store), key.clone(), value.clone());
+        result.sources = vec![Arc::clone(&source)];
+        if let Some((key, value)) = key.zip(value) {
+            let accept = move |row_key: Option<K>, value: Option<V>| (row_key.filter(|row| !key.is_null(row)), value);
+            let lazy = result.write_lazily(&materialized, is_named, value);
+            let code = table_source(Arc::new(accept), lazy);
+            result.write_node(&source, &store, code);
+        }
+        result
+    }
+
+    /// Keeps the rows the predicate holds for; it is not asked about deleted rows.
+    pub fn filter(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
+        self.filtered(predicate, None)
+    }
+
+    /// [`filter`](Self::filter) into a store; without a name nothing is stored, as in Kafka Streams.
+    pub fn filter_with(
+        &self,
+        predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
+        materialized: Materialized<K, V>,
+    ) -> Self {
+        self.filtered(predicate, Some(materialized))
+    }
+
+    /// Drops the rows the predicate holds for.
+    pub fn filter_not(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
+        self.filtered(move |key, value| !predicate(key, value), None)
+    }
+
+    /// [`filter_not`](Self::filter_not) into a store.
+    pub fn filter_not_with(
+        &self,
+        predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
+        materialized: Materialized<K, V>,
+    ) -> Self {
+        self.filtered(move |key, value| !predicate(key, value), Some(materialized))
+    }
+
+    /// Makes a new value of each row; deleted rows stay deleted without asking the mapper.
+    pub fn map_values<R>(&self, mapper: impl Fn(V) -> R + Send + Sync + 'static) -> KTable<K, R>
+    where
+        R: Clone + Send + 'static,
+    {
+        self.mapped("KTABLE-MAPVALUES-", Arc::new(move |_, value| Some(mapper(value))), false, None, None)
+    }
+
+    /// [`map_values`](Self::map_values) that also sees the key.
+    pub fn map_values_with_key<R>(&self, mapper: impl Fn(&K, V) -> R + Send + Sync + 'static) -> KTable<K, R>
+    where
+        R: Clone + Send + 'static,
+    {
+        self.mapped("KTABLE-MAPVALUES-", Arc::new(move |key, value| Some(mapper(key, value))), false, None, None)
+    }
+
+    /// [`map_values_with_key`](Self::map_values_with_key) into a store; without a name nothing is
+    /// stored.
+    pub fn map_values_with<R>(
+        &self,
+        mapper: impl Fn(&K, V) -> R + Send + Sync + 'static,
+        materialized: Materialized<K, R>,
+    ) -> KTable<K, R>
+    where
+        R: Clone + Send + 'static,
+    {
+        let mapper: RowMapper<K, V, R> = Arc::new(move |key, value| Some(mapper(key, value)));
+        self.mapped("KTABLE-MAPVALUES-", mapper, false, None, Some(materialized))
+    }
+
+    /// The updates as a stream; a deleted row is `None`.
+    pub fn to_stream(&self) -> KStream<K, Option<V>> {
+        let code = stateless::stateless(
+            |ctx: &mut crate::flow::Context<'_, K, Option<V>>, record: crate::flow::Incoming<'_, K, Change<V>>| {
+                let (key, change, rest) = record.into_record().into_parts();
+                ctx.forward(rest.with_key(key).with_value(change.new));
+                Ok(())
+            },
+        );
+        let name = self.draft.borrow_mut().node_name(self.name.clone(), "KTABLE-TOSTREAM-");
+        self.draft.borrow_mut().then(&name, &[&self.node], &[], code);
+        let value = self.value.clone().map(Serde::optional);
+        KStream { sources: self.sources.clone(), ..KStream::new(&self.draft, name.into(), self.key.clone(), value) }
+    }
+
+    /// Names the node of the next operator (Kafka Streams' `Named.as`).
+    pub fn named(&self, name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), ..self.clone() }
+    }
+
+    /// Name of the store that can be queried, if the table was given one.
+    pub fn queryable_store_name(&self) -> Option<&str> {
+        self.queryable.as_deref()
+    }
+
+    fn filtered(
+        &self,
+        predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
+        materialized: Option<Materialized<K, V>>,
+    ) -> Self {
+        let mapper: RowMapper<K, V, V> = Arc::new(move |key, value| predicate(key, &value).then_some(value));
+        self.mapped("KTABLE-FILTER-", mapper, true, self.value.clone(), materialized)
+    }
+
+    fn mapped<R>(
+        &self,
+        prefix: &str,
+        mapper: RowMapper<K, V, R>,
+        is_filter: bool,
+        value: Option<Serde<R>>,
+        materialized: Option<Materialized<K, R>>,
+    ) -> KTable<K, R>
+    where
+        R: Clone + Send + 'static,
+    {
+        let store = materialized.as_ref().and_then(|materialized| materialized.name.clone());
+        let node = {
+            let mut draft = self.draft.borrow_mut();
+            if materialized.is_some() && store.is_none() {
+                // Kafka Streams names a store here that it then does not make.
+                draft.names.burn();
+            }
+            draft.node_name(self.name.clone(), prefix)
+        };
+        let materialized = materialized.unwrap_or_default();
+        let key = materialized.key.clone().or_else(|| self.key.clone());
+        let value = materialized.value.clone().or(value);
+        let sends_old = Switch::default();
+        // Known old values save downstream from tombstones for rows that never passed.
+        if is_filter && self.origin.send_old_values(false) {
+            sends_old.turn_on();
+        }
+        let mut result = KTable {
+            draft: self.draft.clone(),
+            node: node.as_str().into(),
+            key: key.clone(),
+            value: value.clone(),
+            sources: self.sources.clone(),
+            origin: Rc::new(MappedOrigin {
+                parent: Rc::clone(&self.origin),
+                mapper: Arc::clone(&mapper),
+                sends_old: sends_old.clone(),
+            }),
+            queryable: None,
+            name: None,
+        };
+        let mut output = None;
+        if let Some(store) = store {
+            let store: Arc<str> = store.into();
+            let mut draft = self.draft.borrow_mut();
+            let key = draft.serde(key.as_ref(), None, "keys", &node);
+            let value = draft.serde(value.as_ref(), None, "values", &node);
+            if let Some((key, value)) = key.zip(value) {
+                draft.add_key_value_store(&store, &materialized, key.clone(), value.clone());
+                (result.key, result.value) = (Some(key), Some(value));
+                output = Some(TableOutput::new(Arc::clone(&store), sends_old.clone()));
+            }
+            result.origin = Rc::new(StoredOrigin {
+                view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, R>>(&store),
+                is_stored: Switch::on(),
+                sends_old: sends_old.clone(),
+            });
+            result.queryable = Some(store);
+        }
+        let stores: Vec<Arc<str>> = result.queryable.iter().cloned().collect();
+        let code = table_map(TableMapSpec { mapper, sends_old, skips_nothing: is_filter, output });
+        self.draft.borrow_mut().then(&node, &[&self.node], &stores, code);
+        result
+    }
+
+    /// A table whose store is kept only if something needs it. Nothing is written yet.
+    pub(crate) fn stored_lazily(
+        draft: &Shared,
+        node: Arc<str>,
+        store: Arc<str>,
+        key: Option<Serde<K>>,
+        value: Option<Serde<V>>,
+    ) -> Self {
+        let origin = StoredOrigin {
+            view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, V>>(&store),
+            is_stored: Switch::default(),
+            sends_old: Switch::default(),
+        };
+        let (draft, origin) = (draft.clone(), Rc::new(origin));
+        Self { draft, node, key, value, sources: Vec::new(), origin, queryable: Some(store), name: None }
+    }
+}
+
+impl<K, V> KTable<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    /// Writes the store behind a table made by [`stored_lazily`](Self::stored_lazily): it is kept if
+    /// `is_named` or once something needs it.
+    pub(crate) fn write_lazily(
+        &mut self,
+        materialized: &Materialized<K, V>,
+        is_named: bool,
+        value: Serde<V>,
+    ) -> LazyStore<K, V> {
+        let store = self.queryable.clone().unwrap_or_else(|| "".into());
+        let origin = StoredOrigin {
+            view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, V>>(&store),
+            is_stored: Switch::default(),
+            sends_old: Switch::default(),
+        };
+        if is_named {
+            origin.is_stored.turn_on();
+        } else {
+            self.queryable = None;
+        }
+        let lazy = LazyStore {
+            output: TableOutput::new(Arc::clone(&store), origin.sends_old.clone()),
+            is_needed: origin.is_stored.clone(),
+        };
+        let mut draft = self.draft.borrow_mut();
+        if let Some(key) = draft.serde(self.key.as_ref(), None, "keys", &self.node) {
+            draft.add_key_value_store(&store, materialized, key, value);
+            draft.optional_stores.push((store, origin.is_stored.clone()));
+        }
+        drop(draft);
+        self.origin = Rc::new(origin);
+        lazy
+    }
+
+    /// Writes the node of a table made by [`stored_lazily`](Self::stored_lazily), with its store.
+    pub(crate) fn write_node(&self, parent: &str, store: &Arc<str>, code: crate::flow::NodeFactory) {
+        self.draft.borrow_mut().then(&self.node, &[parent], &[Arc::clone(store)], code);
+    }
+}
+
+/// A topic's source, its key serde and value serde.
+type RowSource<K, V> = (Arc<str>, Option<Serde<K>>, Option<Serde<V>>);
+
+/// Reads a topic as rows: keys and values may be null there, whatever the types say.
+pub(crate) fn read_rows<K, V>(
+    builder: &StreamsBuilder,
+    source: String,
+    topic: &str,
+    consumed: Consumed<K, V>,
+    key: Option<Serde<K>>,
+    value: Option<Serde<V>>,
+) -> RowSource<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    let (key, value) = {
+        let mut draft = builder.draft().borrow_mut();
+        let key = draft.serde(key.as_ref(), None, "keys", &source);
+        let value = draft.serde(value.as_ref(), None, "values", &source);
+        (key, value)
+    };
+    let rows = Consumed::<Option<K>, Option<V>> {
+        key: None,
+        value: None,
+        name: None,
+        timestamp_extractor: consumed.timestamp_extractor.map(crate::flow::TimestampExtractor::optional),
+        reset: consumed.reset,
+    };
+    let optional = (key.clone().map(Serde::optional), value.clone().map(Serde::optional));
+    let (source, _, _) = match optional {
+        (Some(row_key), Some(row_value)) => builder.source(source, &[topic], rows, Some(row_key), Some(row_value)),
+        // The draft knows already which serde is missing.
+        _ => (source.into(), None, None),
+    };
+    (source, key, value)
+}
+
+impl Draft {
+    /// A store's name: the user's, or a generated one.
+    pub(crate) fn store_name<K, V>(&mut self, materialized: &Materialized<K, V>, prefix: &str) -> Arc<str> {
+        self.check_name(materialized.name.as_deref());
+        match &materialized.name {
+            Some(name) => name.as_str().into(),
+            None => self.names.generate(prefix).into(),
+        }
+    }
+
+    /// Adds the timestamped key-value store of a table.
+    pub(crate) fn add_key_value_store<K, V>(
+        &mut self,
+        name: &str,
+        materialized: &Materialized<K, V>,
+        key: Serde<K>,
+        value: Serde<V>,
+    ) where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        let builder = Stores::timestamped_key_value_store_builder(name, key, value);
+        self.add_table_store(builder, materialized);
+    }
+
+    /// Adds a table's store with what the user said about it.
+    pub(crate) fn add_table_store<S, K, V>(
+        &mut self,
+        builder: millstream_state::StoreBuilder<S>,
+        materialized: &Materialized<K, V>,
+    ) where
+        millstream_state::StoreBuilder<S>: StoreFactory + 'static,
+    {
+        let builder = if self.is_persistent(materialized) { builder.persistent() } else { builder.in_memory() };
+        let builder =
+            if materialized.is_cached { builder.with_caching_enabled() } else { builder.with_caching_disabled() };
+        let builder = if materialized.is_logged {
+            builder.with_logging_enabled(materialized.changelog_configs.clone())
+        } else {
+            builder.with_logging_disabled()
+        };
+        self.add_store(Arc::new(builder));
+    }
+}

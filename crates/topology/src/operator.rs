@@ -1,0 +1,11 @@
+//! Operators: the processors behind the DSL. Each is a processor like any user's.
+
+pub(crate) mod aggregate;
+pub(crate) mod join;
+pub(crate) mod stateless;
+pub(crate) mod table;
+pub(crate) mod table_group;
+pub(crate) mod table_map;
+pub(crate) mod table_output;
+pub(crate) mod table_view;
+pub(crate) mod window_aggregate;

@@ -1,0 +1,140 @@
+//! Aggregates of a grouped stream without windows.
+
+use std::sync::Arc;
+
+use millstream_state::TimestampedKeyValueStore;
+use millstream_types::{Serde, Timestamp};
+
+use super::table::Change;
+use super::table_output::TableOutput;
+use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
+
+/// How a value goes into an aggregate: count, reduce and aggregate are this with other functions.
+pub(crate) struct Aggregation<K, V, A> {
+    /// The aggregate before the first value; `None` for reduce, where the first value is it.
+    pub(crate) initial: Option<Arc<dyn Fn() -> A + Send + Sync>>,
+    /// The next aggregate. Gets `None` where there is none and no initial one.
+    pub(crate) apply: Arc<dyn Fn(&K, V, Option<A>) -> A + Send + Sync>,
+    /// Says which keys and values count as null.
+    pub(crate) nulls: Nulls<K, V>,
+    /// Says which aggregates are null, so that their row is deleted.
+    pub(crate) result: Serde<A>,
+}
+
+/// Which keys and values are null; nothing is where no serde is known.
+pub(crate) struct Nulls<K, V> {
+    pub(crate) key: Option<Serde<K>>,
+    pub(crate) value: Option<Serde<V>>,
+}
+
+impl<K, V> Nulls<K, V> {
+    pub(crate) fn key(&self, key: &K) -> bool {
+        self.key.as_ref().is_some_and(|serde| serde.is_null(key))
+    }
+
+    pub(crate) fn value(&self, value: &V) -> bool {
+        self.value.as_ref().is_some_and(|serde| serde.is_null(value))
+    }
+}
+
+impl<K, V> Clone for Nulls<K, V> {
+    fn clone(&self) -> Self {
+        Self { key: self.key.clone(), value: self.value.clone() }
+    }
+}
+
+impl<K, V, A> Clone for Aggregation<K, V, A> {
+    fn clone(&self) -> Self {
+        Self {
+            initial: self.initial.clone(),
+            apply: Arc::clone(&self.apply),
+            nulls: self.nulls.clone(),
+            result: self.result.clone(),
+        }
+    }
+}
+
+/// An aggregate before and after a value.
+pub(crate) struct Step<A> {
+    pub(crate) old: Option<A>,
+    pub(crate) new: Option<A>,
+    pub(crate) timestamp: Timestamp,
+}
+
+impl<K, V, A: Clone> Aggregation<K, V, A> {
+    /// Adds a value at `timestamp` to what is stored. `old` is only filled if `wants_old`; as in
+    /// Kafka Streams it is then the initial aggregate where nothing was stored.
+    pub(crate) fn step(
+        &self,
+        key: &K,
+        value: V,
+        timestamp: Timestamp,
+        stored: Option<millstream_state::ValueAndTimestamp<A>>,
+        wants_old: bool,
+    ) -> Step<A> {
+        let (before, timestamp) = match stored {
+            Some(stored) => (Some(stored.value), timestamp.max(stored.timestamp)),
+            None => (self.initial.as_ref().map(|initial| initial()), timestamp),
+        };
+        let old = if wants_old { before.clone() } else { None };
+        let new = (self.apply)(key, value, before);
+        let new = if self.result.is_null(&new) { None } else { Some(new) };
+        Step { old, new, timestamp }
+    }
+}
+
+/// `KSTREAM-AGGREGATE` and `KSTREAM-REDUCE`.
+struct Aggregate<K, V, A> {
+    aggregation: Aggregation<K, V, A>,
+    output: TableOutput<K, A, TimestampedKeyValueStore<K, A>>,
+}
+
+pub(crate) fn aggregate<K, V, A>(
+    aggregation: Aggregation<K, V, A>,
+    output: TableOutput<K, A, TimestampedKeyValueStore<K, A>>,
+) -> NodeFactory
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+    A: Clone + Send + 'static,
+{
+    let name = Arc::clone(output.name());
+    let make = move || Aggregate { aggregation: aggregation.clone(), output: output.clone() };
+    NodeFactory::processor(make).flushing(&name)
+}
+
+impl<K, V, A> Processor for Aggregate<K, V, A>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+    A: Clone + Send + 'static,
+{
+    type KeyIn = K;
+    type ValueIn = V;
+    type KeyOut = K;
+    type ValueOut = Change<A>;
+
+    fn init(&mut self, ctx: &mut Context<'_, K, Change<A>>) -> Result<(), ProcessorError> {
+        Ok(self.output.init(ctx)?)
+    }
+
+    fn process(
+        &mut self,
+        ctx: &mut Context<'_, K, Change<A>>,
+        record: Incoming<'_, K, V>,
+    ) -> Result<(), ProcessorError> {
+        if self.aggregation.nulls.key(&record.key) || self.aggregation.nulls.value(&record.value) {
+            tracing::warn!(node = ctx.node_name(), "a record with a null key or value is left out of the aggregate");
+            ctx.count_dropped(1);
+            return Ok(());
+        }
+        let (key, value, rest) = record.into_record().into_parts();
+        let stored = self.output.row(ctx, &key)?;
+        let step = self.aggregation.step(&key, value, rest.timestamp, stored, self.output.sends_old());
+        self.output.put(ctx, rest.with_key(key).with_timestamp(step.timestamp), step.new, step.old)
+    }
+
+    fn flush(&mut self, ctx: &mut Context<'_, K, Change<A>>) -> Result<(), ProcessorError> {
+        self.output.flush(ctx)
+    }
+}
