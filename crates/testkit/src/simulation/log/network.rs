@@ -102,9 +102,14 @@ impl Network {
         }
     }
 
+    /// Changes how often faults strike.
+    pub fn set_rates(&self, rates: FaultRates) {
+        self.lock().rates = rates;
+    }
+
     /// Ends all faults: from now on everything arrives.
     pub fn heal(&self) {
-        self.lock().rates = FaultRates::default();
+        self.set_rates(FaultRates::default());
     }
 
     /// Faults that have struck.
