@@ -80,6 +80,8 @@ pub struct Flow {
     pub(crate) stream_time: Timestamp,
     pub(crate) queue_heads: Vec<(NodeIndex, Arc<dyn Fn() -> Box<dyn Head> + Send + Sync>)>,
     pub(crate) flush_order: Vec<FlushStep>,
+    /// A processor that cannot start is never asked about: the task cannot run.
+    is_starting: bool,
     failure: Option<Error>,
     dropped: u64,
 }
@@ -107,6 +109,7 @@ impl Flow {
             stream_time: Timestamp::UNKNOWN,
             queue_heads: Vec::new(),
             flush_order: Vec::new(),
+            is_starting: false,
             failure: None,
             dropped: 0,
         }
@@ -131,10 +134,11 @@ impl Flow {
     /// Calls `init` of every node, parents first. `stream_time` is what was committed (-1 at first).
     pub fn init(&mut self, env: &mut dyn FlowEnv, stream_time: Timestamp) -> Result<(), Error> {
         self.stream_time = stream_time;
+        self.is_starting = true;
         for index in self.indexes() {
             self.enter(env, index, |node, place| node.init(place));
-            // A processor that cannot start is never asked about: the task cannot run.
         }
+        self.is_starting = false;
         self.check()
     }
 
@@ -168,12 +172,7 @@ impl Flow {
     }
 
     /// Fires the timers of that clock that are due; whether any fired.
-    pub fn punctuate(
-        &mut self,
-        env: &mut dyn FlowEnv,
-        kind: PunctuationType,
-        now: Timestamp,
-    ) -> Result<bool, Error> {
+    pub fn punctuate(&mut self, env: &mut dyn FlowEnv, kind: PunctuationType, now: Timestamp) -> Result<bool, Error> {
         if !self.timers.is_due(kind, now) {
             return Ok(false);
         }
@@ -329,7 +328,8 @@ impl Flow {
         let Some(mut code) = self.nodes.get_mut(slot).and_then(|node| node.code.take()) else { return };
         // The flow is only used after an unwind to report it or to go on with the next record, as
         // the handler decides; a node whose own state broke is the user's to mind.
-        let outcome = catch_unwind(AssertUnwindSafe(|| run(&mut *code, Place { flow: &mut *self, env: &mut *env, index })));
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| run(&mut *code, Place { flow: &mut *self, env: &mut *env, index })));
         if let Some(node) = self.nodes.get_mut(slot) {
             node.code = Some(code);
         }
@@ -358,6 +358,9 @@ impl Flow {
             Cause::Panic(text) => Error::new(ErrorKind::Processing, format!("the processor panicked: {text}")),
         };
         let error = error.with_context(|context| self.fill(context, &node));
+        if self.is_starting {
+            return self.fail(error);
+        }
         let raw = env.source_record().map_or((None, None), |raw| (raw.key, raw.value));
         let context = self.handler_context(node, raw, self.origin.timestamp);
         let handler = Arc::clone(&self.options.processing_handler);

@@ -6,12 +6,12 @@ use std::time::Duration;
 use millstream_state::{Origin, StateStore};
 use millstream_types::{Error, ErrorKind, Headers, Record, RecordMetadata, Result, TaskId, Timestamp};
 
+use super::Flow;
 use super::arena::NodeIndex;
 use super::env::FlowEnv;
 use super::input::{Incoming, Input};
 use super::node::Place;
 use super::timer::{PunctuationType, Timer};
-use super::Flow;
 
 /// A processor's access to the task around it. `KO` and `VO` are the types it forwards.
 pub struct Context<'a, KO, VO> {
@@ -223,10 +223,6 @@ where
     /// Counts records that this processor leaves out (`dropped-records-total`).
     pub fn count_dropped(&mut self, records: u64) {
         self.flow.count_dropped(records);
-    }
-
-    pub(crate) fn origin(&self) -> &Origin {
-        &self.flow.origin
     }
 }
 

@@ -155,9 +155,10 @@ pub struct LogAndContinue;
 
 fn log_and(decision: HandlerDecision, what: &str, context: &ErrorHandlerContext, error: &Error) -> HandlerResponse {
     let place = (&context.task, &context.node, &context.topic, context.partition.0, context.offset.0);
-    match decision {
-        HandlerDecision::Resume => tracing::warn!(?place, %error, "{what}, the record is dropped"),
-        _ => tracing::error!(?place, %error, "{what}"),
+    if decision == HandlerDecision::Resume {
+        tracing::warn!(?place, %error, "{what}, the record is dropped");
+    } else {
+        tracing::error!(?place, %error, "{what}");
     }
     HandlerResponse { decision, dead_letters: context.dead_letter(error).into_iter().collect() }
 }

@@ -131,8 +131,12 @@ impl<K: Send + 'static, V: Send + 'static> Head for TypedHead<K, V> {
 
 /// The first bytes of something unreadable, in hex.
 fn first_bytes(bytes: &[u8]) -> String {
-    let shown: String = bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    if bytes.len() > 16 { format!("0x{shown}... ({} bytes)", bytes.len()) } else { format!("0x{shown}") }
+    let mut shown = "0x".to_owned();
+    for byte in bytes.iter().take(16) {
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('?');
+        shown.extend([digit(byte >> 4), digit(byte & 15)]);
+    }
+    if bytes.len() > 16 { format!("{shown}... ({} bytes)", bytes.len()) } else { shown }
 }
 
 /// Why an extractor failed.

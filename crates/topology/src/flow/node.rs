@@ -109,7 +109,11 @@ impl<P: Processor> Node for ProcessorNode<P> {
 
     fn process(&mut self, place: Place<'_>, input: Input<'_>) -> Result<(), ProcessorError> {
         let Some(record) = Incoming::<P::KeyIn, P::ValueIn>::typed(input) else {
-            return Err(format!("a record reached a node that takes {}", std::any::type_name::<(P::KeyIn, P::ValueIn)>()).into());
+            return Err(format!(
+                "a record reached a node that takes {}",
+                std::any::type_name::<(P::KeyIn, P::ValueIn)>()
+            )
+            .into());
         };
         self.0.process(&mut Context::new(place), record)
     }

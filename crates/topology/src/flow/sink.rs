@@ -81,7 +81,7 @@ struct SinkNode<K, V> {
 }
 
 impl<K: 'static, V: 'static> SinkNode<K, V> {
-    fn send(&mut self, place: &mut Place<'_>, record: &Record<K, V>) -> Result<(), ProcessorError> {
+    fn send(&mut self, place: &mut Place<'_>, record: &Record<K, V>) {
         if let Some(extractor) = &self.spec.extractor {
             let topic = extractor(record, &place.flow.record_metadata());
             if *topic != *self.topic {
@@ -89,17 +89,13 @@ impl<K: 'static, V: 'static> SinkNode<K, V> {
             }
         }
         match self.encode_and_send(place, record) {
-            Ok(()) => Ok(()),
+            Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Production => {
                 let bytes = |bytes: &[u8]| Some(Bytes::copy_from_slice(bytes));
                 let raw = (bytes(&self.key_bytes), bytes(&self.value_bytes));
                 place.flow.production_failed(place.env, place.index, &self.topic, raw, record.timestamp, error);
-                Ok(())
             }
-            Err(error) => {
-                place.flow.fail(error);
-                Ok(())
-            }
+            Err(error) => place.flow.fail(error),
         }
     }
 
@@ -109,8 +105,7 @@ impl<K: 'static, V: 'static> SinkNode<K, V> {
         let refused = |what: &str, error| {
             Error::new(ErrorKind::Production, format!("the {what} cannot be serialised")).with_source(error)
         };
-        let has_key =
-            self.spec.key.encode(&record.key, &mut self.key_bytes).map_err(|error| refused("key", error))?;
+        let has_key = self.spec.key.encode(&record.key, &mut self.key_bytes).map_err(|error| refused("key", error))?;
         let has_value =
             self.spec.value.encode(&record.value, &mut self.value_bytes).map_err(|error| refused("value", error))?;
         if record.timestamp.0 < 0 {
@@ -157,7 +152,8 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Node for SinkNode<K, 
         let Some(record) = Incoming::<K, V>::typed(input) else {
             return Err("a record reached a sink of another type".into());
         };
-        self.send(&mut place, &record)
+        self.send(&mut place, &record);
+        Ok(())
     }
 
     fn punctuate(&mut self, _: Place<'_>, _: Timer, _: Timestamp) -> Result<(), ProcessorError> {

@@ -19,8 +19,7 @@ pub enum TimestampExtractor<K, V> {
 }
 
 /// The shape of a custom extractor.
-pub type ExtractorFn<K, V> =
-    Arc<dyn Fn(&Record<K, V>, Timestamp) -> Result<Timestamp, ProcessorError> + Send + Sync>;
+pub type ExtractorFn<K, V> = Arc<dyn Fn(&Record<K, V>, Timestamp) -> Result<Timestamp, ProcessorError> + Send + Sync>;
 
 impl<K, V> TimestampExtractor<K, V> {
     /// Event time computed from the record; the second argument is the partition time.

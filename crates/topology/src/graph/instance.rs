@@ -19,13 +19,8 @@ pub(super) fn flow(
     open: &mut dyn FnMut(&StoreFacts) -> Result<StoreEnv>,
 ) -> Result<Flow> {
     let mut flow = Flow::new(build, options);
-    let included: Vec<(&_, &NodeCode)> = topology
-        .facts
-        .nodes
-        .iter()
-        .zip(&topology.code)
-        .filter(|(node, _)| nodes.iter().any(|name| *name == node.name))
-        .collect();
+    let included: Vec<(&_, &NodeCode)> =
+        topology.facts.nodes.iter().zip(&topology.code).filter(|(node, _)| nodes.contains(&node.name)).collect();
     let place: HashMap<&str, u32> = included.iter().zip(0..).map(|((node, _), at)| (&*node.name, at)).collect();
     let mut children: Vec<Vec<NodeIndex>> = vec![Vec::new(); included.len()];
     for ((node, _), at) in included.iter().zip(0..) {

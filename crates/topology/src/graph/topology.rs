@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use millstream_state::{StoreEnv, StoreFacts, StoreFactory};
+use millstream_state::{StoreEnv, StoreFactory, StoreFacts};
 use millstream_types::Error;
 use millstream_types::Result;
 

@@ -10,18 +10,18 @@ use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
 
 /// One update of a table's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change<V> {
+pub(crate) struct Change<V> {
     /// The row from now on; `None` when it is deleted.
-    pub new: Option<V>,
+    pub(crate) new: Option<V>,
     /// The row until now, if somebody downstream asked for it and there was one.
-    pub old: Option<V>,
+    pub(crate) old: Option<V>,
     /// Whether this is the newest version of the row; false only below versioned tables.
-    pub is_latest: bool,
+    pub(crate) is_latest: bool,
 }
 
 impl<V> Change<V> {
     /// A change of a row to its newest version.
-    pub fn new(new: Option<V>, old: Option<V>) -> Self {
+    pub(crate) fn new(new: Option<V>, old: Option<V>) -> Self {
         Self { new, old, is_latest: true }
     }
 }
