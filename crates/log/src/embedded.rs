@@ -6,30 +6,41 @@
 
 mod admin;
 mod broker;
+mod disk;
+mod durable;
 mod failure;
 mod group;
+mod journal;
 mod member;
 mod memory;
+mod open;
 mod options;
 mod partition;
 mod reader;
 mod signal;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod writer;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_types::{Clock, Offset, TopicPartition, clock::SystemClock};
+use millstream_types::{Clock, Now, Offset, Result, TopicPartition, clock::SystemClock};
 
+use crate::fs::RealFs;
 use crate::seam::{Admin, Failure, Isolation, Log, Member, MemberConfig, Reader, Writer};
 use broker::Broker;
 use signal::Signal;
 
 pub use options::{Flush, Options};
+
+/// The journal is rewritten when it has grown by this much, in bytes.
+const JOURNAL_BYTES: u64 = 4 << 20;
 
 /// A log inside the process. Cloning gives another handle to the same log.
 ///
@@ -57,8 +68,26 @@ struct Shared {
 impl EmbeddedLog {
     /// A log in memory; gone with its last handle.
     pub fn memory(options: Options) -> Self {
-        let seed = options.seed.unwrap_or_else(wall_seed);
-        Self(Arc::new(Shared { broker: Mutex::new(Broker::new(options, seed)), signal: Signal::default() }))
+        let seed = options.seed.unwrap_or_else(|| wall_seed(SystemClock::new().now()));
+        Self::of(Broker::new(options, seed))
+    }
+
+    /// Opens the log in a directory, or creates one there. Reads the last segment of each
+    /// partition and the batch headers of the others, and finishes or aborts what a crash left
+    /// half way. The log stays locked for other processes until its last handle and client are
+    /// gone.
+    ///
+    /// # Errors
+    /// `Storage` when the directory cannot be used or is open in another process, `Corrupted` when
+    /// a file is damaged; the message says what can be done.
+    pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
+        let now = SystemClock::new().now();
+        let seed = options.seed.unwrap_or_else(|| wall_seed(now));
+        open::open(Arc::new(RealFs), dir.as_ref(), options, JOURNAL_BYTES, seed, now.wall_ms).map(Self::of)
+    }
+
+    fn of(broker: Broker) -> Self {
+        Self(Arc::new(Shared { broker: Mutex::new(broker), signal: Signal::default() }))
     }
 
     /// Appends a whole batch as a producer would send it, with its own producer id, epoch and
@@ -129,7 +158,6 @@ impl fmt::Debug for EmbeddedLog {
 }
 
 /// A log made without a seed has topic ids unlike those of any log before.
-fn wall_seed() -> u64 {
-    let now = SystemClock::new().now();
+fn wall_seed(now: Now) -> u64 {
     (now.wall_ms as u64).rotate_left(20) ^ now.mono_ns
 }

@@ -5,6 +5,7 @@
 
 pub mod batch;
 mod embedded;
+mod fs;
 pub mod seam;
 
 pub use embedded::{EmbeddedLog, Flush, Options};

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use millstream_types::{Error, ErrorKind, Now, TopicPartition};
 
+use super::disk::{DiskStorage, sync_dir};
+use super::durable::Files;
 use super::failure::{Answer, fatal, unknown_partition};
 use super::group::Group;
+use super::journal::Entry;
 use super::memory::MemoryStorage;
 use super::options::Options;
 use super::partition::Partition;
@@ -30,8 +33,11 @@ pub(super) struct Broker {
     pub(super) now: Now,
     /// Moves with everything a client may be waiting for.
     pub(super) version: u64,
-    seed: u64,
-    ids: u64,
+    pub(super) seed: u64,
+    /// Topic ids given out so far.
+    pub(super) ids: u64,
+    /// Where the log lies; `None` in memory.
+    pub(super) files: Option<Files>,
 }
 
 /// Index of a partition in the broker.
@@ -58,6 +64,7 @@ impl Broker {
             version: 0,
             seed,
             ids: 0,
+            files: None,
         }
     }
 
@@ -137,7 +144,7 @@ impl Broker {
         }
         for topic in topics {
             if !self.topics.contains_key(&topic.name) {
-                self.create_topic(topic);
+                self.create_topic(topic)?;
             }
         }
         Ok(())
@@ -173,32 +180,60 @@ impl Broker {
         if topic.partitions == -1 { self.options.num_partitions } else { topic.partitions }
     }
 
-    fn create_topic(&mut self, topic: &NewTopic) {
-        let id = self.next_id();
-        let slots = (0..self.partitions_of(topic))
-            .map(|partition| {
-                let name = TopicPartition::new(topic.name.clone(), partition);
-                self.partitions.push(Some(Partition::new(name, id, Storage::Memory(MemoryStorage::default()))));
-                self.partitions.len() - 1
-            })
-            .collect();
+    fn create_topic(&mut self, topic: &NewTopic) -> Answer<()> {
+        self.writable()?;
+        let (id, count) = (self.next_id(), self.partitions_of(topic));
+        let mut partitions = Vec::new();
+        for partition in 0..count {
+            let name = TopicPartition::new(topic.name.clone(), partition);
+            let storage = self.new_storage(&name);
+            partitions.push(Partition::new(name, id, self.guard(storage)?));
+        }
+        if let Some(files) = &self.files {
+            // The directories are durable before the journal says that they are there.
+            let synced = sync_dir(&*files.disk.fs, &files.disk.dir).map_err(storage_failure);
+            self.guard(synced)?;
+        }
+        let (name, configs) = (topic.name.clone(), topic.configs.clone());
+        self.record(Entry::TopicCreated { name, id, partitions: count, configs })?;
+        let first = self.partitions.len();
+        self.partitions.extend(partitions.into_iter().map(Some));
+        let slots = (first..self.partitions.len()).collect();
         self.topics.insert(topic.name.clone(), Topic { id, slots, configs: topic.configs.clone() });
         self.version += 1;
+        Ok(())
+    }
+
+    fn new_storage(&self, name: &TopicPartition) -> Answer<Storage> {
+        match &self.files {
+            None => Ok(Storage::Memory(MemoryStorage::default())),
+            Some(files) => DiskStorage::create(&files.disk, name).map(Storage::Disk).map_err(storage_failure),
+        }
     }
 
     pub(super) fn delete_topics(&mut self, names: &[Arc<str>]) -> Answer<()> {
         for name in names {
-            let Some(topic) = self.topics.remove(name) else { continue };
-            for slot in topic.slots {
-                if let Some(partition) = self.partitions.get_mut(slot) {
-                    *partition = None;
-                }
-                self.transactions.forget(slot);
+            if self.topics.contains_key(name) {
+                self.delete_topic(name)?;
             }
-            for group in self.groups.values_mut() {
-                group.offsets.retain(|partition, _| partition.topic != *name);
+        }
+        Ok(())
+    }
+
+    fn delete_topic(&mut self, name: &Arc<str>) -> Answer<()> {
+        self.writable()?;
+        self.record(Entry::TopicDeleted { name: name.clone() })?;
+        self.version += 1;
+        for group in self.groups.values_mut() {
+            group.offsets.retain(|partition, _| partition.topic != *name);
+        }
+        for slot in self.topics.remove(name).map(|topic| topic.slots).unwrap_or_default() {
+            self.transactions.forget(slot);
+            let partition = self.partitions.get_mut(slot).and_then(Option::take);
+            if let (Some(partition), Some(files)) = (partition, &self.files) {
+                let removed = DiskStorage::remove(&files.disk, &partition.name).map_err(storage_failure);
+                self.guard(removed)?;
             }
-            self.version += 1;
         }
         Ok(())
     }
@@ -208,10 +243,30 @@ impl Broker {
             self.find(name)?;
         }
         for (name, offset) in before {
-            let slot = self.slot(name);
-            if let Some(partition) = slot.and_then(|slot| self.partition_mut(slot)) {
-                partition.delete_before(*offset).map_err(storage_failure)?;
+            if let Some(slot) = self.slot(name) {
+                self.delete_before(slot, *offset)?;
             }
+        }
+        Ok(())
+    }
+
+    fn delete_before(&mut self, slot: Slot, offset: i64) -> Answer<()> {
+        self.writable()?;
+        let Some(partition) = self.partition(slot) else { return Ok(()) };
+        let offset = offset.min(partition.end());
+        if offset <= partition.log_start() {
+            return Ok(());
+        }
+        let removes_files = partition.has_files_before(offset);
+        self.record(Entry::LogStart { partition: partition.name.clone(), offset })?;
+        if let Some(files) = self.files.as_mut().filter(|_| removes_files) {
+            // A missing file is damage unless the journal explains it.
+            let synced = files.journal.sync();
+            self.guard(synced)?;
+        }
+        if let Some(partition) = self.partition_mut(slot) {
+            let deleted = partition.delete_before(offset).map_err(storage_failure);
+            self.guard(deleted)?;
         }
         self.version += 1;
         Ok(())
@@ -235,8 +290,13 @@ impl Broker {
         offsets: Vec<(TopicPartition, CommittedOffset)>,
     ) -> Answer<()> {
         self.check_member(proof)?;
+        self.writable()?;
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        self.record(Entry::Offsets { group: proof.group.clone(), offsets: offsets.clone() })?;
         self.apply_offsets(&proof.group, offsets);
-        Ok(())
+        self.compact()
     }
 
     pub(super) fn check_member(&self, proof: &GroupMetadata) -> Answer<()> {
@@ -251,11 +311,6 @@ impl Broker {
             self.groups.entry(group.clone()).or_default().offsets.extend(offsets);
             self.version += 1;
         }
-    }
-
-    /// Makes what was appended durable, as far as the options ask for it.
-    pub(super) fn flush(&mut self) -> Answer<()> {
-        Ok(())
     }
 
     fn find(&self, name: &TopicPartition) -> Answer<&Partition> {

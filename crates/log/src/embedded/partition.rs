@@ -74,6 +74,54 @@ impl Partition {
         }
     }
 
+    /// A partition that was read from disk; [`observe`](Self::observe) has seen its batches.
+    pub(super) fn recovered(self, storage: Storage, log_start: i64, end: i64) -> Self {
+        Self { storage, log_start: log_start.min(end), end, ..self }
+    }
+
+    /// Takes note of a batch that is there already.
+    pub(super) fn observe(&mut self, header: &BatchHeader, control: Option<&Batch>) -> Result<()> {
+        if let Some(batch) = control.filter(|batch| batch.is_control()) {
+            self.ended(header.producer_id, Marker::read(batch)?, header.base_offset);
+        } else if header.is_transactional() {
+            self.open.entry(header.producer_id).or_insert(header.base_offset);
+        }
+        Ok(())
+    }
+
+    /// Open transactions: producer id and first offset.
+    pub(super) fn open(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.open.iter().map(|(producer, first)| (*producer, *first))
+    }
+
+    /// Whether this producer has an open transaction here.
+    pub(super) fn is_open(&self, producer_id: i64) -> bool {
+        self.open.contains_key(&producer_id)
+    }
+
+    /// Makes everything appended durable. Gives whether there was anything to do.
+    pub(super) fn sync(&mut self) -> Result<bool> {
+        self.storage.sync().map_err(|error| at(error, &self.name))
+    }
+
+    /// Makes everything durable, whatever is known of it.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        match &mut self.storage {
+            Storage::Memory(_) => Ok(()),
+            Storage::Disk(disk) => disk.settle().map_err(|error| at(error, &self.name)),
+        }
+    }
+
+    /// Everything before this offset is known to be durable.
+    pub(super) fn synced(&self) -> i64 {
+        self.storage.synced()
+    }
+
+    /// Whether forgetting the records before this offset removes files.
+    pub(super) fn has_files_before(&self, offset: i64) -> bool {
+        self.storage.has_files_before(offset.min(self.end))
+    }
+
     /// First offset that can be read.
     pub(super) fn log_start(&self) -> i64 {
         self.log_start
@@ -113,7 +161,7 @@ impl Partition {
     pub(super) fn mark(&mut self, marker: Marker, bytes: &Bytes) -> Answer<()> {
         let (batch, _) = Batch::parse(bytes.clone()).map_err(|error| self.broken(error))?;
         let producer_id = batch.producer_id();
-        if self.open.contains_key(&producer_id) {
+        if self.is_open(producer_id) {
             let offset = self.write(batch)?;
             self.ended(producer_id, marker, offset);
         }

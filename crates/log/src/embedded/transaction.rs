@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_types::{Error, ErrorKind, Offset, Timestamp, TopicPartition};
 
-use super::broker::{Broker, Slot};
+use super::broker::{Broker, Slot, storage_failure};
 use super::failure::{Answer, fatal, fenced};
+use super::journal::Entry;
 use crate::batch::{Batch, Marker};
 use crate::seam::{CommittedOffset, Failure, FailureKind, GroupMetadata};
 
@@ -49,6 +50,34 @@ impl Transactions {
                 open.partitions.remove(&slot);
             }
         }
+    }
+
+    /// The id the next producer gets.
+    pub(super) fn next_producer_id(&self) -> i64 {
+        self.next_producer_id
+    }
+
+    /// The producers in charge, for a journal.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.by_id.iter().map(|(id, transaction)| Entry::Producer {
+            transactional_id: id.clone(),
+            id: transaction.producer.id,
+            epoch: transaction.producer.epoch,
+        })
+    }
+
+    /// Brings back the producers of a journal.
+    pub(super) fn restore(&mut self, next_producer_id: i64, producers: &BTreeMap<Arc<str>, (i64, i16)>) {
+        self.next_producer_id = next_producer_id;
+        for (transactional_id, (id, epoch)) in producers {
+            self.register(transactional_id, Producer { id: *id, epoch: *epoch });
+        }
+    }
+
+    /// Epoch of a producer; 0 when it is not in charge any more.
+    pub(super) fn epoch_of(&self, producer_id: i64) -> i16 {
+        let transaction = self.producers.get(&producer_id).and_then(|id| self.by_id.get(id));
+        transaction.map_or(0, |transaction| transaction.producer.epoch)
     }
 
     fn new_id(&mut self) -> i64 {
@@ -97,24 +126,30 @@ impl Broker {
         let Some(id) = transactional_id else {
             return Ok(Producer { id: self.transactions.new_id(), epoch: 0 });
         };
-        let producer = self.transactions.successor(id);
-        self.replace_producer(id, producer)?;
-        Ok(producer)
+        self.replace_producer(id)
     }
 
     /// Puts a new producer in charge, then aborts what the earlier one left open.
-    fn replace_producer(&mut self, transactional_id: &str, producer: Producer) -> Answer<()> {
+    fn replace_producer(&mut self, transactional_id: &str) -> Answer<Producer> {
+        self.writable()?;
+        let producer = self.transactions.successor(transactional_id);
+        self.record(Entry::Producer {
+            transactional_id: transactional_id.into(),
+            id: producer.id,
+            epoch: producer.epoch,
+        })?;
         let earlier = self.transactions.by_id.get_mut(transactional_id);
         let left = earlier.and_then(|earlier| Some((earlier.producer, earlier.open.take()?)));
         self.transactions.register(transactional_id, producer);
-        match left {
-            Some((earlier, open)) => self.write_markers(Marker::Abort, earlier, &open.partitions),
-            None => Ok(()),
+        if let Some((earlier, open)) = left {
+            self.write_markers(Marker::Abort, earlier, &open.partitions)?;
         }
+        Ok(producer)
     }
 
     /// Appends a batch; `None` when it was there already.
     pub(super) fn append(&mut self, slot: Slot, batch: Bytes) -> Answer<Option<Offset>> {
+        self.writable()?;
         let (batch, _) = Batch::parse(batch).map_err(|error| Failure {
             kind: FailureKind::Fatal,
             error: Error::new(ErrorKind::Production, "a batch to be appended is malformed").with_source(error),
@@ -127,7 +162,8 @@ impl Broker {
         let Some(partition) = self.partition_mut(slot) else {
             return Err(fatal(ErrorKind::Production, "the partition was deleted while it was written to"));
         };
-        let offset = partition.append(batch)?;
+        let offset = partition.append(batch);
+        let offset = self.guard(offset)?;
         self.version += 1;
         if is_transactional {
             let started_ms = self.now.mono_ms();
@@ -150,16 +186,60 @@ impl Broker {
         if !offsets.is_empty() || !proof.member_id.is_empty() {
             self.check_member(proof)?;
         }
-        let open = self.transactions.of(producer)?.open.take();
-        self.apply_offsets(&proof.group, offsets);
-        match open {
-            Some(open) => self.write_markers(Marker::Commit, producer, &open.partitions),
-            None => Ok(()),
+        self.writable()?;
+        let partitions = match &self.transactions.of(producer)?.open {
+            Some(open) => open.partitions.clone(),
+            None => BTreeSet::new(),
+        };
+        if partitions.is_empty() && offsets.is_empty() {
+            self.transactions.of(producer)?.open = None;
+            return Ok(());
         }
+        self.commit_point(producer, &partitions, &offsets, proof)?;
+        self.transactions.of(producer)?.open = None;
+        self.apply_offsets(&proof.group, offsets);
+        self.write_markers(Marker::Commit, producer, &partitions)
+            // It has happened; only this process cannot show it any more.
+            .map_err(|failure| Failure { kind: FailureKind::Unknown, ..failure })?;
+        self.compact().map_err(|failure| Failure { kind: FailureKind::Unknown, ..failure })
+    }
+
+    /// Makes the transaction happen. Its records are durable before, where that was asked for.
+    fn commit_point(
+        &mut self,
+        producer: Producer,
+        slots: &BTreeSet<Slot>,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        proof: &GroupMetadata,
+    ) -> Answer<()> {
+        if self.files.is_none() {
+            return Ok(());
+        }
+        let is_flushed = self.is_flushed();
+        let mut markers = Vec::new();
+        for slot in slots {
+            let Some(partition) = self.partition_mut(*slot).filter(|partition| partition.is_open(producer.id)) else {
+                continue;
+            };
+            markers.push((partition.name.clone(), partition.end()));
+            if is_flushed {
+                let synced = partition.sync().map_err(storage_failure);
+                self.guard(synced)?;
+            }
+        }
+        self.record(Entry::Commit {
+            producer_id: producer.id,
+            epoch: producer.epoch,
+            group: proof.group.clone(),
+            offsets: offsets.to_vec(),
+            markers,
+        })
     }
 
     /// Aborts the open transaction, if there is one.
     pub(super) fn abort_transaction(&mut self, producer: Producer) -> Answer<()> {
+        self.transactions.of(producer)?;
+        self.writable()?;
         match self.transactions.of(producer)?.open.take() {
             Some(open) => self.write_markers(Marker::Abort, producer, &open.partitions),
             None => Ok(()),
@@ -168,6 +248,9 @@ impl Broker {
 
     /// Aborts transactions that are open for too long, and fences their writers.
     pub(super) fn abort_overdue(&mut self, now_ms: i64) {
+        if self.writable().is_err() {
+            return;
+        }
         let timeout_ms = self.options.transaction_timeout_ms;
         let is_overdue = |transaction: &Transaction| {
             transaction.open.as_ref().is_some_and(|open| now_ms.saturating_sub(open.started_ms) > timeout_ms)
@@ -181,8 +264,7 @@ impl Broker {
             .collect();
         for id in overdue {
             tracing::warn!(transactional_id = %id, timeout_ms, "a transaction took too long and is aborted");
-            let producer = self.transactions.successor(&id);
-            if let Err(failure) = self.replace_producer(&id, producer) {
+            if let Err(failure) = self.replace_producer(&id) {
                 tracing::error!(transactional_id = %id, %failure, "an overdue transaction could not be aborted");
             }
         }
@@ -192,7 +274,8 @@ impl Broker {
         let timestamp = Timestamp(self.now.wall_ms);
         for slot in slots {
             if let Some(partition) = self.partition_mut(*slot) {
-                partition.mark(marker, &marker.batch(producer.id, producer.epoch, timestamp))?;
+                let answer = partition.mark(marker, &marker.batch(producer.id, producer.epoch, timestamp));
+                self.guard(answer)?;
             }
         }
         self.version += 1;

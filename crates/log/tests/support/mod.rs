@@ -2,16 +2,44 @@
 
 #![allow(dead_code)]
 
+use std::cell::RefCell;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use millstream_log::batch::Compression;
 use millstream_log::{
-    Admin, Call, CommittedOffset, EmbeddedLog, Failure, FailureKind, Fetched, GroupMetadata, GroupTopology, Isolation,
-    Log, Member, MemberConfig, MemberEvent, NewTopic, Options, Outcome, Reader, ReaderEvent, SubtopologyFacts, Writer,
+    Admin, Call, CommittedOffset, EmbeddedLog, Failure, FailureKind, Fetched, Flush, GroupMetadata, GroupTopology,
+    Isolation, Log, Member, MemberConfig, MemberEvent, NewTopic, Options, Outcome, Reader, ReaderEvent,
+    SubtopologyFacts, Writer,
 };
 use millstream_types::{Headers, Now, Offset, TaskId, Timestamp, TopicPartition};
+use tempfile::TempDir;
 
-pub(crate) fn log() -> EmbeddedLog {
-    EmbeddedLog::memory(Options { seed: Some(1), ..Options::default() })
+thread_local! {
+    /// Removed when the test's thread ends.
+    static DIRS: RefCell<Vec<TempDir>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A directory that lives as long as the test.
+pub(crate) fn dir() -> PathBuf {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().to_owned();
+    DIRS.with_borrow_mut(|dirs| dirs.push(dir));
+    path
+}
+
+/// The same log in memory, on disk, and on disk in tiny segments that are flushed.
+pub(crate) fn logs() -> [EmbeddedLog; 3] {
+    logs_with(&Options { seed: Some(1), ..Options::default() })
+}
+
+pub(crate) fn logs_with(options: &Options) -> [EmbeddedLog; 3] {
+    let tiny = Options { flush: Flush::Commit, segment_bytes: 200, compression: Compression::Lz4, ..options.clone() };
+    [
+        EmbeddedLog::memory(options.clone()),
+        EmbeddedLog::open(dir(), options.clone()).unwrap(),
+        EmbeddedLog::open(dir(), tiny).unwrap(),
+    ]
 }
 
 /// A time, in ms.
