@@ -27,6 +27,11 @@ impl CacheBudget {
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Whether more would be held than allowed with that many bytes added.
+    pub(crate) fn would_exceed(&self, bytes: usize) -> bool {
+        self.used.load(Ordering::Relaxed) + bytes as i64 > self.bytes_max
+    }
+
     /// Whether more is held than allowed.
     pub fn is_exceeded(&self) -> bool {
         self.used.load(Ordering::Relaxed) > self.bytes_max

@@ -1,10 +1,16 @@
 //! Engines: ordered maps of bytes with atomic batches.
 
+mod memory;
+mod memory_engines;
+
 use std::sync::Arc;
 
 use millstream_types::{Offset, Result, TaskId, TopicPartition};
 
 use crate::StoreFacts;
+
+pub use memory::MemoryEngine;
+pub use memory_engines::MemoryEngines;
 
 /// Up to where a store's engine has taken in its changelog. Written atomically with the data.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

@@ -1,16 +1,27 @@
 //! State stores: what stands between an operator's typed reads and writes and the bytes on disk.
 //!
-//! Layers, each written once for all store kinds: typed facade, record cache (where caching is on),
-//! changelog, overlay (uncommitted writes), engine.
+//! Layers, each written once for all store kinds: typed facade ([`KeyValueStore`], [`WindowStore`]
+//! and their timestamped twins), record cache (where caching is on), changelog, overlay
+//! (uncommitted writes), engine. [`Stores`] describes stores; a topology builds them per task.
 
+mod bytes;
+mod cache_budget;
 mod engine;
 mod facts;
+mod iterator;
+mod key_value;
+mod record_cache;
 mod store;
+mod stores;
+mod typed;
+mod window;
 
-pub use engine::{CommitMark, Engine, EngineProvider};
-pub use facts::{StoreFacts, StoreKind};
-pub use store::{ChangelogRecord, Origin, RestoreRecord, StateStore, StoreEnv, StoreFactory};
-
-mod cache_budget;
 pub use cache_budget::CacheBudget;
-pub use engine::Scan;
+pub use engine::{CommitMark, Engine, EngineProvider, MemoryEngine, MemoryEngines, Scan};
+pub use facts::{StoreFacts, StoreKind};
+pub use iterator::StoreIterator;
+pub use key_value::{KeyValueStore, TimestampedKeyValueStore, ValueAndTimestamp};
+pub use store::{ChangelogRecord, Origin, RestoreRecord, StateStore, StoreEnv, StoreFactory};
+pub use stores::{StoreBuilder, Stores};
+pub use typed::{FlushedEntry, Put};
+pub use window::{TimestampedWindowStore, WindowStore};

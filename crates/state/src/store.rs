@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use millstream_types::{Headers, Partition, Offset, Result, Timestamp};
+use millstream_types::{Headers, Offset, Partition, Result, Timestamp};
 
 use crate::{CommitMark, Engine, StoreFacts};
 
@@ -19,6 +19,27 @@ pub struct Origin {
     pub offset: Offset,
     /// Timestamp of the record as it was forwarded to the node that writes.
     pub timestamp: Timestamp,
+}
+
+impl Origin {
+    /// No record: what holds before the first one.
+    pub(crate) const NONE: Self =
+        Self { topic: None, partition: Partition(-1), offset: Offset(-1), timestamp: Timestamp::UNKNOWN };
+
+    /// Becomes a copy of another; cheap where the topic is the same.
+    pub(crate) fn set(&mut self, origin: &Self) {
+        let is_same_topic = match (&self.topic, &origin.topic) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_same_topic {
+            self.topic.clone_from(&origin.topic);
+        }
+        self.partition = origin.partition;
+        self.offset = origin.offset;
+        self.timestamp = origin.timestamp;
+    }
 }
 
 /// One record for a changelog topic.

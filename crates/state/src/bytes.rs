@@ -1,0 +1,220 @@
+//! The layers below the typed ones, in bytes: changelog, overlay, values known to be in the
+//! engine, engine. Written once for all kinds of stores.
+
+mod changelog;
+mod clean;
+mod map;
+mod overlay;
+mod retention;
+mod rows;
+
+use std::collections::HashMap;
+
+use millstream_types::{Headers, Result, Timestamp};
+
+use crate::{ChangelogRecord, CommitMark, Engine, RestoreRecord, StoreFacts};
+use changelog::ChangelogBuffer;
+use clean::CleanValues;
+use overlay::Overlay;
+
+pub(crate) use map::{ByteRange, HASH_SEED, ordered_range};
+pub(crate) use retention::{Retention, key_of, window_of};
+pub(crate) use rows::{Cell, Rows};
+
+/// Most bytes of clean values that one store of one task remembers.
+const CLEAN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of the timestamp in front of a local value.
+pub(crate) const TIMESTAMP_LEN: usize = 8;
+
+/// A write on its way down.
+pub(crate) struct Write<'a> {
+    pub(crate) key: &'a [u8],
+    /// Local bytes, in timestamped stores with the timestamp in front; `None` deletes.
+    pub(crate) value: Option<&'a [u8]>,
+    /// Timestamp of the changelog record.
+    pub(crate) timestamp: Timestamp,
+    /// Headers of the changelog record.
+    pub(crate) headers: &'a Headers,
+}
+
+/// A store in bytes.
+pub(crate) struct ByteStore {
+    facts: StoreFacts,
+    /// Bytes in front of a local value that its changelog record does not have.
+    value_at: usize,
+    retention: Option<Retention>,
+    changelog: ChangelogBuffer,
+    overlay: Overlay,
+    clean: CleanValues,
+    engine: Box<dyn Engine>,
+}
+
+impl ByteStore {
+    pub(crate) fn new(facts: StoreFacts, value_at: usize, engine: Box<dyn Engine>) -> Result<Self> {
+        let retention = Retention::of(&facts, &*engine)?;
+        // A map in memory is its own cache.
+        let clean_bytes_max = if engine.is_persistent() { CLEAN_BYTES_MAX } else { 0 };
+        Ok(Self {
+            facts,
+            value_at,
+            retention,
+            changelog: ChangelogBuffer::default(),
+            overlay: Overlay::new(),
+            clean: CleanValues::new(clean_bytes_max),
+            engine,
+        })
+    }
+
+    pub(crate) fn facts(&self) -> &StoreFacts {
+        &self.facts
+    }
+
+    /// The rules of a window store.
+    pub(crate) fn retention_mut(&mut self) -> Option<&mut Retention> {
+        self.retention.as_mut()
+    }
+
+    pub(crate) fn retention(&self) -> Option<&Retention> {
+        self.retention.as_ref()
+    }
+
+    /// Lends the value under a key. Rows past their retention are not there.
+    pub(crate) fn read<R>(&mut self, key: &[u8], use_value: impl FnOnce(Option<&[u8]>) -> R) -> Result<R> {
+        if self.retention.as_ref().is_some_and(|retention| !retention.is_visible(key)) {
+            return Ok(use_value(None));
+        }
+        if let Some(value) = self.overlay.get(key) {
+            return Ok(use_value(value));
+        }
+        if !self.engine.is_persistent() {
+            return Ok(use_value(self.engine.get(key)?.as_deref()));
+        }
+        if let Some(value) = self.clean.get(key) {
+            return Ok(use_value(value));
+        }
+        let value = self.engine.get(key)?;
+        let result = use_value(value.as_deref());
+        self.clean.put(key.to_vec(), value);
+        Ok(result)
+    }
+
+    /// Writes to changelog and overlay. `true` if a window store dropped the row because its time
+    /// is over; as in Kafka Streams the changelog gets it all the same.
+    pub(crate) fn write(&mut self, write: &Write<'_>) -> bool {
+        if self.facts.is_logged {
+            let logged = write.value.map(|value| value.get(self.value_at..).unwrap_or_default());
+            self.changelog.push(write.key, logged, write.timestamp, write.headers);
+        }
+        if let Some(retention) = &mut self.retention
+            && !retention.take(write.key)
+        {
+            return true;
+        }
+        self.overlay.put(write.key, write.value);
+        false
+    }
+
+    /// The rows of a range: a snapshot of overlay and engine.
+    pub(crate) fn rows<V>(&mut self, range: &ByteRange, is_reverse: bool) -> Result<Rows<V>> {
+        let writes = self.overlay.range(range);
+        let engine = if range.is_empty() {
+            Box::new(std::iter::empty())
+        } else {
+            self.engine.scan(range.from.as_deref(), range.to.as_deref(), is_reverse)?
+        };
+        let min_start = self.retention.as_ref().and_then(Retention::first_visible);
+        Ok(Rows::new(writes, engine, is_reverse, min_start))
+    }
+
+    pub(crate) fn drain_changelog(&mut self, sink: &mut dyn FnMut(ChangelogRecord<'_>) -> Result<()>) -> Result<()> {
+        self.changelog.drain(sink)
+    }
+
+    pub(crate) fn uncommitted_bytes(&self) -> usize {
+        self.overlay.bytes()
+    }
+
+    pub(crate) fn seal(&mut self) {
+        if let Some(retention) = &mut self.retention
+            && let Some((key, value)) = retention.unsaved()
+        {
+            self.overlay.put(key, Some(&value));
+        }
+        self.overlay.seal();
+    }
+
+    pub(crate) fn apply(&mut self, mark: &CommitMark) -> Result<()> {
+        let write_count = self.overlay.sealed().map_or(0, |sealed| sealed.len());
+        let expired = match &mut self.retention {
+            Some(retention) => retention.sweep(&*self.engine, write_count)?,
+            None => Vec::new(),
+        };
+        let mut writes = self.overlay.sealed().map(|sealed| sealed.sorted()).unwrap_or_default();
+        if !expired.is_empty() {
+            // Stable: a write and the removal of the same row are next to each other, the write first.
+            writes.extend(expired.iter().map(|key| (&**key, None)));
+            writes.sort_by_key(|(key, _)| *key);
+            writes.dedup_by_key(|(key, _)| *key);
+        }
+        self.engine.apply(&mut writes.into_iter(), mark)?;
+        for key in expired {
+            self.clean.put(key, None);
+        }
+        if let Some(sealed) = self.overlay.take_sealed()
+            && self.engine.is_persistent()
+        {
+            sealed.into_writes().for_each(|(key, value)| self.clean.put(key, value));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn mark(&self) -> Result<Option<CommitMark>> {
+        self.engine.mark()
+    }
+
+    /// Changelog records become local rows: the last write of each key, sorted, in one batch.
+    pub(crate) fn restore(&mut self, records: &[RestoreRecord<'_>], mark: &CommitMark) -> Result<()> {
+        if let Some(retention) = &mut self.retention {
+            for record in records {
+                retention.note(record.record.key);
+            }
+        }
+        let mut last: HashMap<&[u8], ChangelogRecord<'_>, _> =
+            HashMap::with_capacity_and_hasher(records.len(), foldhash::fast::FixedState::with_seed(HASH_SEED));
+        for record in records {
+            last.insert(record.record.key, record.record);
+        }
+        let retention = self.retention.as_ref();
+        let mut last: Vec<ChangelogRecord<'_>> = last.into_values().collect();
+        last.retain(|record| retention.is_none_or(|retention| retention.is_kept(record.key)));
+        last.sort_unstable_by_key(|record| record.key);
+        let values: Vec<Option<Vec<u8>>> = last.iter().map(|record| self.local_value(record)).collect();
+        let state = self.retention.as_mut().and_then(Retention::unsaved);
+        let state = state.iter().map(|(key, value)| (*key, Some(&value[..])));
+        let rows = last.iter().zip(&values).map(|(record, value)| (record.key, value.as_deref()));
+        // The row of the retention has the empty key and so comes first.
+        self.engine.apply(&mut state.chain(rows), mark)?;
+        for (record, value) in last.iter().zip(values) {
+            self.clean.put(record.key.to_vec(), value);
+        }
+        Ok(())
+    }
+
+    fn local_value(&self, record: &ChangelogRecord<'_>) -> Option<Vec<u8>> {
+        let value = record.value?;
+        if self.value_at == 0 {
+            return Some(value.to_vec());
+        }
+        Some([&record.timestamp.0.to_be_bytes()[..], value].concat())
+    }
+
+    pub(crate) fn wipe(&mut self) -> Result<()> {
+        self.changelog.clear();
+        self.overlay.clear();
+        self.clean.clear();
+        self.engine.wipe()?;
+        self.retention = Retention::of(&self.facts, &*self.engine)?;
+        Ok(())
+    }
+}

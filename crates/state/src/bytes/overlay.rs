@@ -1,0 +1,79 @@
+//! Writes that the engine does not hold yet.
+
+use std::collections::BTreeMap;
+
+use super::map::{ByteMap, ByteRange};
+
+/// Scans between two commits from which on the overlay is kept in order.
+const SCANS_UNTIL_ORDERED: u32 = 8;
+
+/// The writes since the last commit, and before them those of commits that the engine has not yet
+/// taken.
+///
+/// Point access is hashed. A store that is scanned again and again (stream-stream joins, sliding
+/// windows) gets an ordered map, so that a scan costs its range and not the whole overlay.
+pub(crate) struct Overlay {
+    open: ByteMap,
+    sealed: Option<ByteMap>,
+    scan_count: u32,
+}
+
+impl Overlay {
+    pub(crate) fn new() -> Self {
+        Self { open: ByteMap::new(false), sealed: None, scan_count: 0 }
+    }
+
+    /// The newest write of a key; `Some(None)` if that was a delete.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
+        self.open.get(key).or_else(|| self.sealed.as_ref().and_then(|sealed| sealed.get(key)))
+    }
+
+    pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.open.put(key, value);
+    }
+
+    /// The newest writes of a range, copied and in order.
+    pub(crate) fn range(&mut self, range: &ByteRange) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+        self.scan_count = self.scan_count.saturating_add(1);
+        if self.scan_count > SCANS_UNTIL_ORDERED {
+            self.open.make_ordered();
+        }
+        let mut writes = BTreeMap::new();
+        for layer in self.sealed.iter().chain([&self.open]) {
+            layer.each_in(range, |key, value| {
+                writes.insert(key.to_vec(), value.map(<[u8]>::to_vec));
+            });
+        }
+        writes
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.open.bytes() + self.sealed.as_ref().map_or(0, ByteMap::bytes)
+    }
+
+    /// Closes the open part. Later writes go to a new one.
+    pub(crate) fn seal(&mut self) {
+        let is_ordered = self.scan_count > SCANS_UNTIL_ORDERED;
+        let open = std::mem::replace(&mut self.open, ByteMap::new(is_ordered));
+        self.scan_count = 0;
+        match &mut self.sealed {
+            // An apply failed: this commit joins the one that waits, and both go in one batch.
+            Some(waiting) => open.into_writes().for_each(|(key, value)| waiting.insert(key, value)),
+            None => self.sealed = Some(open),
+        }
+    }
+
+    /// What the next apply writes.
+    pub(crate) fn sealed(&self) -> Option<&ByteMap> {
+        self.sealed.as_ref()
+    }
+
+    /// Takes the sealed part out, once the engine has it.
+    pub(crate) fn take_sealed(&mut self) -> Option<ByteMap> {
+        self.sealed.take()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new();
+    }
+}

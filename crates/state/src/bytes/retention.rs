@@ -1,0 +1,187 @@
+//! Which rows of a window store are taken, shown and kept.
+//!
+//! The rules are Kafka Streams' (`AbstractRocksDBSegmentedBytesStore`, `InMemoryWindowStore`). A
+//! store's time is the newest window start put into it. Rows whose start is at or before that time
+//! minus the retention are invisible. A persistent store still takes such rows while their segment
+//! lives; a store in memory drops them.
+//!
+//! Unlike there the store's time outlives a restart: it lies in the engine, in the row with the
+//! empty key, so that a crash does not bring expired rows back.
+
+use millstream_types::{Error, ErrorKind, Result};
+
+use crate::{Engine, StoreFacts};
+
+/// Bytes of window start and sequence number behind the key.
+pub(crate) const WINDOW_LEN: usize = 12;
+
+/// The shortest segment, in ms; Kafka Streams' constant.
+const SEGMENT_MS_MIN: i64 = 60_000;
+
+/// Rows that an apply looks at besides four for each that it writes.
+const SWEEP_ROWS_MIN: usize = 256;
+
+/// Key of the row that holds the store's time and sequence number. No window's row has it: they
+/// have at least [`WINDOW_LEN`] bytes.
+const STATE_KEY: &[u8] = &[];
+
+/// A window store's time and what follows from it.
+pub(crate) struct Retention {
+    retention_ms: i64,
+    segment_ms: i64,
+    /// A store in memory takes no row that it would not show.
+    is_exact: bool,
+    /// The newest window start put into the store; -1 before the first.
+    time: i64,
+    /// Sequence number of the last duplicate.
+    sequence: u32,
+    saved: (i64, u32),
+    swept_before: i64,
+    sweep: Option<Sweep>,
+}
+
+/// A walk through the engine that removes the rows of dead segments, a stretch at each apply.
+struct Sweep {
+    before: i64,
+    next_key: Vec<u8>,
+}
+
+/// Start and sequence number of a row's window.
+pub(crate) fn window_of(key: &[u8]) -> Option<(i64, u32)> {
+    let (rest, sequence) = key.split_last_chunk::<4>()?;
+    let (_, start) = rest.split_last_chunk::<8>()?;
+    Some((i64::from_be_bytes(*start), u32::from_be_bytes(*sequence)))
+}
+
+/// The key in a window row's bytes.
+pub(crate) fn key_of(row_key: &[u8]) -> Option<&[u8]> {
+    row_key.get(..row_key.len().checked_sub(WINDOW_LEN)?)
+}
+
+impl Retention {
+    /// The rules of a store with windows, its time as the engine has it.
+    pub(crate) fn of(facts: &StoreFacts, engine: &dyn Engine) -> Result<Option<Self>> {
+        let Some(retention_ms) = facts.retention_ms else { return Ok(None) };
+        let (time, sequence) = match engine.get(STATE_KEY)? {
+            None => (-1, 0),
+            Some(state) => window_of(&state).ok_or_else(|| {
+                Error::new(ErrorKind::Corrupted, "the time of the window store cannot be read; delete the state directory, it will be rebuilt from the changelog")
+                    .with_context(|context| context.store = Some(facts.name.clone()))
+            })?,
+        };
+        Ok(Some(Self {
+            retention_ms,
+            segment_ms: (retention_ms / 2).max(SEGMENT_MS_MIN),
+            is_exact: !facts.is_persistent,
+            time,
+            sequence,
+            saved: (time, sequence),
+            swept_before: 0,
+            sweep: None,
+        }))
+    }
+
+    /// Length of a segment of time, in ms.
+    pub(crate) fn segment_ms(&self) -> i64 {
+        self.segment_ms
+    }
+
+    /// Whether rows of a range come ordered by window start alone, not by segment.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.is_exact
+    }
+
+    /// The next sequence number of a store that keeps duplicates; the first is 1.
+    pub(crate) fn next_sequence(&mut self) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1) & 0x7fff_ffff;
+        self.sequence
+    }
+
+    /// The sequence number given last.
+    pub(crate) fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// Window start from which on rows are shown; `None` shows all.
+    pub(crate) fn first_visible(&self) -> Option<i64> {
+        (self.time >= 0).then(|| self.time.saturating_sub(self.retention_ms).saturating_add(1))
+    }
+
+    /// Whether a row is shown.
+    pub(crate) fn is_visible(&self, key: &[u8]) -> bool {
+        match (window_of(key), self.first_visible()) {
+            (Some((start, _)), Some(first)) => start >= first,
+            _ => true,
+        }
+    }
+
+    /// Lets time move on to a row's window; `false` if the row comes too late to be kept.
+    pub(crate) fn take(&mut self, key: &[u8]) -> bool {
+        self.note(key);
+        self.is_kept(key)
+    }
+
+    /// Lets time, and the sequence number, move on to a row's window.
+    pub(crate) fn note(&mut self, key: &[u8]) {
+        if let Some((start, sequence)) = window_of(key) {
+            self.time = self.time.max(start);
+            self.sequence = self.sequence.max(sequence);
+        }
+    }
+
+    /// Whether a row is still kept, shown or not.
+    pub(crate) fn is_kept(&self, key: &[u8]) -> bool {
+        if self.is_exact {
+            return self.is_visible(key);
+        }
+        window_of(key).is_none_or(|(start, _)| start / self.segment_ms >= self.first_segment())
+    }
+
+    /// Number of the oldest segment that lives.
+    fn first_segment(&self) -> i64 {
+        self.time.saturating_sub(self.retention_ms).max(0) / self.segment_ms
+    }
+
+    /// Time and sequence number as a row, if they have changed since the last call.
+    pub(crate) fn unsaved(&mut self) -> Option<(&'static [u8], [u8; WINDOW_LEN])> {
+        let state = (self.time, self.sequence);
+        if std::mem::replace(&mut self.saved, state) == state {
+            return None;
+        }
+        let mut row = [0; WINDOW_LEN];
+        row.get_mut(..8)?.copy_from_slice(&self.time.to_be_bytes());
+        row.get_mut(8..)?.copy_from_slice(&self.sequence.to_be_bytes());
+        Some((STATE_KEY, row))
+    }
+
+    /// Rows of dead segments to remove with the next batch. Looks at a bounded stretch of the
+    /// engine, a multiple of what the batch writes, so that garbage stays a fraction of the data.
+    pub(crate) fn sweep(&mut self, engine: &dyn Engine, write_count: usize) -> Result<Vec<Vec<u8>>> {
+        let before = self.first_segment().saturating_mul(self.segment_ms);
+        if self.sweep.is_none() && before > self.swept_before {
+            self.sweep = Some(Sweep { before, next_key: Vec::new() });
+        }
+        let Some(sweep) = &mut self.sweep else { return Ok(Vec::new()) };
+        let mut expired = Vec::new();
+        let mut rows = engine.scan(Some(&sweep.next_key), None, false)?;
+        let mut last_key = None;
+        for _ in 0..write_count.saturating_mul(4).saturating_add(SWEEP_ROWS_MIN) {
+            let Some(row) = rows.next() else {
+                self.swept_before = sweep.before;
+                self.sweep = None;
+                return Ok(expired);
+            };
+            let (key, _) = row?;
+            if window_of(&key).is_some_and(|(start, _)| start < sweep.before) {
+                expired.push(key.clone());
+            }
+            last_key = Some(key);
+        }
+        if let Some(mut key) = last_key {
+            // The next stretch starts behind this row.
+            key.push(0);
+            sweep.next_key = key;
+        }
+        Ok(expired)
+    }
+}

@@ -1,0 +1,241 @@
+//! Key-value stores: plain, and with a timestamp beside each value.
+
+use millstream_types::{Headers, Result, Serde, Timestamp};
+
+use crate::bytes::{ByteRange, Rows};
+use crate::typed::{Core, Decoder, state_store};
+use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator};
+
+/// A value and the event time of the record that gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ValueAndTimestamp<V> {
+    /// The value.
+    pub value: V,
+    /// Its event time.
+    pub timestamp: Timestamp,
+}
+
+impl<V> ValueAndTimestamp<V> {
+    /// A value of a time.
+    pub fn new(value: V, timestamp: Timestamp) -> Self {
+        Self { value, timestamp }
+    }
+}
+
+/// A map from key to value, in the order of the keys' bytes: Kafka Streams' `KeyValueStore`.
+pub struct KeyValueStore<K, V> {
+    core: Core<K, V>,
+    key_bytes: Vec<u8>,
+}
+
+/// A map from key to value and timestamp: Kafka Streams' `TimestampedKeyValueStore`, the store
+/// behind tables and aggregates.
+pub struct TimestampedKeyValueStore<K, V> {
+    core: Core<K, V>,
+    key_bytes: Vec<u8>,
+}
+
+state_store!(KeyValueStore);
+state_store!(TimestampedKeyValueStore);
+
+/// The part that both kinds share: ranges by key. `$item` is what a row becomes.
+macro_rules! key_value_reads {
+    ($store:ident, $item:ty, $from:expr) => {
+        impl<K: Clone + Send + 'static, V: Clone + Send + 'static> $store<K, V> {
+            /// A store over an opened engine.
+            pub(crate) fn new(facts: StoreFacts, env: StoreEnv, keys: Serde<K>, values: Serde<V>) -> Result<Self> {
+                Ok(Self { core: Core::new(facts, env, keys, values)?, key_bytes: Vec::new() })
+            }
+
+            /// Serde of the keys.
+            pub fn key_serde(&self) -> &Serde<K> {
+                &self.core.keys
+            }
+
+            /// Serde of the values.
+            pub fn value_serde(&self) -> &Serde<V> {
+                &self.core.decoder.values
+            }
+
+            /// The value under a key.
+            pub fn get(&mut self, key: &K) -> Result<Option<$item>> {
+                let from = $from;
+                self.read(key, |row| row.map(|(value, timestamp)| from(value.clone(), timestamp)))
+            }
+
+            /// Lends the value under a key and its timestamp (-1 where the store keeps none)
+            /// without a copy.
+            pub fn read<R>(&mut self, key: &K, use_value: impl FnOnce(Option<(&V, Timestamp)>) -> R) -> Result<R> {
+                let mut key_bytes = std::mem::take(&mut self.key_bytes);
+                key_bytes.clear();
+                let result =
+                    self.core.encode_key(key, &mut key_bytes).and_then(|()| self.core.read(&key_bytes, key, use_value));
+                self.key_bytes = key_bytes;
+                result
+            }
+
+            /// Rows from `from` to `to`, both inclusive, ascending by key bytes. `None` is an open
+            /// end; a range upside down is empty.
+            pub fn range(&mut self, from: Option<&K>, to: Option<&K>) -> Result<StoreIterator<(K, $item)>> {
+                let range = self.core.key_range(from, to)?;
+                self.rows(&range, false)
+            }
+
+            /// As [`Self::range`], descending.
+            pub fn reverse_range(&mut self, from: Option<&K>, to: Option<&K>) -> Result<StoreIterator<(K, $item)>> {
+                let range = self.core.key_range(from, to)?;
+                self.rows(&range, true)
+            }
+
+            /// All rows, ascending by key bytes.
+            pub fn all(&mut self) -> Result<StoreIterator<(K, $item)>> {
+                self.rows(&ByteRange::all(), false)
+            }
+
+            /// All rows, descending by key bytes.
+            pub fn reverse_all(&mut self) -> Result<StoreIterator<(K, $item)>> {
+                self.rows(&ByteRange::all(), true)
+            }
+
+            /// Rows whose key bytes start with `prefix`, ascending.
+            pub fn prefix_scan(&mut self, prefix: &[u8]) -> Result<StoreIterator<(K, $item)>> {
+                self.rows(&ByteRange::prefix(prefix), false)
+            }
+
+            /// Number of rows. Exact here; it reads the whole store.
+            pub fn approximate_num_entries(&mut self) -> Result<u64> {
+                let mut rows = self.core.rows(&ByteRange::all(), false)?;
+                rows.try_fold(0, |count, row| row.map(|_| count + 1))
+            }
+
+            fn rows(&mut self, range: &ByteRange, is_reverse: bool) -> Result<StoreIterator<(K, $item)>> {
+                let rows = self.core.rows(range, is_reverse)?;
+                let from = $from;
+                Ok(typed_rows(rows, self.core.keys.clone(), self.core.decoder.clone(), from))
+            }
+
+            fn write(&mut self, key: &K, value: Option<V>, timestamp: Timestamp, headers: &Headers) -> Result<Put> {
+                let mut key_bytes = std::mem::take(&mut self.key_bytes);
+                key_bytes.clear();
+                let result = self
+                    .core
+                    .encode_key(key, &mut key_bytes)
+                    .and_then(|()| self.core.put(&key_bytes, key, value, timestamp, headers));
+                self.key_bytes = key_bytes;
+                result
+            }
+        }
+    };
+}
+
+key_value_reads!(KeyValueStore, V, |value, _| value);
+key_value_reads!(TimestampedKeyValueStore, ValueAndTimestamp<V>, |value, timestamp| ValueAndTimestamp {
+    value,
+    timestamp
+});
+
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
+    fn key_range(&self, from: Option<&K>, to: Option<&K>) -> Result<ByteRange> {
+        let encode = |key: Option<&K>| {
+            let Some(key) = key else { return Ok(None) };
+            let mut bytes = Vec::new();
+            self.encode_key(key, &mut bytes)?;
+            Ok::<_, millstream_types::Error>(Some(bytes))
+        };
+        Ok(ByteRange::through(encode(from)?, encode(to)?))
+    }
+}
+
+fn typed_rows<K: 'static, V: Send + 'static, T: 'static>(
+    rows: Rows<V>,
+    keys: Serde<K>,
+    decoder: Decoder<V>,
+    from: impl Fn(V, Timestamp) -> T + Send + 'static,
+) -> StoreIterator<(K, T)> {
+    StoreIterator::new(rows.map(move |row| {
+        let (key, cell) = row?;
+        let key = keys.decode(Some(&key)).map_err(|error| decoder.unreadable(&error))?;
+        let (value, timestamp) = decoder.cell(cell)?;
+        Ok((key, from(value, timestamp)))
+    }))
+}
+
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> KeyValueStore<K, V> {
+    /// Writes a row; `None`, or a value that is null by its serde, deletes it.
+    pub fn put(&mut self, key: &K, value: Option<V>) -> Result<()> {
+        let timestamp = self.core.origin.timestamp;
+        let put = self.write(key, value, timestamp, &Headers::new())?;
+        self.core.settle(put).map(drop)
+    }
+
+    /// Writes a row unless there is one; gives the one that was there.
+    pub fn put_if_absent(&mut self, key: &K, value: Option<V>) -> Result<Option<V>> {
+        let present = self.get(key)?;
+        if present.is_none() {
+            self.put(key, value)?;
+        }
+        Ok(present)
+    }
+
+    /// Deletes a row; gives what was there.
+    pub fn delete(&mut self, key: &K) -> Result<Option<V>> {
+        let present = self.get(key)?;
+        self.put(key, None)?;
+        Ok(present)
+    }
+}
+
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedKeyValueStore<K, V> {
+    /// Writes a row; `None`, or a value that is null by its serde, deletes it.
+    pub fn put(&mut self, key: &K, value: Option<ValueAndTimestamp<V>>) -> Result<()> {
+        let (value, timestamp) = split(value, self.core.origin.timestamp);
+        let put = self.write(key, value, timestamp, &Headers::new())?;
+        self.core.settle(put).map(drop)
+    }
+
+    /// Writes a row unless there is one; gives the one that was there.
+    pub fn put_if_absent(
+        &mut self,
+        key: &K,
+        value: Option<ValueAndTimestamp<V>>,
+    ) -> Result<Option<ValueAndTimestamp<V>>> {
+        let present = self.get(key)?;
+        if present.is_none() {
+            self.put(key, value)?;
+        }
+        Ok(present)
+    }
+
+    /// Deletes a row; gives what was there.
+    pub fn delete(&mut self, key: &K) -> Result<Option<ValueAndTimestamp<V>>> {
+        let present = self.get(key)?;
+        self.put(key, None)?;
+        Ok(present)
+    }
+
+    /// Writes a row for the operator that owns the store, which evicts when told to
+    /// ([`Self::take_evicted`]) and forwards what comes out. `headers` go along to there.
+    pub fn put_row(&mut self, key: &K, value: Option<V>, timestamp: Timestamp, headers: &Headers) -> Result<Put> {
+        self.write(key, value, timestamp, headers)
+    }
+
+    /// Evicts the least recently used rows until the thread's budget fits, and gives what was
+    /// written through on the way, to be forwarded in this order.
+    pub fn take_evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>> {
+        self.core.take_evicted(wants_old, |key, _| key)
+    }
+
+    /// Writes all dirty rows through and gives them, to be forwarded in this order. Old values are
+    /// looked up if asked for.
+    pub fn take_dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>> {
+        self.core.take_dirty(wants_old, |key, _| key)
+    }
+}
+
+/// A value and its timestamp; without a value the time does not matter.
+pub(crate) fn split<V>(value: Option<ValueAndTimestamp<V>>, otherwise: Timestamp) -> (Option<V>, Timestamp) {
+    match value {
+        Some(ValueAndTimestamp { value, timestamp }) => (Some(value), timestamp),
+        None => (None, otherwise),
+    }
+}

@@ -1,0 +1,345 @@
+//! The record cache of one store: typed values on their way to changelog and overlay.
+//!
+//! Order and eviction are those of Kafka Streams' `NamedCache`: least recently used goes first,
+//! dirty entries are flushed in the order of their last write, and an evicted dirty entry takes all
+//! other dirty entries along, itself first. All stores of a thread share one [`CacheBudget`].
+
+mod links;
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use millstream_types::{Headers, Timestamp};
+
+use crate::bytes::{ByteRange, HASH_SEED};
+use crate::{CacheBudget, Origin};
+use links::{Links, List, NIL};
+
+/// Bytes that Kafka Streams counts for an entry besides its key: three references of its list.
+const ENTRY_BYTES: usize = 24;
+
+/// Bytes that it counts for the record's context: dirty flag, timestamp, offset, partition.
+const CONTEXT_BYTES: usize = 1 + 8 + 8 + 4;
+
+/// Scans after which the entries are also kept in key order.
+const SCANS_UNTIL_ORDERED: u32 = 8;
+
+/// What a cached row holds.
+pub(crate) struct CachedRow<V> {
+    /// `None` is a deletion that was not written yet.
+    pub(crate) value: Option<V>,
+    /// Timestamp of the value.
+    pub(crate) timestamp: Timestamp,
+    pub(crate) headers: Headers,
+    /// Where the last write came from.
+    pub(crate) origin: Origin,
+}
+
+/// A dirty row taken out for writing.
+pub(crate) struct DirtyRow<K, V> {
+    pub(crate) key: K,
+    pub(crate) key_bytes: Vec<u8>,
+    pub(crate) row: CachedRow<V>,
+}
+
+struct Entry<K, V> {
+    key: K,
+    key_bytes: Box<[u8]>,
+    hash: u64,
+    row: CachedRow<V>,
+    /// Bytes counted against the budget.
+    size: usize,
+    is_dirty: bool,
+}
+
+/// Number of an entry's slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u32);
+
+/// Entries by key bytes, in order of use, and the dirty ones in order of writing.
+pub(crate) struct RecordCache<K, V> {
+    budget: CacheBudget,
+    hasher: FixedState,
+    table: HashTable<u32>,
+    entries: Vec<Option<Entry<K, V>>>,
+    links: Links,
+    free: Vec<u32>,
+    used: List,
+    dirty: List,
+    scan_count: u32,
+    ordered: Option<BTreeMap<Box<[u8]>, u32>>,
+}
+
+impl<K, V> RecordCache<K, V> {
+    pub(crate) fn new(budget: CacheBudget) -> Self {
+        Self {
+            budget,
+            hasher: FixedState::with_seed(HASH_SEED),
+            table: HashTable::new(),
+            entries: Vec::new(),
+            links: Links::default(),
+            free: Vec::new(),
+            used: List::new(),
+            dirty: List::new(),
+            scan_count: 0,
+            ordered: None,
+        }
+    }
+
+    pub(crate) fn budget(&self) -> &CacheBudget {
+        &self.budget
+    }
+
+    /// Number of entries.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The entry of a key, which counts as used.
+    pub(crate) fn find(&mut self, key_bytes: &[u8]) -> Option<Slot> {
+        let hash = self.hasher.hash_one(key_bytes);
+        let slot = self.slot(hash, key_bytes)?;
+        self.touch(slot);
+        Some(Slot(slot))
+    }
+
+    /// What an entry holds.
+    pub(crate) fn row(&self, slot: Slot) -> Option<&CachedRow<V>> {
+        self.entry(slot.0).map(|entry| &entry.row)
+    }
+
+    fn slot(&self, hash: u64, key_bytes: &[u8]) -> Option<u32> {
+        let entries = &self.entries;
+        let is_key = |slot: &u32| {
+            entries.get(*slot as usize).and_then(Option::as_ref).is_some_and(|entry| *entry.key_bytes == *key_bytes)
+        };
+        self.table.find(hash, is_key).copied()
+    }
+
+    fn entry(&self, slot: u32) -> Option<&Entry<K, V>> {
+        self.entries.get(slot as usize).and_then(Option::as_ref)
+    }
+
+    fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry<K, V>> {
+        self.entries.get_mut(slot as usize).and_then(Option::as_mut)
+    }
+
+    fn touch(&mut self, slot: u32) {
+        if self.used.head() != slot {
+            self.links.unlink_used(&mut self.used, slot);
+            self.links.push_used(&mut self.used, slot);
+        }
+    }
+
+    /// Bytes that an entry counts for, as Kafka Streams counts them.
+    fn size(key_len: usize, value_len: usize, headers: &Headers, origin: &Origin) -> usize {
+        let headers: usize =
+            headers.iter().map(|header| header.key.len() + header.value.as_ref().map_or(0, |value| value.len())).sum();
+        let topic = origin.topic.as_ref().map_or(0, |topic| topic.len());
+        key_len + ENTRY_BYTES + CONTEXT_BYTES + value_len + headers + topic
+    }
+
+    /// Writes a row: it becomes the most recently used and the last of the dirty ones.
+    /// `value_len` is the length of its value in bytes.
+    pub(crate) fn put(
+        &mut self,
+        key_bytes: &[u8],
+        key: &K,
+        write: (Option<V>, Timestamp),
+        value_len: usize,
+        origin: &Origin,
+        headers: &Headers,
+    ) where
+        K: Clone,
+    {
+        let size = Self::size(key_bytes.len(), value_len, headers, origin);
+        let hash = self.hasher.hash_one(key_bytes);
+        let (value, timestamp) = write;
+        let Some(slot) = self.slot(hash, key_bytes) else {
+            let row = CachedRow { value, timestamp, headers: headers.clone(), origin: origin.clone() };
+            let slot = self.insert(hash, key_bytes, key.clone(), row, size, true);
+            self.links.push_dirty(&mut self.dirty, slot);
+            return;
+        };
+        let Some(entry) = self.entries.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        self.budget.add(size as i64 - entry.size as i64);
+        entry.size = size;
+        entry.row.value = value;
+        entry.row.timestamp = timestamp;
+        if !(entry.row.headers.is_empty() && headers.is_empty()) {
+            entry.row.headers = headers.clone();
+        }
+        entry.row.origin.set(origin);
+        let was_dirty = std::mem::replace(&mut entry.is_dirty, true);
+        self.touch(slot);
+        if self.dirty.tail() != slot || !was_dirty {
+            if was_dirty {
+                self.links.unlink_dirty(&mut self.dirty, slot);
+            }
+            self.links.push_dirty(&mut self.dirty, slot);
+        }
+    }
+
+    /// Keeps a row that was read from below, if clean entries can make room for it.
+    pub(crate) fn put_clean(
+        &mut self,
+        key_bytes: &[u8],
+        key: &K,
+        row: CachedRow<V>,
+        value_len: usize,
+    ) -> Result<Slot, CachedRow<V>>
+    where
+        K: Clone,
+    {
+        let size = Self::size(key_bytes.len(), value_len, &row.headers, &row.origin);
+        while self.budget.would_exceed(size) {
+            let tail = self.used.tail();
+            if self.entry(tail).is_none_or(|entry| entry.is_dirty) {
+                // A read cannot flush: that forwards, and only the owner of the store may.
+                return Err(row);
+            }
+            self.remove(tail);
+        }
+        let hash = self.hasher.hash_one(key_bytes);
+        Ok(Slot(self.insert(hash, key_bytes, key.clone(), row, size, false)))
+    }
+
+    fn insert(&mut self, hash: u64, key_bytes: &[u8], key: K, row: CachedRow<V>, size: usize, is_dirty: bool) -> u32 {
+        let key_bytes: Box<[u8]> = key_bytes.into();
+        let ordered_key = self.ordered.is_some().then(|| key_bytes.clone());
+        let entry = Some(Entry { key, key_bytes, hash, row, size, is_dirty });
+        let slot = if let Some(slot) = self.free.pop() {
+            if let Some(place) = self.entries.get_mut(slot as usize) {
+                *place = entry;
+            }
+            slot
+        } else {
+            self.entries.push(entry);
+            self.links.grow();
+            (self.entries.len() - 1) as u32
+        };
+        let entries = &self.entries;
+        let hash_of = |slot: &u32| entries.get(*slot as usize).and_then(Option::as_ref).map_or(0, |entry| entry.hash);
+        self.table.insert_unique(hash, slot, hash_of);
+        self.links.push_used(&mut self.used, slot);
+        self.budget.add(size as i64);
+        if let (Some(ordered), Some(key)) = (&mut self.ordered, ordered_key) {
+            ordered.insert(key, slot);
+        }
+        slot
+    }
+
+    /// Removes an entry from everywhere.
+    fn remove(&mut self, slot: u32) -> Option<Entry<K, V>> {
+        let entry = self.entries.get_mut(slot as usize)?.take()?;
+        if let Ok(found) = self.table.find_entry(entry.hash, |other| *other == slot) {
+            found.remove();
+        }
+        self.links.unlink_used(&mut self.used, slot);
+        if entry.is_dirty {
+            self.links.unlink_dirty(&mut self.dirty, slot);
+        }
+        if let Some(ordered) = &mut self.ordered {
+            ordered.remove(&entry.key_bytes);
+        }
+        self.budget.add(-(entry.size as i64));
+        self.free.push(slot);
+        Some(entry)
+    }
+
+    /// Evicts until the thread's budget fits or this store has nothing left. If a dirty entry is
+    /// among the evicted, all dirty entries come out, that one first.
+    pub(crate) fn take_evicted(&mut self) -> Vec<DirtyRow<K, V>>
+    where
+        K: Clone,
+        V: Clone,
+    {
+        let mut taken = Vec::new();
+        while self.budget.is_exceeded() && self.used.tail() != NIL {
+            let Some(entry) = self.remove(self.used.tail()) else { break };
+            if entry.is_dirty {
+                taken.push(DirtyRow { key: entry.key, key_bytes: entry.key_bytes.into_vec(), row: entry.row });
+                self.take_dirty_into(&mut taken);
+            }
+        }
+        taken
+    }
+
+    /// Takes all dirty entries, in the order of their last write. They stay as clean ones, except
+    /// deletions, which leave.
+    pub(crate) fn take_dirty(&mut self) -> Vec<DirtyRow<K, V>>
+    where
+        K: Clone,
+        V: Clone,
+    {
+        let mut taken = Vec::with_capacity(self.dirty.len());
+        self.take_dirty_into(&mut taken);
+        taken
+    }
+
+    fn take_dirty_into(&mut self, taken: &mut Vec<DirtyRow<K, V>>)
+    where
+        K: Clone,
+        V: Clone,
+    {
+        while self.dirty.head() != NIL {
+            let slot = self.dirty.head();
+            if self.entry(slot).is_some_and(|entry| entry.row.value.is_none()) {
+                let Some(entry) = self.remove(slot) else { return };
+                taken.push(DirtyRow { key: entry.key, key_bytes: entry.key_bytes.into_vec(), row: entry.row });
+                continue;
+            }
+            self.links.unlink_dirty(&mut self.dirty, slot);
+            let Some(entry) = self.entry_mut(slot) else { return };
+            entry.is_dirty = false;
+            let row = CachedRow {
+                value: entry.row.value.clone(),
+                timestamp: entry.row.timestamp,
+                headers: entry.row.headers.clone(),
+                origin: entry.row.origin.clone(),
+            };
+            taken.push(DirtyRow { key: entry.key.clone(), key_bytes: entry.key_bytes.to_vec(), row });
+        }
+    }
+
+    /// Calls `each` for the rows of a range, in no order.
+    pub(crate) fn each_in(&mut self, range: &ByteRange, mut each: impl FnMut(&[u8], &CachedRow<V>)) {
+        self.scan_count = self.scan_count.saturating_add(1);
+        if self.scan_count > SCANS_UNTIL_ORDERED && self.ordered.is_none() {
+            let slots = self.entries.iter().zip(0..);
+            let keyed = slots.filter_map(|(entry, slot)| Some((entry.as_ref()?.key_bytes.clone(), slot)));
+            self.ordered = Some(keyed.collect());
+        }
+        if let Some(ordered) = &self.ordered {
+            for (key, slot) in crate::bytes::ordered_range(ordered, range) {
+                if let Some(entry) = self.entry(*slot) {
+                    each(key, &entry.row);
+                }
+            }
+            return;
+        }
+        for entry in self.entries.iter().flatten().filter(|entry| range.contains(&entry.key_bytes)) {
+            each(&entry.key_bytes, &entry.row);
+        }
+    }
+
+    /// Forgets everything, dirty or not.
+    pub(crate) fn clear(&mut self) {
+        let held: usize = self.entries.iter().flatten().map(|entry| entry.size).sum();
+        self.budget.add(-(held as i64));
+        let budget = self.budget.clone();
+        // The bytes are given back above; what is dropped here has none left to give.
+        self.entries.clear();
+        *self = Self::new(budget);
+    }
+}
+
+impl<K, V> Drop for RecordCache<K, V> {
+    fn drop(&mut self) {
+        let held: usize = self.entries.iter().flatten().map(|entry| entry.size).sum();
+        self.budget.add(-(held as i64));
+    }
+}

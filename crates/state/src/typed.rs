@@ -1,0 +1,406 @@
+//! The typed layers, once for all kinds of stores: encoding, the record cache and its flush.
+
+use std::sync::Arc;
+
+use millstream_types::{CodecError, Error, ErrorKind, Headers, Result, Serde, Timestamp};
+
+use crate::bytes::{ByteRange, ByteStore, Cell, Rows, TIMESTAMP_LEN, Write};
+use crate::record_cache::{CachedRow, DirtyRow, RecordCache};
+use crate::{Origin, StoreEnv, StoreFacts, StoreKind};
+
+/// What a put did besides writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Put {
+    /// The thread's record caches hold more than their budget: whoever owns the store evicts now.
+    pub is_over_budget: bool,
+    /// A window store dropped the row because its time is over.
+    pub is_expired: bool,
+}
+
+/// A row that left the record cache and was written through, for forwarding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlushedEntry<K, V> {
+    /// Key.
+    pub key: K,
+    /// The row from now on; `None` when it was deleted.
+    pub new: Option<V>,
+    /// The row below the cache until now; only looked up if asked for, or if `new` is `None`.
+    pub old: Option<V>,
+    /// Timestamp of the new value; of a deletion, that of the record that caused it.
+    pub timestamp: Timestamp,
+    /// Headers of the last write.
+    pub headers: Headers,
+    /// Where the last write came from.
+    pub origin: Origin,
+    /// A window store dropped the row because its time was over when it left the cache.
+    pub is_expired: bool,
+}
+
+/// A value and its time, as lent by [`Core::read`].
+pub(crate) type Lent<'a, V> = Option<(&'a V, Timestamp)>;
+
+/// A typed store by physical key bytes. What the facades add is the key layout.
+pub(crate) struct Core<K, V> {
+    pub(crate) keys: Serde<K>,
+    pub(crate) decoder: Decoder<V>,
+    pub(crate) below: ByteStore,
+    cache: Option<RecordCache<K, V>>,
+    pub(crate) origin: Origin,
+    /// Bytes that Kafka Streams' cache keys have more than the physical key.
+    cache_key_extra: usize,
+    value_bytes: Vec<u8>,
+    /// A flush failed half-way: what was taken out of the cache and not written is lost, so
+    /// nothing may be committed any more.
+    failure: Option<Error>,
+}
+
+/// Reads local values.
+pub(crate) struct Decoder<V> {
+    pub(crate) values: Serde<V>,
+    is_timestamped: bool,
+    store: Arc<str>,
+}
+
+impl<V> Clone for Decoder<V> {
+    fn clone(&self) -> Self {
+        Self { values: self.values.clone(), is_timestamped: self.is_timestamped, store: Arc::clone(&self.store) }
+    }
+}
+
+impl<V> Decoder<V> {
+    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<(V, Timestamp)> {
+        let (timestamp, value) = if self.is_timestamped {
+            let parts = bytes.split_first_chunk::<TIMESTAMP_LEN>();
+            let (timestamp, value) =
+                parts.ok_or_else(|| self.unreadable(&CodecError::format("a value without its timestamp")))?;
+            (Timestamp(i64::from_be_bytes(*timestamp)), value)
+        } else {
+            (Timestamp::UNKNOWN, bytes)
+        };
+        let value = self.values.decode(Some(value)).map_err(|error| self.unreadable(&error))?;
+        Ok((value, timestamp))
+    }
+
+    pub(crate) fn cell(&self, cell: Cell<V>) -> Result<(V, Timestamp)> {
+        match cell {
+            Cell::Typed(value, timestamp) => Ok((value, timestamp)),
+            Cell::Bytes(bytes) => self.decode(&bytes),
+        }
+    }
+
+    #[cold]
+    pub(crate) fn unreadable(&self, error: &CodecError) -> Error {
+        let message = "the store holds a row that its serde cannot read; if the serde has changed, reset the application or give the store another name";
+        Error::new(ErrorKind::Corrupted, message)
+            .with_source(error.clone())
+            .with_context(|context| context.store = Some(Arc::clone(&self.store)))
+    }
+
+    #[cold]
+    pub(crate) fn unwritable(&self, what: &str, error: CodecError) -> Error {
+        Error::new(ErrorKind::Production, format!("the {what} cannot be serialised for the store"))
+            .with_source(error)
+            .with_context(|context| context.store = Some(Arc::clone(&self.store)))
+    }
+}
+
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
+    pub(crate) fn new(facts: StoreFacts, env: StoreEnv, keys: Serde<K>, values: Serde<V>) -> Result<Self> {
+        let is_timestamped = matches!(facts.kind, StoreKind::TimestampedKeyValue | StoreKind::TimestampedWindow);
+        let decoder = Decoder { values, is_timestamped, store: Arc::clone(&facts.name) };
+        let cache = facts.is_cached.then(|| RecordCache::new(env.cache));
+        // A window's cache key begins with its segment there.
+        let cache_key_extra = if facts.retention_ms.is_some() { 8 } else { 0 };
+        let value_at = if is_timestamped { TIMESTAMP_LEN } else { 0 };
+        Ok(Self {
+            keys,
+            decoder,
+            below: ByteStore::new(facts, value_at, env.engine)?,
+            cache,
+            origin: Origin::NONE,
+            cache_key_extra,
+            value_bytes: Vec::new(),
+            failure: None,
+        })
+    }
+
+    /// Appends a key's bytes.
+    pub(crate) fn encode_key(&self, key: &K, out: &mut Vec<u8>) -> Result<()> {
+        match self.keys.encode(key, out) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.decoder.unwritable("key", CodecError::UnexpectedNull)),
+            Err(error) => Err(self.decoder.unwritable("key", error)),
+        }
+    }
+
+    /// Lends the value under a key. A key-value store keeps what it reads in the record cache, as
+    /// Kafka Streams does; a window store does not.
+    pub(crate) fn read<R>(&mut self, key_bytes: &[u8], key: &K, use_value: impl FnOnce(Lent<'_, V>) -> R) -> Result<R> {
+        if let Some(cache) = &mut self.cache
+            && let Some(slot) = cache.find(key_bytes)
+        {
+            let row = cache.row(slot);
+            return Ok(use_value(row.and_then(|row| Some((row.value.as_ref()?, row.timestamp)))));
+        }
+        let decoder = &self.decoder;
+        let found = self.below.read(key_bytes, |bytes| {
+            let len = bytes.map_or(0, <[u8]>::len);
+            bytes.map(|bytes| Ok::<_, Error>((decoder.decode(bytes)?, len))).transpose()
+        })??;
+        let Some(((value, timestamp), len)) = found else { return Ok(use_value(None)) };
+        let keeps = self.below.retention().is_none();
+        let Some(cache) = self.cache.as_mut().filter(|_| keeps) else {
+            return Ok(use_value(Some((&value, timestamp))));
+        };
+        let row = CachedRow { value: Some(value), timestamp, headers: Headers::new(), origin: Origin::NONE };
+        match cache.put_clean(key_bytes, key, row, len) {
+            Ok(slot) => {
+                let row = cache.row(slot);
+                Ok(use_value(row.and_then(|row| Some((row.value.as_ref()?, row.timestamp)))))
+            }
+            Err(row) => Ok(use_value(row.value.as_ref().map(|value| (value, timestamp)))),
+        }
+    }
+
+    /// Writes a row: into the record cache where there is one, else to changelog and overlay.
+    pub(crate) fn put(
+        &mut self,
+        key_bytes: &[u8],
+        key: &K,
+        value: Option<V>,
+        timestamp: Timestamp,
+        headers: &Headers,
+    ) -> Result<Put> {
+        let value = value.filter(|value| !self.decoder.values.is_null(value));
+        let Some(cache) = &mut self.cache else {
+            let context = self.origin.timestamp;
+            let is_expired = self.write_through(key_bytes, value.as_ref(), timestamp, context, headers)?;
+            return Ok(Put { is_over_budget: false, is_expired });
+        };
+        let value_at = if self.decoder.is_timestamped { TIMESTAMP_LEN } else { 0 };
+        let len = value.as_ref().map_or(0, |value| self.decoder.values.encoded_len(value) + value_at);
+        let len = len + self.cache_key_extra;
+        cache.put(key_bytes, key, (value, timestamp), len, &self.origin, headers);
+        Ok(Put { is_over_budget: cache.budget().is_exceeded(), is_expired: false })
+    }
+
+    /// Writes to changelog and overlay; says whether a window store dropped the row.
+    fn write_through(
+        &mut self,
+        key_bytes: &[u8],
+        value: Option<&V>,
+        timestamp: Timestamp,
+        context: Timestamp,
+        headers: &Headers,
+    ) -> Result<bool> {
+        self.value_bytes.clear();
+        let Some(value) = value else {
+            let write = Write { key: key_bytes, value: None, timestamp: context, headers };
+            return Ok(self.below.write(&write));
+        };
+        if self.decoder.is_timestamped {
+            self.value_bytes.extend_from_slice(&timestamp.0.to_be_bytes());
+        }
+        let encoded = self.decoder.values.encode(value, &mut self.value_bytes);
+        encoded.map_err(|error| self.decoder.unwritable("value", error))?;
+        let timestamp = if self.decoder.is_timestamped { timestamp } else { context };
+        let write = Write { key: key_bytes, value: Some(&self.value_bytes), timestamp, headers };
+        Ok(self.below.write(&write))
+    }
+
+    /// The headers a changelog record gets; for stores that log them.
+    pub(crate) fn put_uncached(&mut self, key_bytes: &[u8], value: Option<&V>, headers: &Headers) -> Result<bool> {
+        let context = self.origin.timestamp;
+        self.write_through(key_bytes, value, context, context, headers)
+    }
+
+    /// Evicts until the thread's budget fits, and writes through what has to be.
+    pub(crate) fn take_evicted<T>(
+        &mut self,
+        wants_old: bool,
+        key: impl Fn(K, &[u8]) -> T,
+    ) -> Result<Vec<FlushedEntry<T, V>>> {
+        let taken = self.cache.as_mut().map(RecordCache::take_evicted).unwrap_or_default();
+        self.write_taken(taken, wants_old, key)
+    }
+
+    /// Writes all dirty rows through.
+    pub(crate) fn take_dirty<T>(
+        &mut self,
+        wants_old: bool,
+        key: impl Fn(K, &[u8]) -> T,
+    ) -> Result<Vec<FlushedEntry<T, V>>> {
+        let taken = self.cache.as_mut().map(RecordCache::take_dirty).unwrap_or_default();
+        self.write_taken(taken, wants_old, key)
+    }
+
+    fn write_taken<T>(
+        &mut self,
+        taken: Vec<DirtyRow<K, V>>,
+        wants_old: bool,
+        key: impl Fn(K, &[u8]) -> T,
+    ) -> Result<Vec<FlushedEntry<T, V>>> {
+        let mut flushed = Vec::with_capacity(taken.len());
+        for dirty in taken {
+            match self.write_dirty(dirty, wants_old, &key) {
+                Ok(entry) => flushed.extend(entry),
+                Err(error) => {
+                    self.failure = Some(error.clone());
+                    return Err(error);
+                }
+            }
+        }
+        Ok(flushed)
+    }
+
+    fn write_dirty<T>(
+        &mut self,
+        dirty: DirtyRow<K, V>,
+        wants_old: bool,
+        key: &impl Fn(K, &[u8]) -> T,
+    ) -> Result<Option<FlushedEntry<T, V>>> {
+        let DirtyRow { key: typed_key, key_bytes, row } = dirty;
+        let old = if wants_old || row.value.is_none() { self.read_below(&key_bytes)? } else { None };
+        if row.value.is_none() && old.is_none() {
+            // As in Kafka Streams: a row that came and went within the cache was never there.
+            return Ok(None);
+        }
+        let context = row.origin.timestamp;
+        let logged = Headers::new();
+        let is_expired = self.write_through(&key_bytes, row.value.as_ref(), row.timestamp, context, &logged)?;
+        Ok(Some(FlushedEntry {
+            key: key(typed_key, &key_bytes),
+            timestamp: if row.value.is_some() { row.timestamp } else { context },
+            new: row.value,
+            old,
+            headers: row.headers,
+            origin: row.origin,
+            is_expired,
+        }))
+    }
+
+    /// The value below the record cache.
+    fn read_below(&mut self, key_bytes: &[u8]) -> Result<Option<V>> {
+        let decoder = &self.decoder;
+        self.below
+            .read(key_bytes, |bytes| bytes.map(|bytes| decoder.decode(bytes).map(|(value, _)| value)).transpose())?
+    }
+
+    /// Writes dirty rows through that nobody forwards; all of them, or as many as the budget asks.
+    pub(crate) fn flush_silently(&mut self) -> Result<()> {
+        let taken = self.cache.as_mut().map(RecordCache::take_dirty).unwrap_or_default();
+        self.write_silently(taken)
+    }
+
+    /// After a put into a store that no operator owns: evicts without forwarding.
+    pub(crate) fn settle(&mut self, put: Put) -> Result<Put> {
+        if !put.is_over_budget {
+            return Ok(put);
+        }
+        let taken = self.cache.as_mut().map(RecordCache::take_evicted).unwrap_or_default();
+        self.write_silently(taken)?;
+        Ok(Put { is_over_budget: false, ..put })
+    }
+
+    fn write_silently(&mut self, taken: Vec<DirtyRow<K, V>>) -> Result<()> {
+        for DirtyRow { key_bytes, row, .. } in taken {
+            let context = row.origin.timestamp;
+            let logged = Headers::new();
+            let written = self.write_through(&key_bytes, row.value.as_ref(), row.timestamp, context, &logged);
+            if let Err(error) = written {
+                self.failure = Some(error.clone());
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// A snapshot of the rows of a range: cache over overlay over engine.
+    pub(crate) fn rows(&mut self, range: &ByteRange, is_reverse: bool) -> Result<Rows<V>> {
+        let rows = self.below.rows(range, is_reverse)?;
+        let Some(cache) = &mut self.cache else { return Ok(rows) };
+        let mut cached = std::collections::BTreeMap::new();
+        cache.each_in(range, |key, row| {
+            let cell = row.value.as_ref().map(|value| Cell::Typed(value.clone(), row.timestamp));
+            cached.insert(key.to_vec(), cell);
+        });
+        Ok(if cached.is_empty() { rows } else { rows.with_cached(cached) })
+    }
+
+    /// The first error of a flush: the store must not be committed after it.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.failure.clone().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn forget_cached(&mut self) {
+        if let Some(cache) = &mut self.cache {
+            cache.clear();
+        }
+    }
+}
+
+/// Implements [`StateStore`](crate::StateStore) by the store's core.
+macro_rules! state_store {
+    ($store:ident) => {
+        impl<K: Clone + Send + 'static, V: Clone + Send + 'static> crate::StateStore for $store<K, V> {
+            fn facts(&self) -> &crate::StoreFacts {
+                self.core.below.facts()
+            }
+
+            fn enter(&mut self, origin: &crate::Origin) {
+                self.core.origin.set(origin);
+            }
+
+            fn flush_cache(&mut self) -> millstream_types::Result<()> {
+                self.core.flush_silently()
+            }
+
+            fn drain_changelog(
+                &mut self,
+                sink: &mut dyn FnMut(crate::ChangelogRecord<'_>) -> millstream_types::Result<()>,
+            ) -> millstream_types::Result<()> {
+                self.core.check()?;
+                self.core.below.drain_changelog(sink)
+            }
+
+            fn uncommitted_bytes(&self) -> usize {
+                self.core.below.uncommitted_bytes()
+            }
+
+            fn seal(&mut self) {
+                self.core.below.seal();
+            }
+
+            fn apply(&mut self, mark: &crate::CommitMark) -> millstream_types::Result<()> {
+                self.core.below.apply(mark)
+            }
+
+            fn mark(&self) -> millstream_types::Result<Option<crate::CommitMark>> {
+                self.core.below.mark()
+            }
+
+            fn restore(
+                &mut self,
+                records: &[crate::RestoreRecord<'_>],
+                mark: &crate::CommitMark,
+            ) -> millstream_types::Result<()> {
+                self.core.below.restore(records, mark)
+            }
+
+            fn wipe(&mut self) -> millstream_types::Result<()> {
+                self.core.forget_cached();
+                self.core.below.wipe()
+            }
+
+            fn as_any(&self) -> &dyn std::any::Any {
+                self
+            }
+
+            fn as_any_mut(&mut self) -> &mut dyn std::any::Any {
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use state_store;
