@@ -4,6 +4,7 @@
 //! hand-written [`Topology`] both write here.
 
 mod facts;
+mod groups;
 mod instance;
 mod topology;
 mod validate;

@@ -1,11 +1,18 @@
 //! Topologies: the typed DSL, the graph behind it, the plan made from it, and the runnable flow.
 //!
-//! Pure: no threads, clocks or I/O. [`dsl`] writes into [`graph`], [`plan`] reads the graph's facts,
+//! Pure: no threads, clocks or I/O. [`dsl`] writes into [`graph`], the plan reads the graph's facts,
 //! and [`Topology::flow`] makes the arena that the runtime pushes records through.
 
+pub mod dsl;
 pub mod flow;
 pub mod graph;
+mod operator;
 
+pub use dsl::{
+    Branched, BranchedKStream, Consumed, GlobalKTable, Grouped, IntoTableValue, Joined, KGroupedStream, KGroupedTable,
+    KStream, KTable, Materialized, Printed, Produced, Repartitioned, StoreType, StreamsBuilder, TimeWindowedKStream,
+    TimeWindows,
+};
 pub use flow::{
     Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, HandlerDecision, HandlerResponse,
     Incoming, LogAndContinue, LogAndFail, Partitioner, ProcessingExceptionHandler, Processor, ProcessorError,

@@ -53,7 +53,7 @@ where
         if let (Some(key), Some(value)) = (key.clone(), value.clone()) {
             let mut draft = builder.draft().borrow_mut();
             let rows = SourceSpec::new(key.clone().optional(), value.clone().optional());
-            let store_builder = Stores::timestamped_key_value_store_builder(&store, key, value)
+            let store_builder = Stores::timestamped_key_value_store_builder(Arc::clone(&store), key, value)
                 .with_logging_disabled()
                 .with_caching_disabled();
             let store_builder = if draft.is_persistent(&materialized) {

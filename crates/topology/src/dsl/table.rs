@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use millstream_state::{StoreFactory, Stores, TimestampedKeyValueStore};
+use millstream_state::{StateStore, StoreBuilder, Stores, TimestampedKeyValueStore};
 use millstream_types::Serde;
 
 use super::draft::{Draft, Shared, Switch};
@@ -367,10 +367,10 @@ impl Draft {
     /// Adds a table's store with what the user said about it.
     pub(crate) fn add_table_store<S, K, V>(
         &mut self,
-        builder: millstream_state::StoreBuilder<S>,
+        builder: StoreBuilder<S>,
         materialized: &Materialized<K, V>,
     ) where
-        millstream_state::StoreBuilder<S>: StoreFactory + 'static,
+        S: StateStore,
     {
         let builder = if self.is_persistent(materialized) { builder.persistent() } else { builder.in_memory() };
         let builder =

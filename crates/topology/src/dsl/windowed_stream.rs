@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_state::{Stores, TimestampedWindowStore};
 use millstream_types::{Serde, Windowed};
@@ -122,7 +123,13 @@ where
             let aggregation = Aggregation { initial, apply, nulls, result: result.clone() };
             let output = TableOutput::new(Arc::clone(&store), origin.sends_old.clone());
             let code = window_aggregate(self.windows, aggregation, output);
-            let builder = Stores::timestamped_window_store_builder(&store, retention, size, false, key, result);
+            let builder = Stores::timestamped_window_store_builder(
+                Arc::clone(&store),
+                Duration::from_millis(retention.unsigned_abs()),
+                Duration::from_millis(size.unsigned_abs()),
+                key,
+                result,
+            );
             let mut draft = draft.borrow_mut();
             draft.add_table_store(builder, &materialized);
             draft.then(&node, &[&upstream.node], &[Arc::clone(&store)], code);
