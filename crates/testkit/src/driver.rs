@@ -19,6 +19,7 @@ use millstream_types::{Clock, Config, Error, ErrorKind, Headers, RawRecord, Resu
 
 pub use input_topic::TestInputTopic;
 pub use output_topic::TestOutputTopic;
+pub use stores::{TestGlobalStore, TestStore};
 pub use test_record::TestRecord;
 
 use machine::Machine;

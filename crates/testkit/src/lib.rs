@@ -5,5 +5,5 @@ mod driver;
 mod random;
 pub mod simulation;
 
-pub use driver::{TestInputTopic, TestOutputTopic, TestRecord, TopologyTestDriver};
+pub use driver::{TestGlobalStore, TestInputTopic, TestOutputTopic, TestRecord, TestStore, TopologyTestDriver};
 pub use random::Random;

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use millstream_state::CommitMark;
+use millstream_state::{CommitMark, MemoryEngine};
 use millstream_topology::flow::{GlobalState, Head, HeadOutcome, RawHead, TimestampExtraction};
 use millstream_topology::graph::Topology;
 use millstream_types::{Offset, Result, Timestamp};
 use parking_lot::RwLock;
 
 use super::collector::Produced;
-use super::stores::memory_engine;
 
 /// The global stores of a topology and what feeds them.
 pub(super) struct Globals {
@@ -26,11 +25,11 @@ struct Feed {
 }
 
 impl Globals {
-    pub(super) fn new(topology: &Topology) -> Result<Self> {
+    pub(super) fn new(topology: &Topology) -> Self {
         let mut state = GlobalState::default();
         let mut feeds = Vec::new();
         for global in topology.global_stores() {
-            state.add(Arc::clone(&global.store.name), memory_engine(None, &global.store)?);
+            state.add(Arc::clone(&global.store.name), Box::new(MemoryEngine::new()));
             feeds.push(Feed {
                 topic: Arc::clone(&global.topic),
                 store: Arc::clone(&global.store.name),
@@ -38,7 +37,7 @@ impl Globals {
                 next: 0,
             });
         }
-        Ok(Self { state: Arc::new(RwLock::new(state)), feeds, dropped: 0 })
+        Self { state: Arc::new(RwLock::new(state)), feeds, dropped: 0 }
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_runtime::{StoreChangelog, Task, TaskInput};
-use millstream_state::{CacheBudget, CommitMark, StoreEnv};
+use millstream_state::{CacheBudget, CommitMark, MemoryEngine, StateStore, StoreEnv};
 use millstream_topology::flow::{Flow, FlowBuild};
 use millstream_topology::graph::{NodeKind, Topology};
 use millstream_types::{
@@ -15,7 +15,6 @@ use millstream_types::{
 
 use super::collector::{Collector, Produced};
 use super::globals::Globals;
-use super::stores::memory_engine;
 use super::{config, state_error};
 
 const TASK: TaskId = TaskId { subtopology: 0, partition: 0 };
@@ -44,7 +43,7 @@ struct Topic {
 impl Machine {
     pub(super) fn new(topology: &Topology, config: &Config, wall_clock: Timestamp) -> Result<Self> {
         topology.check()?;
-        let globals = Globals::new(topology)?;
+        let globals = Globals::new(topology);
         let inputs = inputs(topology, config);
         let sources = inputs.iter().map(|input| (Arc::clone(&input.partition.topic), 0)).collect();
         let task = if inputs.is_empty() { None } else { Some(task(topology, config, inputs, &globals)?) };
@@ -150,8 +149,8 @@ impl Machine {
         names
     }
 
-    pub(super) fn task_mut(&mut self) -> Option<&mut Task> {
-        self.task.as_mut()
+    pub(super) fn stores_mut(&mut self) -> &mut [Box<dyn StateStore>] {
+        self.task.as_mut().map_or(&mut [], Task::stores_mut)
     }
 
     fn check(&self) -> Result<()> {
@@ -286,8 +285,8 @@ fn flow(topology: &Topology, config: &Config) -> Result<Flow> {
         internal_topics: topology.internal_topics(),
     };
     let cache = CacheBudget::new(config.statestore_cache_max_bytes());
-    topology.flow(&nodes, build, Arc::new(config::flow_options(config)), &mut |facts| {
-        Ok(StoreEnv { engine: memory_engine(Some(TASK), facts)?, cache: cache.clone() })
+    topology.flow(&nodes, build, Arc::new(config::flow_options(config)), &mut |_| {
+        Ok(StoreEnv { engine: Box::new(MemoryEngine::new()), cache: cache.clone() })
     })
 }
 

@@ -1,12 +1,250 @@
-//! Stores of the driver: in memory, gone with it.
+//! The stores of a driver, to look at and to fill from a test.
 
-use millstream_state::{Engine, EngineProvider, StoreFacts};
-use millstream_types::{Result, TaskId};
+use std::marker::PhantomData;
+use std::sync::Arc;
 
-use crate::simulation::{Disk, Trace};
-use crate::Random;
+use millstream_state::{
+    KeyValueStore, StateStore, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, WindowStore,
+};
+use millstream_types::{Error, ErrorKind, Result, Serde, Timestamp, Windowed};
 
-/// An empty engine in memory.
-pub(super) fn memory_engine(task: Option<TaskId>, facts: &StoreFacts) -> Result<Box<dyn Engine>> {
-    Disk::new("test", Random::new(0), 0, Trace::new(false)).open(task, facts)
+use super::{Shared, TopologyTestDriver, state_error};
+
+/// A store of the topology, typed. It stays valid while records are piped.
+///
+/// Reads see what the record cache holds. Iterators are read out into a list.
+pub struct TestStore<S> {
+    machine: Shared,
+    name: Arc<str>,
+    store: PhantomData<fn(S)>,
+}
+
+/// A global store: key to value with the timestamp of the record that gave it. Read only.
+pub struct TestGlobalStore<K, V> {
+    machine: Shared,
+    name: Arc<str>,
+    key: Serde<K>,
+    value: Serde<V>,
+}
+
+impl TopologyTestDriver {
+    /// A key-value store.
+    ///
+    /// # Errors
+    /// `State` when there is no store of that name, or it is of another kind or other types.
+    pub fn key_value_store<K, V>(&self, name: &str) -> Result<TestStore<KeyValueStore<K, V>>>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        self.store(name)
+    }
+
+    /// A key-value store with timestamps: what stands behind tables and aggregates.
+    ///
+    /// # Errors
+    /// As [`key_value_store`](Self::key_value_store).
+    pub fn timestamped_key_value_store<K, V>(&self, name: &str) -> Result<TestStore<TimestampedKeyValueStore<K, V>>>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        self.store(name)
+    }
+
+    /// A window store.
+    ///
+    /// # Errors
+    /// As [`key_value_store`](Self::key_value_store).
+    pub fn window_store<K, V>(&self, name: &str) -> Result<TestStore<WindowStore<K, V>>>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        self.store(name)
+    }
+
+    /// A window store with timestamps: what stands behind windowed aggregates.
+    ///
+    /// # Errors
+    /// As [`key_value_store`](Self::key_value_store).
+    pub fn timestamped_window_store<K, V>(&self, name: &str) -> Result<TestStore<TimestampedWindowStore<K, V>>>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        self.store(name)
+    }
+
+    /// A global store, read with these serdes.
+    ///
+    /// # Errors
+    /// `State` when there is no global store of that name.
+    pub fn global_store<K, V>(&self, name: &str, key: Serde<K>, value: Serde<V>) -> Result<TestGlobalStore<K, V>> {
+        if self.machine.get().globals.state.read().engine(name).is_none() {
+            return Err(state_error(format!("there is no global store {name}")));
+        }
+        Ok(TestGlobalStore { machine: self.machine.clone(), name: name.into(), key, value })
+    }
+
+    fn store<S: StateStore>(&self, name: &str) -> Result<TestStore<S>> {
+        let store = TestStore { machine: self.machine.clone(), name: name.into(), store: PhantomData };
+        store.with(|_| Ok(()))?;
+        Ok(store)
+    }
+}
+
+impl<S: StateStore> TestStore<S> {
+    /// Uses the store itself.
+    ///
+    /// # Errors
+    /// What `run` gives; `State` when the driver was closed.
+    pub fn with<T>(&self, run: impl FnOnce(&mut S) -> Result<T>) -> Result<T> {
+        let mut machine = self.machine.get_mut();
+        let name = &self.name;
+        let found = machine.stores_mut().iter_mut().find(|store| store.facts().name == *name);
+        let store = found.ok_or_else(|| state_error(format!("there is no open store {name}")))?;
+        let typed = store.as_any_mut().downcast_mut().ok_or_else(|| {
+            state_error(format!("store {name} is not a {}", std::any::type_name::<S>()))
+        })?;
+        run(typed)
+    }
+}
+
+/// The methods of a key-value store. `$item` is what a row holds.
+macro_rules! key_value_methods {
+    ($store:ident, $item:ty) => {
+        impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TestStore<$store<K, V>> {
+            /// The row under a key.
+            ///
+            /// # Errors
+            /// `Corrupted` when the row's bytes are not of the store's types.
+            pub fn get(&self, key: &K) -> Result<Option<$item>> {
+                self.with(|store| store.get(key))
+            }
+
+            /// Writes a row, as a processor would; `None` deletes it.
+            ///
+            /// # Errors
+            /// What the store's serdes say.
+            pub fn put(&self, key: &K, value: Option<$item>) -> Result<()> {
+                self.with(|store| store.put(key, value))
+            }
+
+            /// Deletes a row; gives what was there.
+            ///
+            /// # Errors
+            /// As [`get`](Self::get).
+            pub fn delete(&self, key: &K) -> Result<Option<$item>> {
+                self.with(|store| store.delete(key))
+            }
+
+            /// All rows, ascending by key bytes.
+            ///
+            /// # Errors
+            /// As [`get`](Self::get).
+            pub fn all(&self) -> Result<Vec<(K, $item)>> {
+                self.with(|store| store.all()?.collect())
+            }
+
+            /// The rows from `from` to `to`, both inclusive, ascending by key bytes; `None` is an open end.
+            ///
+            /// # Errors
+            /// As [`get`](Self::get).
+            pub fn range(&self, from: Option<&K>, to: Option<&K>) -> Result<Vec<(K, $item)>> {
+                self.with(|store| store.range(from, to)?.collect())
+            }
+
+            /// Number of rows.
+            ///
+            /// # Errors
+            /// As [`get`](Self::get).
+            pub fn approximate_num_entries(&self) -> Result<u64> {
+                self.with($store::approximate_num_entries)
+            }
+        }
+    };
+}
+
+key_value_methods!(KeyValueStore, V);
+key_value_methods!(TimestampedKeyValueStore, ValueAndTimestamp<V>);
+
+/// The methods of a window store. `$item` is what a row holds.
+macro_rules! window_methods {
+    ($store:ident, $item:ty) => {
+        impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TestStore<$store<K, V>> {
+            /// The row of a key and window start.
+            ///
+            /// # Errors
+            /// `Corrupted` when the row's bytes are not of the store's types.
+            pub fn fetch(&self, key: &K, window_start: Timestamp) -> Result<Option<$item>> {
+                self.with(|store| store.fetch(key, window_start))
+            }
+
+            /// The rows of a key whose windows start from `from` to `to`, both inclusive, oldest first.
+            ///
+            /// # Errors
+            /// As [`fetch`](Self::fetch).
+            pub fn fetch_range(&self, key: &K, from: Timestamp, to: Timestamp) -> Result<Vec<(Timestamp, $item)>> {
+                self.with(|store| store.fetch_range(key, from, to)?.collect())
+            }
+
+            /// All rows, in the store's order.
+            ///
+            /// # Errors
+            /// As [`fetch`](Self::fetch).
+            pub fn all(&self) -> Result<Vec<(Windowed<K>, $item)>> {
+                self.with(|store| store.all()?.collect())
+            }
+        }
+    };
+}
+
+window_methods!(WindowStore, V);
+window_methods!(TimestampedWindowStore, ValueAndTimestamp<V>);
+
+impl<K, V> TestGlobalStore<K, V> {
+    /// The row under a key.
+    ///
+    /// # Errors
+    /// `Deserialization` when the row's bytes are not of the serdes' types.
+    pub fn get(&self, key: &K) -> Result<Option<ValueAndTimestamp<V>>> {
+        let mut bytes = Vec::new();
+        let has_bytes = self.key.encode(key, &mut bytes).map_err(unreadable)?;
+        let machine = self.machine.get();
+        let state = machine.globals.state.read();
+        match state.engine(&self.name).filter(|_| has_bytes) {
+            Some(engine) => engine.get(&bytes)?.map(|row| self.row(&row)).transpose(),
+            None => Ok(None),
+        }
+    }
+
+    /// All rows, ascending by key bytes.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn all(&self) -> Result<Vec<(K, ValueAndTimestamp<V>)>> {
+        let machine = self.machine.get();
+        let state = machine.globals.state.read();
+        let Some(engine) = state.engine(&self.name) else { return Ok(Vec::new()) };
+        engine
+            .scan(None, None, false)?
+            .map(|row| {
+                let (key, row) = row?;
+                Ok((self.key.decode(Some(&key)).map_err(unreadable)?, self.row(&row)?))
+            })
+            .collect()
+    }
+
+    /// A row is the timestamp in 8 bytes, then the value.
+    fn row(&self, row: &[u8]) -> Result<ValueAndTimestamp<V>> {
+        let (timestamp, value) =
+            row.split_first_chunk::<8>().ok_or_else(|| state_error("a row of a global store has no timestamp"))?;
+        let value = self.value.decode(Some(value)).map_err(unreadable)?;
+        Ok(ValueAndTimestamp::new(value, Timestamp(i64::from_be_bytes(*timestamp))))
+    }
+}
+
+fn unreadable(error: millstream_types::CodecError) -> Error {
+    Error::new(ErrorKind::Deserialization, "a global store holds or is asked for other types").with_source(error)
 }
