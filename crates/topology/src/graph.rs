@@ -3,13 +3,21 @@
 //! `describe()`, names, plans and the group protocol read facts only. The DSL and the
 //! hand-written [`Topology`] both write here.
 
+mod describe;
 mod facts;
 mod groups;
 mod instance;
+mod java_order;
 mod topology;
 mod validate;
 
+pub use describe::{
+    GlobalStoreDescription, NodeDescription, NodeDescriptionKind, SubtopologyDescription, TopologyDescription,
+};
 pub use facts::{NodeFacts, NodeKind, OffsetReset, RepartitionTopic, SinkTopic, SourceFacts, TopologyFacts};
 pub(crate) use topology::NodeCode;
 pub use topology::{GlobalStore, Topology};
-pub use validate::Problem;
+pub use validate::{DEPTH_MAX, NAME_LENGTH_MAX, Problem, is_legal_name, topology_error};
+
+pub(crate) use groups::node_groups;
+pub(crate) use java_order::set_order;

@@ -7,6 +7,7 @@ pub mod dsl;
 pub mod flow;
 pub mod graph;
 mod operator;
+pub mod plan;
 
 pub use dsl::{
     Branched, BranchedKStream, Consumed, GlobalKTable, Grouped, IntoTableValue, Joined, KGroupedStream, KGroupedTable,

@@ -129,7 +129,9 @@ impl TopologyFacts {
             let nodes: Vec<&NodeFacts> = group.iter().filter_map(|at| self.nodes.get(*at)).collect();
             match global_store(&nodes, id) {
                 Some(store) => description.global_stores.push(store),
-                None => description.subtopologies.push(SubtopologyDescription { id, nodes: Wiring::of(&nodes).describe() }),
+                None => {
+                    description.subtopologies.push(SubtopologyDescription { id, nodes: Wiring::of(&nodes).describe() })
+                }
             }
         }
         description

@@ -79,7 +79,7 @@ impl<'a> HashTable<'a> {
 }
 
 /// The table's size is a power of two.
-fn bin_of<'t, T>(bins: &'t mut [Vec<T>], hash: u32) -> Option<&'t mut Vec<T>> {
+fn bin_of<T>(bins: &mut [Vec<T>], hash: u32) -> Option<&mut Vec<T>> {
     let mask = bins.len().wrapping_sub(1);
     bins.get_mut(hash as usize & mask)
 }

@@ -386,7 +386,6 @@ impl fmt::Display for Problem {
                 write!(f, "node {node} is added more than once; give each node its own name")
             }
             Self::NoParent { node } => write!(f, "node {node} has no parent; name at least one"),
-            Self::UnknownParent { node, parent } if node == parent => write!(f, "node {node} is its own parent"),
             Self::UnknownParent { node, parent } => write!(f, "parent {parent} of node {node} does not exist"),
             Self::ParentAfterChild { node, parent } => {
                 write!(f, "parent {parent} of node {node} is added after it; add {parent} first")
@@ -424,10 +423,9 @@ impl fmt::Display for Problem {
             Self::UnknownStore { node, store } => {
                 write!(f, "store {store} of node {node} was not added to the topology")
             }
-            Self::GlobalStoreConnected { node, store } => write!(
-                f,
-                "global store {store} can be used by node {node} without being connected; do not connect it"
-            ),
+            Self::GlobalStoreConnected { node, store } => {
+                write!(f, "global store {store} can be used by node {node} without being connected; do not connect it")
+            }
             Self::IllegalName { what, name } => write!(
                 f,
                 "{what} name {name:?} is not allowed: 1 to {NAME_LENGTH_MAX} letters, digits, '.', '_' and '-', \

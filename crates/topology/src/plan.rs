@@ -1,0 +1,204 @@
+//! The plan: what a topology needs from the log and how it is cut into tasks.
+//!
+//! Pure: [`Plan::of`] reads the graph's facts, [`Plan::partitions`] adds what the log knows of the
+//! input topics, and the runtime creates topics and tasks from the result.
+//!
+//! ```
+//! use millstream_topology::graph::{NodeFacts, NodeKind, SourceFacts, TopologyFacts};
+//! use millstream_topology::plan::Plan;
+//! use millstream_types::TaskId;
+//!
+//! let source = SourceFacts { topics: vec!["words".into()], pattern: None, reset: None };
+//! let facts = TopologyFacts {
+//!     nodes: vec![NodeFacts {
+//!         name: "in".into(),
+//!         kind: NodeKind::Source(source),
+//!         parents: vec![],
+//!         is_global: false,
+//!     }],
+//!     ..TopologyFacts::default()
+//! };
+//! let plan = Plan::of(&facts, "app");
+//! let partitions = plan.partitions(&|topic| (topic == "words").then_some(3))?;
+//!
+//! assert_eq!(partitions.tasks_of(0), 3);
+//! let input = partitions.inputs(TaskId { subtopology: 0, partition: 2 });
+//! assert_eq!(input[0].partition.to_string(), "words-2");
+//! # Ok::<(), millstream_types::Error>(())
+//! ```
+
+mod copartition;
+mod internal_topic;
+mod partitions;
+mod subtopology;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use internal_topic::{InternalTopic, InternalTopicDefaults, InternalTopicKind, NewInternalTopic};
+pub use partitions::{ChangelogPartition, InputPartition, PartitionPlan};
+pub use subtopology::{Changelog, GlobalStorePlan, PlannedSink, PlannedSource, PlannedStore, Subtopology};
+
+use crate::graph::{NodeKind, SinkTopic, SourceFacts, TopologyFacts, node_groups, set_order};
+
+/// What a topology needs from the log: sub-topologies with their topics and stores. All topic
+/// names are the log's, with the application id in front of internal ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    application_id: Arc<str>,
+    subtopologies: Vec<Subtopology>,
+    /// All sub-topologies' repartition topics by name, with the number the user fixed.
+    repartition_topics: BTreeMap<Arc<str>, Option<i32>>,
+    /// Groups of topics that must have equally many partitions. No topic is in two of them.
+    copartitioned: Vec<Vec<Arc<str>>>,
+}
+
+impl Plan {
+    /// The plan of a topology for an application. The facts should be without
+    /// [problems](TopologyFacts::problems); what does not exist is left out.
+    pub fn of(facts: &TopologyFacts, application_id: &str) -> Self {
+        let names = Names { facts, application_id };
+        let groups = node_groups(facts);
+        let subtopologies = groups.iter().zip(0..).map(|(group, id)| names.subtopology(group, id)).collect();
+        let repartition_topics =
+            facts.repartition_topics.iter().map(|topic| (names.internal(&topic.name), topic.partitions)).collect();
+        let copartitioned = copartition::merged(facts.copartitioned.iter().map(|group| names.topics_of(group)));
+        Self { application_id: application_id.into(), subtopologies, repartition_topics, copartitioned }
+    }
+
+    /// The plan with the topics that patterns stand for at the moment: `topics` gives those of the
+    /// log that match a regular expression. Without this a pattern source has no topics.
+    #[must_use]
+    pub fn with_matched_topics(mut self, topics: &dyn Fn(&str) -> Vec<Arc<str>>) -> Self {
+        for source in self.subtopologies.iter_mut().flat_map(|subtopology| &mut subtopology.sources) {
+            if let Some(pattern) = &source.pattern {
+                source.topics = topics(pattern);
+            }
+        }
+        self
+    }
+
+    /// The application.
+    pub fn application_id(&self) -> &Arc<str> {
+        &self.application_id
+    }
+
+    /// All sub-topologies by number, global stores included (they get no tasks).
+    pub fn subtopologies(&self) -> &[Subtopology] {
+        &self.subtopologies
+    }
+
+    /// The sub-topology of that number.
+    pub fn subtopology(&self, id: i32) -> Option<&Subtopology> {
+        self.subtopologies.get(usize::try_from(id).ok()?)
+    }
+
+    /// The global stores with the topics that feed them.
+    pub fn global_stores(&self) -> impl Iterator<Item = GlobalStorePlan> {
+        self.subtopologies.iter().filter_map(Subtopology::global_store)
+    }
+
+    /// Whether that is one of the repartition topics: those are emptied up to the committed offset.
+    pub fn is_repartition_topic(&self, topic: &str) -> bool {
+        self.repartition_topics.contains_key(topic)
+    }
+
+    /// The repartition topics, sorted by name.
+    pub fn repartition_topics(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.repartition_topics.keys()
+    }
+
+    /// The user's topics that must exist, sorted by name: inputs and those that feed global stores.
+    pub fn external_topics(&self) -> Vec<Arc<str>> {
+        let topics = self.subtopologies.iter().flat_map(Subtopology::topics);
+        let mut topics: Vec<_> = topics.filter(|topic| !self.is_repartition_topic(topic)).cloned().collect();
+        topics.sort();
+        topics.dedup();
+        topics
+    }
+
+    /// The sub-topology that a source topic belongs to.
+    pub fn subtopology_of_topic(&self, topic: &str) -> Option<&Subtopology> {
+        self.subtopologies.iter().find(|subtopology| subtopology.topics().any(|other| **other == *topic))
+    }
+}
+
+/// From names in the facts to names in the log.
+struct Names<'a> {
+    facts: &'a TopologyFacts,
+    application_id: &'a str,
+}
+
+impl Names<'_> {
+    fn internal(&self, topic: &str) -> Arc<str> {
+        format!("{}-{topic}", self.application_id).into()
+    }
+
+    fn topic(&self, topic: &Arc<str>) -> Arc<str> {
+        if self.facts.is_repartition_topic(topic) { self.internal(topic) } else { Arc::clone(topic) }
+    }
+
+    fn topics_of(&self, sources: &[Arc<str>]) -> Vec<Arc<str>> {
+        let sources = sources.iter().filter_map(|name| self.facts.node(name)).filter(|node| !node.is_global);
+        let topics = sources.flat_map(|node| match &node.kind {
+            NodeKind::Source(source) => &*source.topics,
+            _ => &[],
+        });
+        topics.map(|topic| self.topic(topic)).collect()
+    }
+
+    fn subtopology(&self, group: &[usize], id: i32) -> Subtopology {
+        let mut plan = Subtopology { id, ..Subtopology::default() };
+        for node in group.iter().filter_map(|at| self.facts.nodes.get(*at)) {
+            plan.nodes.push(Arc::clone(&node.name));
+            plan.is_global |= node.is_global;
+            match &node.kind {
+                NodeKind::Source(source) => plan.sources.push(self.source(&node.name, source)),
+                NodeKind::Sink { topic: SinkTopic::Fixed(topic) } => {
+                    let is_repartition = self.facts.is_repartition_topic(topic);
+                    plan.sinks.push(PlannedSink {
+                        node: Arc::clone(&node.name),
+                        topic: self.topic(topic),
+                        is_repartition,
+                    });
+                }
+                NodeKind::Sink { topic: SinkTopic::Extracted(_) } => {}
+                NodeKind::Processor { stores } => {
+                    for store in set_order(stores.iter().map(|store| &**store)) {
+                        if plan.stores_in_order.iter().all(|known| *known.name != *store) {
+                            plan.stores_in_order.push(self.store(store, node.is_global));
+                        }
+                    }
+                }
+            }
+        }
+        plan
+    }
+
+    fn source(&self, node: &Arc<str>, source: &SourceFacts) -> PlannedSource {
+        PlannedSource {
+            node: Arc::clone(node),
+            topics: source.topics.iter().map(|topic| self.topic(topic)).collect(),
+            pattern: source.pattern.clone(),
+            reset: source.reset,
+        }
+    }
+
+    /// A global store has its source topic as changelog, whatever its facts say of logging.
+    fn store(&self, name: &str, is_global: bool) -> PlannedStore {
+        let facts = self.facts.store(name).cloned();
+        let source = self.facts.source_changelogs.iter().find(|(store, _)| **store == *name);
+        let changelog = match (source, &facts) {
+            _ if is_global => None,
+            (Some((_, topic)), _) => Some(Changelog { topic: self.topic(topic), is_source: true }),
+            (None, Some(facts)) if facts.is_logged => {
+                Some(Changelog { topic: self.internal(&format!("{name}-changelog")), is_source: false })
+            }
+            _ => None,
+        };
+        PlannedStore { name: name.into(), facts, changelog }
+    }
+}
+
+#[cfg(test)]
+mod tests;
