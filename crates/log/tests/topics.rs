@@ -92,7 +92,7 @@ fn deleted_records_are_out_of_range() {
             ok(writer.flush());
         }
         ok(log.admin().delete_records(&[(t.clone(), Offset(2))]));
-        assert_eq!(ok(log.admin().offsets(&[t.clone()], OffsetSpec::Start)), [Offset(2)]);
+        assert_eq!(ok(log.admin().offsets(&[tp("t", 0)], OffsetSpec::Start)), [Offset(2)]);
         assert_eq!(values(&log, &t, Isolation::ReadUncommitted, 2), ["2:c", "3:d"]);
         for position in [1, 5] {
             let mut reader = log.reader(Isolation::ReadCommitted);
@@ -109,7 +109,7 @@ fn deleted_records_are_out_of_range() {
         }
         // Beyond the end all is deleted, and nothing that was not written.
         ok(log.admin().delete_records(&[(t.clone(), Offset(100))]));
-        assert_eq!(ok(log.admin().offsets(&[t.clone()], OffsetSpec::Start)), [Offset(4)]);
+        assert_eq!(ok(log.admin().offsets(&[tp("t", 0)], OffsetSpec::Start)), [Offset(4)]);
         put(&mut writer, &t, "e");
         ok(writer.flush());
         assert_eq!(values(&log, &t, Isolation::ReadCommitted, 4), ["4:e"]);

@@ -1,3 +1,5 @@
+mod java;
+
 use super::*;
 use millstream_types::{Headers, RawRecord};
 
