@@ -5,9 +5,11 @@
 //! be committed: which offsets are processed and what the stores have written.
 
 mod changelogs;
+mod commit;
 mod env;
 mod heap;
 mod metadata;
+mod options;
 mod output;
 mod queue;
 mod queues;
@@ -23,12 +25,12 @@ use millstream_log::batch::{Batch, BatchBuilder, Compression, Stamp};
 use millstream_log::{CommittedOffset, Fetched};
 use millstream_state::{CommitMark, StateStore};
 use millstream_topology::PunctuationType;
-use millstream_topology::flow::{DeserializationExceptionHandler, Flow, GlobalState, TimestampExtraction};
-use millstream_types::config::TaskIdle;
+use millstream_topology::flow::{Flow, GlobalState};
 use millstream_types::{Error, ErrorKind, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition};
 use parking_lot::RwLock;
 
 pub use changelogs::StoreChangelog;
+pub use options::{FlowControl, TaskInput, TaskOptions};
 pub use output::TaskOutput;
 
 use changelogs::Changelogs;
@@ -37,45 +39,6 @@ use metadata::CommitMetadata;
 use queue::{HeadState, QueueRules, RecordQueue};
 use queues::RecordQueues;
 use routes::Routes;
-
-/// How a task treats its input.
-#[derive(Clone)]
-pub struct TaskOptions {
-    /// `default.timestamp.extractor`.
-    pub extraction: TimestampExtraction,
-    /// Decides on records that cannot be read.
-    pub deserialization_handler: Arc<dyn DeserializationExceptionHandler>,
-    /// `errors.dead.letter.queue.topic.name`.
-    pub dead_letter_topic: Option<Arc<str>>,
-    /// `max.task.idle.ms`.
-    pub idle: TaskIdle,
-    /// `buffered.records.per.partition`: a partition with more is paused.
-    pub buffered_records_max: usize,
-    /// The global stores, if the topology has any.
-    pub globals: Option<Arc<RwLock<GlobalState>>>,
-}
-
-/// One input partition of a task.
-#[derive(Clone, Debug)]
-pub struct TaskInput {
-    /// The partition.
-    pub partition: TopicPartition,
-    /// Name of the source node that reads it.
-    pub source: Arc<str>,
-    /// Where reading starts.
-    pub position: Offset,
-    /// What was committed with that position; empty if nothing was.
-    pub metadata: String,
-}
-
-/// A partition to stop or to go on fetching.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlowControl {
-    /// The partition.
-    pub partition: TopicPartition,
-    /// Whether it is to be paused; resumed otherwise.
-    pub pause: bool,
-}
 
 /// The runnable flow of one partition of a sub-topology. See the [module](self).
 pub struct Task {
@@ -89,6 +52,8 @@ pub struct Task {
     inputs: Vec<InputState>,
     processors: BTreeMap<String, i64>,
     control: Vec<FlowControl>,
+    /// Stores whose overlay is sealed and not yet applied, by place.
+    sealed: Vec<usize>,
     commit_requested: bool,
     /// Whether something ran since the last commit that may have changed state or output.
     is_dirty: bool,
@@ -97,7 +62,10 @@ pub struct Task {
 /// What is known of an input besides its queue.
 #[derive(Debug)]
 struct InputState {
+    /// Offset and time of the last commit, or of the start.
     committed: (Offset, Timestamp),
+    /// Whether an offset was ever committed.
+    has_history: bool,
     is_paused: bool,
 }
 
@@ -127,7 +95,11 @@ impl Task {
                 let known = processors.entry(name).or_insert(value);
                 *known = value.max(*known);
             }
-            states.push(InputState { committed: (input.position, metadata.partition_time), is_paused: false });
+            states.push(InputState {
+                committed: (input.position, metadata.partition_time),
+                has_history: !input.metadata.is_empty(),
+                is_paused: false,
+            });
             queues.push(queue);
         }
         Ok(Self {
@@ -145,6 +117,7 @@ impl Task {
             inputs: states,
             processors,
             control: Vec::new(),
+            sealed: Vec::new(),
             commit_requested: false,
             is_dirty: false,
         })
@@ -168,6 +141,17 @@ impl Task {
     /// The input partitions and where reading them goes on.
     pub fn positions(&self) -> impl Iterator<Item = (&TopicPartition, Offset)> {
         self.queues.list.iter().map(|queue| (&queue.partition, queue.next))
+    }
+
+    /// Whether a partition is one of the inputs.
+    pub fn reads(&self, partition: &TopicPartition) -> bool {
+        self.queues.find(partition).is_some()
+    }
+
+    /// The input partitions that are paused.
+    pub fn paused(&self) -> impl Iterator<Item = &TopicPartition> {
+        let inputs = self.queues.list.iter().zip(&self.inputs);
+        inputs.filter(|(_, input)| input.is_paused).map(|(queue, _)| &queue.partition)
     }
 
     /// Takes fetched batches of one of the task's partitions. `false` if it is none of them.
@@ -326,86 +310,6 @@ impl Task {
     pub fn flush(&mut self, output: &mut dyn TaskOutput, now: Now) -> Result<()> {
         self.run(output, now, |flow, env| flow.flush(env))?;
         self.changelogs.drain(self.flow.task(), self.flow.stores_mut(), output)
-    }
-
-    /// Whether there is something to commit.
-    pub fn needs_commit(&self) -> bool {
-        self.is_dirty
-            || self.queues.list.iter().zip(&self.inputs).any(|(queue, input)| queue.committable() != input.committed.0)
-    }
-
-    /// Whether a processor asked for a commit since the last one.
-    pub fn commit_requested(&self) -> bool {
-        self.commit_requested
-    }
-
-    /// The offsets to commit: of every partition whose offset or time moved since the last commit.
-    pub fn committable(&self) -> Vec<(TopicPartition, CommittedOffset)> {
-        let mut offsets = Vec::new();
-        for (queue, input) in self.queues.list.iter().zip(&self.inputs) {
-            let offset = queue.committable();
-            if (offset, queue.partition_time) == input.committed {
-                continue;
-            }
-            let metadata =
-                CommitMetadata { partition_time: queue.partition_time, processors: self.processors.clone() }.encode();
-            offsets.push((queue.partition.clone(), CommittedOffset { offset, leader_epoch: -1, metadata }));
-        }
-        offsets
-    }
-
-    /// Closes the overlays of all stores: what they hold belongs to the commit now under way.
-    pub fn seal(&mut self) {
-        for store in self.flow.stores_mut() {
-            store.seal();
-        }
-    }
-
-    /// The commit succeeded: what was [`committable`](Self::committable) is committed.
-    pub fn committed(&mut self) {
-        for (queue, input) in self.queues.list.iter().zip(&mut self.inputs) {
-            input.committed = (queue.committable(), queue.partition_time);
-        }
-        self.commit_requested = false;
-        self.is_dirty = false;
-    }
-
-    /// After the commit: writes each store's sealed overlay to its engine. `mark` makes the mark of
-    /// a store from the store, its changelog (if it has one) and the mark before.
-    ///
-    /// # Errors
-    /// What an engine gives, naming the store. The call may be repeated: stores that are done have
-    /// nothing sealed any more.
-    pub fn apply(
-        &mut self,
-        mark: &mut dyn FnMut(&dyn StateStore, Option<&StoreChangelog>) -> Result<CommitMark>,
-    ) -> Result<()> {
-        let task = self.id();
-        for (at, store) in self.flow.stores_mut().iter_mut().enumerate() {
-            let changelog = self.changelogs.get(at);
-            let applied = mark(&**store, changelog).and_then(|mark| store.apply(&mark));
-            applied.map_err(|error| {
-                error.with_context(|context| {
-                    context.task = Some(task);
-                    context.store = Some(Arc::clone(&store.facts().name));
-                })
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The last processed offset of each input partition, sorted: the position of the stores.
-    pub fn position(&self) -> Vec<(TopicPartition, Offset)> {
-        let last = |queue: &RecordQueue| Offset(queue.committable().0.saturating_sub(1));
-        let mut position: Vec<_> = self
-            .queues
-            .list
-            .iter()
-            .filter(|queue| queue.committable().0 > 0)
-            .map(|queue| (queue.partition.clone(), last(queue)))
-            .collect();
-        position.sort();
-        position
     }
 
     /// Bytes that the stores hold and have not yet applied.

@@ -27,19 +27,29 @@ pub(crate) struct Changelogs(Vec<Option<Changelog>>);
 struct Changelog {
     facts: StoreChangelog,
     handle: Option<PartitionHandle>,
+    /// Whether the store wrote anything since the last [`Changelogs::take_written`].
+    is_written: bool,
 }
 
 impl Changelogs {
     pub(crate) fn new(stores: &[Box<dyn StateStore>], changelogs: &[StoreChangelog]) -> Self {
         let of_store = |store: &Box<dyn StateStore>| {
             let facts = changelogs.iter().find(|changelog| changelog.store == store.facts().name)?;
-            Some(Changelog { facts: facts.clone(), handle: None })
+            Some(Changelog { facts: facts.clone(), handle: None, is_written: false })
         };
         Self(stores.iter().map(of_store).collect())
     }
 
     pub(crate) fn get(&self, store: usize) -> Option<&StoreChangelog> {
         self.0.get(store)?.as_ref().map(|changelog| &changelog.facts)
+    }
+
+    /// Whether a store may have changed since the last call; one without changelog always may.
+    pub(crate) fn take_written(&mut self, store: usize) -> bool {
+        match self.0.get_mut(store) {
+            Some(Some(changelog)) => std::mem::take(&mut changelog.is_written),
+            _ => true,
+        }
     }
 
     /// Appends what the stores have written since the last call.
@@ -51,12 +61,12 @@ impl Changelogs {
     ) -> Result<()> {
         for (store, changelog) in stores.iter_mut().zip(&mut self.0) {
             let Some(changelog) = changelog else { continue };
-            if changelog.facts.is_source {
-                store.drain_changelog(&mut |_| Ok(()))?;
-                continue;
-            }
-            let Changelog { facts, handle } = changelog;
+            let Changelog { facts, handle, is_written } = changelog;
             store.drain_changelog(&mut |record| {
+                *is_written = true;
+                if facts.is_source {
+                    return Ok(());
+                }
                 let to = *handle.get_or_insert_with(|| output.partition(&facts.topic, task.partition));
                 output
                     .append(to, record.timestamp, Some(record.key), record.value, record.headers)

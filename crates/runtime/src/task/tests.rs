@@ -8,6 +8,9 @@ use millstream_topology::graph::Topology;
 use millstream_topology::{Context, Incoming, Processor, ProcessorError, Timer};
 use millstream_types::{Headers, Partition, Serdes};
 
+use millstream_topology::flow::DeserializationExceptionHandler;
+use millstream_types::config::TaskIdle;
+
 use super::*;
 
 /// Collects what a task writes, as `topic-partition key=value@timestamp`.

@@ -1,0 +1,97 @@
+//! The plan of the topology in the terms of the runtime: which tasks read, write and restore what.
+
+use std::sync::Arc;
+
+use millstream_topology::graph::OffsetReset;
+use millstream_topology::plan::PartitionPlan;
+use millstream_types::{TaskId, TopicPartition};
+
+use crate::task::StoreChangelog;
+
+/// One sub-topology that has tasks.
+#[derive(Clone, Debug)]
+pub(crate) struct Subtopology {
+    pub(crate) id: i32,
+    /// Its nodes, in the order they were written.
+    pub(crate) nodes: Vec<Arc<str>>,
+    /// Topics it reads, with the application id where they are internal.
+    pub(crate) inputs: Vec<Input>,
+    /// Changelogs of its stores; stores without one are left out.
+    pub(crate) changelogs: Vec<StoreChangelog>,
+    /// Topics its sinks write, as far as they are fixed.
+    pub(crate) outputs: Vec<Arc<str>>,
+    /// Whether it has stores.
+    pub(crate) is_stateful: bool,
+    /// Number of tasks: the largest partition count of its inputs.
+    pub(crate) tasks: i32,
+}
+
+/// A topic that a sub-topology reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    pub(crate) topic: Arc<str>,
+    /// Source node.
+    pub(crate) source: Arc<str>,
+    pub(crate) reset: Option<OffsetReset>,
+    pub(crate) is_repartition: bool,
+    pub(crate) partitions: i32,
+}
+
+/// All sub-topologies that have tasks, ascending by number.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Layout {
+    pub(crate) subtopologies: Vec<Subtopology>,
+}
+
+impl Layout {
+    /// The layout of a plan whose numbers of partitions are known.
+    pub(crate) fn of_plan(partitions: &PartitionPlan) -> Self {
+        let plan = partitions.plan();
+        let subtopology = |planned: &millstream_topology::plan::Subtopology| {
+            let sources = planned.sources.iter();
+            let topics = sources.flat_map(|source| source.topics.iter().map(move |topic| (source, topic)));
+            let input = |(source, topic): (&millstream_topology::plan::PlannedSource, &Arc<str>)| Input {
+                topic: Arc::clone(topic),
+                source: Arc::clone(&source.node),
+                reset: source.reset,
+                is_repartition: plan.is_repartition_topic(topic),
+                partitions: partitions.partitions_of(topic).unwrap_or_default(),
+            };
+            let changelog = |store: &millstream_topology::plan::PlannedStore| {
+                let changelog = store.changelog.as_ref()?;
+                Some(StoreChangelog {
+                    store: Arc::clone(&store.name),
+                    topic: Arc::clone(&changelog.topic),
+                    is_source: changelog.is_source,
+                })
+            };
+            Subtopology {
+                id: planned.id,
+                nodes: planned.nodes.clone(),
+                inputs: topics.map(input).collect(),
+                changelogs: planned.stores_in_order.iter().filter_map(changelog).collect(),
+                outputs: planned.sinks.iter().map(|sink| Arc::clone(&sink.topic)).collect(),
+                is_stateful: !planned.stores_in_order.is_empty(),
+                tasks: partitions.tasks_of(planned.id),
+            }
+        };
+        let planned = plan.subtopologies().iter().filter(|planned| !planned.is_global);
+        Self { subtopologies: planned.map(subtopology).collect() }
+    }
+
+    /// The sub-topology of a task; `None` when the group knows another topology than we do.
+    pub(crate) fn of(&self, task: TaskId) -> Option<&Subtopology> {
+        self.subtopologies.iter().find(|subtopology| subtopology.id == task.subtopology)
+    }
+}
+
+impl Subtopology {
+    /// The input partitions of a task, with the topic's facts.
+    pub(crate) fn partitions(&self, task: TaskId) -> impl Iterator<Item = (TopicPartition, &Input)> {
+        let has_partition = move |input: &&Input| task.partition < input.partitions;
+        self.inputs
+            .iter()
+            .filter(has_partition)
+            .map(move |input| (TopicPartition::new(Arc::clone(&input.topic), task.partition), input))
+    }
+}

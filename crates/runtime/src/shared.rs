@@ -1,0 +1,82 @@
+//! What the threads of one instance share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use millstream_log::{Failure, FailureKind, Isolation, Log, OffsetSpec};
+use millstream_state::{CacheBudget, EngineProvider};
+use millstream_topology::flow::{FlowOptions, GlobalState};
+use millstream_topology::graph::Topology;
+use millstream_types::{Config, Error, ErrorKind};
+use parking_lot::RwLock;
+
+use crate::metrics::Metrics;
+use crate::task::TaskOptions;
+
+/// Everything about an instance that does not change while it runs.
+pub(crate) struct Shared {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) topology: Topology,
+    pub(crate) config: Config,
+    pub(crate) application_id: Arc<str>,
+    pub(crate) process_id: Arc<str>,
+    pub(crate) engines: Arc<dyn EngineProvider>,
+    pub(crate) flow_options: Arc<FlowOptions>,
+    pub(crate) task_options: TaskOptions,
+    pub(crate) globals: Option<Arc<RwLock<GlobalState>>>,
+    /// Set once the global stores are filled; no task runs before.
+    pub(crate) are_globals_ready: AtomicBool,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Shared {
+    /// What tasks may see of their inputs: under exactly-once only what is committed.
+    pub(crate) fn isolation(&self) -> Isolation {
+        if self.config.is_exactly_once() { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+    }
+
+    /// Where a reader of the inputs ends.
+    pub(crate) fn input_end(&self) -> OffsetSpec {
+        if self.config.is_exactly_once() { OffsetSpec::EndCommitted } else { OffsetSpec::EndUncommitted }
+    }
+
+    /// Whether tasks may run.
+    pub(crate) fn may_run(&self) -> bool {
+        self.globals.is_none() || self.are_globals_ready.load(Ordering::Acquire)
+    }
+
+    /// Name of a stream thread, counted from 1.
+    pub(crate) fn thread_name(&self, number: usize) -> String {
+        format!("{}-StreamThread-{number}", self.client_id())
+    }
+
+    /// `client.id`, or application and process id.
+    pub(crate) fn client_id(&self) -> String {
+        match self.config.client_id() {
+            Some(id) => id.to_owned(),
+            None => format!("{}-{}", self.application_id, self.process_id),
+        }
+    }
+
+    /// The record cache of one thread: an equal share, the global thread counted as one more.
+    pub(crate) fn thread_cache(&self) -> CacheBudget {
+        let shares = self.config.num_stream_threads().max(1) + usize::from(self.globals.is_some());
+        CacheBudget::new(self.config.statestore_cache_max_bytes() / shares)
+    }
+}
+
+/// A failed operation as an error whose kind says what to do about it.
+pub(crate) fn failed(failure: Failure) -> Error {
+    let kind = match failure.kind {
+        FailureKind::Retriable | FailureKind::Unknown => ErrorKind::Retriable,
+        FailureKind::Fenced => ErrorKind::Fenced,
+        FailureKind::Fatal => return failure.error,
+    };
+    if failure.error.kind() == kind {
+        return failure.error;
+    }
+    let context = failure.error.context().clone();
+    Error::new(kind, failure.error.message().to_owned())
+        .with_source(failure.error)
+        .with_context(|known| *known = context)
+}

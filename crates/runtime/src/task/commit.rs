@@ -1,0 +1,104 @@
+//! A task's part in a commit: what may be committed, and what happens to its stores then.
+
+use std::sync::Arc;
+
+use millstream_log::CommittedOffset;
+use millstream_state::{CommitMark, StateStore};
+use millstream_types::{Offset, Result, TopicPartition};
+
+use super::metadata::CommitMetadata;
+use super::queue::RecordQueue;
+use super::{StoreChangelog, Task};
+
+impl Task {
+    /// Whether there is something to commit.
+    pub fn needs_commit(&self) -> bool {
+        self.is_dirty
+            || self.queues.list.iter().zip(&self.inputs).any(|(queue, input)| queue.committable() != input.committed.0)
+    }
+
+    /// Whether a processor asked for a commit since the last one.
+    pub fn commit_requested(&self) -> bool {
+        self.commit_requested
+    }
+
+    /// The offsets to commit: of every partition whose offset or time moved since the last commit,
+    /// and with a task's first commit those of all its partitions. So state without any committed
+    /// offset is known to be a loss.
+    pub fn committable(&self) -> Vec<(TopicPartition, CommittedOffset)> {
+        let mut offsets = Vec::new();
+        for (queue, input) in self.queues.list.iter().zip(&self.inputs) {
+            let offset = queue.committable();
+            let is_first = self.is_dirty && !input.has_history;
+            if (offset, queue.partition_time) == input.committed && !is_first {
+                continue;
+            }
+            let metadata =
+                CommitMetadata { partition_time: queue.partition_time, processors: self.processors.clone() }.encode();
+            offsets.push((queue.partition.clone(), CommittedOffset { offset, leader_epoch: -1, metadata }));
+        }
+        offsets
+    }
+
+    /// Closes the overlays of all stores that have changed: what they hold belongs to the commit
+    /// now under way.
+    pub fn seal(&mut self) {
+        for (at, store) in self.flow.stores_mut().iter_mut().enumerate() {
+            if self.changelogs.take_written(at) && !self.sealed.contains(&at) {
+                store.seal();
+                self.sealed.push(at);
+            }
+        }
+    }
+
+    /// The commit succeeded: what was [`committable`](Self::committable) is committed.
+    pub fn committed(&mut self) {
+        let is_dirty = self.is_dirty;
+        for (queue, input) in self.queues.list.iter().zip(&mut self.inputs) {
+            input.has_history |= is_dirty || queue.committable() != input.committed.0;
+            input.committed = (queue.committable(), queue.partition_time);
+        }
+        self.commit_requested = false;
+        self.is_dirty = false;
+    }
+
+    /// After the commit: writes each store's sealed overlay to its engine. `mark` makes the mark of
+    /// a store from the store and its changelog, if it has one.
+    ///
+    /// # Errors
+    /// What an engine gives, naming the store. The call may be repeated: it goes on with the store
+    /// that failed.
+    pub fn apply(
+        &mut self,
+        mark: &mut dyn FnMut(&dyn StateStore, Option<&StoreChangelog>) -> Result<CommitMark>,
+    ) -> Result<()> {
+        let task = self.id();
+        while let Some(at) = self.sealed.first().copied() {
+            if let Some(store) = self.flow.stores_mut().get_mut(at) {
+                let applied = mark(&**store, self.changelogs.get(at)).and_then(|mark| store.apply(&mark));
+                applied.map_err(|error| {
+                    error.with_context(|context| {
+                        context.task = Some(task);
+                        context.store = Some(Arc::clone(&store.facts().name));
+                    })
+                })?;
+            }
+            self.sealed.remove(0);
+        }
+        Ok(())
+    }
+
+    /// The last processed offset of each input partition, sorted: the position of the stores.
+    pub fn position(&self) -> Vec<(TopicPartition, Offset)> {
+        let last = |queue: &RecordQueue| Offset(queue.committable().0.saturating_sub(1));
+        let mut position: Vec<_> = self
+            .queues
+            .list
+            .iter()
+            .filter(|queue| queue.committable().0 > 0)
+            .map(|queue| (queue.partition.clone(), last(queue)))
+            .collect();
+        position.sort();
+        position
+    }
+}

@@ -1,0 +1,240 @@
+//! A stream thread: a loop over one step, which this is.
+//!
+//! A step polls the group and the log, fills the queues of its tasks, processes a bounded number
+//! of records, fires timers and commits when due. It never blocks, sleeps or reads a clock: time
+//! is handed in, and what is under way is polled again. The thread is the unit of commit and of
+//! rolling back: all its tasks commit together, and all are dropped together when a commit failed.
+
+mod commit;
+mod control;
+mod output;
+mod restore;
+mod rollback;
+mod run;
+mod settle;
+mod setup;
+mod start;
+mod survey;
+mod takeover;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_log::{Admin, Call, Member, MemberConfig, Reader, ReaderEvent, Writer};
+use millstream_state::CacheBudget;
+use millstream_types::{Error, Now, Offset, TaskId, TopicPartition};
+
+pub(crate) use control::ThreadControl;
+pub use control::{ThreadMetadata, ThreadState};
+
+use crate::shared::Shared;
+use crate::layout::Layout;
+use crate::task::Task;
+use commit::Commit;
+use rollback::Trouble;
+use setup::Setup;
+use takeover::{Takeover, Tools};
+
+/// What came of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Something was done; there may be more.
+    Progress,
+    /// Nothing can be done before the log changes or this time comes (monotonic ns).
+    Idle {
+        /// When to step again at the latest.
+        until_ns: u64,
+    },
+    /// The thread is over. [`StreamThread::error`] says whether by an error.
+    Stopped,
+}
+
+/// One stream thread. See the [module](self).
+pub struct StreamThread {
+    shared: Arc<Shared>,
+    control: Arc<ThreadControl>,
+    admin: Box<dyn Admin>,
+    member: Box<dyn Member>,
+    reader: Box<dyn Reader>,
+    writer: Box<dyn Writer>,
+    phase: Phase,
+    layout: Layout,
+    /// Tasks that run, ascending, which is topological order.
+    tasks: Vec<Task>,
+    /// Tasks the group gave us, running or not.
+    assigned: Vec<TaskId>,
+    /// Tasks of those whose takeover has not begun.
+    waiting: Vec<TaskId>,
+    /// Tasks on their way to us.
+    takeover: Option<Takeover>,
+    /// Tasks to close, and to tell the group, after the next commit.
+    revoking: Option<Vec<TaskId>>,
+    commit: Option<Commit>,
+    /// A commit that succeeded and whose local part did not.
+    unapplied: Option<Unapplied>,
+    topic_ids: BTreeMap<Arc<str>, u128>,
+    cache: CacheBudget,
+    /// Records per task and step: grows while nothing else is to do, as in Kafka Streams.
+    batch: usize,
+    last_commit_ns: Option<u64>,
+    purge: Purge,
+    trouble: Option<Trouble>,
+    error: Option<Error>,
+    events: Vec<ReaderEvent>,
+    lag: i64,
+    /// Whether the group has answered since the last join.
+    is_settled: bool,
+}
+
+enum Phase {
+    /// Checks and creates topics, then joins.
+    Setup(Box<Setup>),
+    /// Registers the writer, which fences its predecessor.
+    Initialising(Call<()>),
+    /// The next attempt to register, after one failed without effect.
+    InitialisingAgain { at_ns: u64 },
+    Running,
+    Leaving(Call<()>),
+    Dead,
+}
+
+/// Local state that could not be written after its commit.
+struct Unapplied {
+    commit: Commit,
+    retry_ns: u64,
+    backoff_ns: u64,
+}
+
+/// Deleting what is processed from repartition topics.
+#[derive(Default)]
+struct Purge {
+    last_ns: Option<u64>,
+    before: BTreeMap<TopicPartition, Offset>,
+    call: Option<Call<()>>,
+}
+
+impl StreamThread {
+    pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Self {
+        let config = &shared.config;
+        let name: Arc<str> = shared.thread_name(number).into();
+        let member_id = format!("{}-{}-StreamThread-{number}", shared.application_id, shared.process_id);
+        let transactional_id = format!("{}-{}-{number}", shared.application_id, shared.process_id);
+        let member = shared.log.member(MemberConfig {
+            group: Arc::clone(&shared.application_id),
+            member_id: member_id.into(),
+            process_id: Arc::clone(&shared.process_id),
+            session_timeout_ms: i64::try_from(config.session_timeout().as_millis()).unwrap_or(i64::MAX),
+        });
+        let writer = shared.log.writer(config.is_exactly_once().then_some(&*transactional_id));
+        Self {
+            control: Arc::new(ThreadControl::new(name)),
+            admin: shared.log.admin(),
+            member,
+            reader: shared.log.reader(shared.isolation()),
+            writer,
+            phase: Phase::Setup(Box::default()),
+            layout: Layout::default(),
+            tasks: Vec::new(),
+            assigned: Vec::new(),
+            waiting: Vec::new(),
+            takeover: None,
+            revoking: None,
+            commit: None,
+            unapplied: None,
+            topic_ids: BTreeMap::new(),
+            cache: shared.thread_cache(),
+            batch: 1,
+            last_commit_ns: None,
+            purge: Purge::default(),
+            trouble: None,
+            error: None,
+            events: Vec::new(),
+            lag: 0,
+            is_settled: false,
+            shared,
+        }
+    }
+
+    /// Does what can be done now.
+    pub fn step(&mut self, now: Now) -> Step {
+        let outcome = self.advance(now);
+        let step = outcome.unwrap_or_else(|error| self.recover(error, now));
+        self.publish();
+        step
+    }
+
+    /// Asks the thread to commit, close its tasks and leave the group; steps do it.
+    pub fn stop(&self) {
+        self.control.stop();
+    }
+
+    /// Why the thread is over, if by an error.
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+
+    /// What it is doing.
+    pub fn metadata(&self) -> ThreadMetadata {
+        self.control.metadata()
+    }
+
+    /// A running task, for looking at its stores.
+    pub fn task_mut(&mut self, id: TaskId) -> Option<&mut Task> {
+        self.tasks.iter_mut().find(|task| task.id() == id)
+    }
+
+    pub(crate) fn control(&self) -> &Arc<ThreadControl> {
+        &self.control
+    }
+
+    /// What a takeover works with.
+    fn tools<'a>(
+        shared: &'a Shared,
+        admin: &'a mut Box<dyn Admin>,
+        writer: &'a mut Box<dyn Writer>,
+        cache: &'a CacheBudget,
+    ) -> Tools<'a> {
+        Tools { shared, admin: &mut **admin, writer: &mut **writer, cache }
+    }
+
+    fn state(&self) -> ThreadState {
+        match &self.phase {
+            Phase::Dead => ThreadState::Dead,
+            Phase::Leaving(_) => ThreadState::PendingShutdown,
+            _ if self.control.is_stopping() => ThreadState::PendingShutdown,
+            Phase::Setup(_) => ThreadState::Starting,
+            _ if self.revoking.is_some() => ThreadState::PartitionsRevoked,
+            Phase::Running if self.takeover.is_none() && self.waiting.is_empty() && self.is_settled => {
+                ThreadState::Running
+            }
+            _ => ThreadState::PartitionsAssigned,
+        }
+    }
+
+    /// Tells the owner what has changed.
+    fn publish(&mut self) {
+        let state = self.state();
+        let takeover = &self.takeover;
+        let (tasks, waiting) = (&self.tasks, &self.waiting);
+        let unapplied = self.unapplied.is_some();
+        self.control.publish(|metadata| {
+            metadata.state = state;
+            let is_same = metadata.active.len() == tasks.len()
+                && metadata.active.iter().zip(tasks).all(|(known, task)| *known == task.id());
+            if !is_same {
+                metadata.active = tasks.iter().map(Task::id).collect();
+            }
+            metadata.restoring.clear();
+            metadata.restoring.extend(takeover.iter().flat_map(Takeover::tasks).chain(waiting.iter().copied()));
+            if !unapplied {
+                metadata.paused = None;
+            }
+        });
+    }
+}
+
+impl std::fmt::Debug for StreamThread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamThread").field("metadata", &self.metadata()).finish_non_exhaustive()
+    }
+}

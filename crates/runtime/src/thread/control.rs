@@ -1,0 +1,72 @@
+//! What a stream thread and its owner tell each other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use millstream_types::{Error, TaskId};
+use parking_lot::Mutex;
+
+/// State of a stream thread, as Kafka Streams names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThreadState {
+    /// Not stepped yet.
+    Created,
+    /// Checks topics and joins the group.
+    Starting,
+    /// Gives tasks up.
+    PartitionsRevoked,
+    /// Takes tasks over and restores them.
+    PartitionsAssigned,
+    /// Runs all its tasks.
+    Running,
+    /// Commits and closes its tasks.
+    PendingShutdown,
+    /// Over.
+    Dead,
+}
+
+/// What a thread is doing, for its owner and the curious.
+#[derive(Clone, Debug)]
+pub struct ThreadMetadata {
+    /// Name of the thread.
+    pub name: Arc<str>,
+    /// Its state.
+    pub state: ThreadState,
+    /// Tasks that run.
+    pub active: Vec<TaskId>,
+    /// Tasks that are being restored.
+    pub restoring: Vec<TaskId>,
+    /// Why processing is paused: local state cannot be written (disk full), say.
+    pub paused: Option<Error>,
+}
+
+/// The two directions.
+pub(crate) struct ThreadControl {
+    stop: AtomicBool,
+    metadata: Mutex<ThreadMetadata>,
+}
+
+impl ThreadControl {
+    pub(crate) fn new(name: Arc<str>) -> Self {
+        let metadata =
+            ThreadMetadata { name, state: ThreadState::Created, active: vec![], restoring: vec![], paused: None };
+        Self { stop: AtomicBool::new(false), metadata: Mutex::new(metadata) }
+    }
+
+    /// Asks the thread to commit, close its tasks and end.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn metadata(&self) -> ThreadMetadata {
+        self.metadata.lock().clone()
+    }
+
+    pub(crate) fn publish(&self, change: impl FnOnce(&mut ThreadMetadata)) {
+        change(&mut self.metadata.lock());
+    }
+}

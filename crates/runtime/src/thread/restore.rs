@@ -1,0 +1,208 @@
+//! Restoring stores from their changelogs, in large stretches.
+
+use std::sync::Arc;
+
+use millstream_log::batch::Records;
+use millstream_log::{Fetched, Reader, ReaderEvent};
+use millstream_state::{ChangelogRecord, CommitMark, RestoreRecord};
+use millstream_types::{Error, ErrorKind, Now, Offset, RawRecord, Result, TaskId, TopicPartition};
+
+/// Bytes asked for at once: large, since a store takes a stretch in one batch.
+const RESTORE_BYTES: usize = 8 << 20;
+
+/// One store on its way to the end of its changelog.
+#[derive(Debug)]
+pub(crate) struct StoreRestore {
+    pub(crate) task: TaskId,
+    /// Place of the store in its flow.
+    pub(crate) store: usize,
+    pub(crate) name: Arc<str>,
+    pub(crate) partition: TopicPartition,
+    pub(crate) topic_id: u128,
+    /// Next offset to read, and where restoring ends.
+    pub(crate) next: Offset,
+    pub(crate) end: Offset,
+    /// Whether the local copy was deleted already: a second time is an error.
+    pub(crate) is_wiped: bool,
+    /// Records restored.
+    pub(crate) records: u64,
+    /// What the local copy said of the inputs.
+    pub(crate) position: Vec<(TopicPartition, Offset)>,
+}
+
+impl StoreRestore {
+    pub(crate) fn is_done(&self) -> bool {
+        self.next >= self.end
+    }
+}
+
+/// The stores that a thread restores now, and the reader they share.
+pub(crate) struct Restore {
+    reader: Box<dyn Reader>,
+    stores: Vec<StoreRestore>,
+    events: Vec<ReaderEvent>,
+}
+
+impl Restore {
+    /// Starts reading. The reader reads committed records only.
+    pub(crate) fn start(mut reader: Box<dyn Reader>, stores: Vec<StoreRestore>) -> Self {
+        assign(&mut *reader, &stores);
+        Self { reader, stores, events: Vec::new() }
+    }
+
+    /// The stores, done ones among them.
+    pub(crate) fn stores(&self) -> &[StoreRestore] {
+        &self.stores
+    }
+
+    /// Whether all stores of a task are restored.
+    pub(crate) fn is_done(&self, task: TaskId) -> bool {
+        self.stores.iter().all(|store| store.task != task || store.is_done())
+    }
+
+    /// Forgets the stores of a task.
+    pub(crate) fn remove(&mut self, task: TaskId) {
+        let before = self.stores.len();
+        self.stores.retain(|store| store.task != task);
+        if self.stores.len() != before {
+            assign(&mut *self.reader, &self.stores);
+        }
+    }
+
+    /// Reads a stretch and applies it; gives the number of records restored, `None` when nothing
+    /// came.
+    ///
+    /// # Errors
+    /// What a store gives; a changelog that is gone, or does not hold what it said it did.
+    pub(crate) fn step(
+        &mut self,
+        now: Now,
+        apply: &mut dyn FnMut(&StoreRestore, Work<'_>) -> Result<()>,
+    ) -> Result<Option<u64>> {
+        if self.stores.iter().all(StoreRestore::is_done) {
+            return Ok(None);
+        }
+        let mut events = std::mem::take(&mut self.events);
+        self.reader.poll(now, RESTORE_BYTES, &mut events);
+        let mut restored = (!events.is_empty()).then_some(0);
+        for event in events.drain(..) {
+            match event {
+                ReaderEvent::Fetched(fetched) => {
+                    let Some(store) = find(&mut self.stores, &fetched.partition) else { continue };
+                    restored = Some(restored.unwrap_or(0) + take(store, &fetched, now, apply)?);
+                    if store.is_done() {
+                        self.reader.pause(&fetched.partition);
+                    }
+                }
+                ReaderEvent::OutOfRange { partition, position, log_start, .. } => {
+                    let Some(store) = find(&mut self.stores, &partition) else { continue };
+                    if store.is_wiped {
+                        return Err(twice(store, position, log_start));
+                    }
+                    tracing::warn!(
+                        store = %store.name, task = %store.task, changelog = %partition, %position, %log_start,
+                        "the changelog does not hold the offset to restore from; restoring from its start"
+                    );
+                    apply(store, Work::Wipe)?;
+                    store.is_wiped = true;
+                    store.next = log_start;
+                    assign(&mut *self.reader, &self.stores);
+                }
+                ReaderEvent::Gone { partition } => {
+                    let message = "the changelog topic was deleted, or deleted and created again, while it was read";
+                    return Err(of_partition(Error::new(ErrorKind::Fatal, message), &partition));
+                }
+                ReaderEvent::Failed(failure) => return Err(failure.error),
+            }
+        }
+        self.events = events;
+        Ok(restored)
+    }
+}
+
+/// What is to be done with a store.
+pub(crate) enum Work<'a> {
+    /// Delete its content.
+    Wipe,
+    /// Take these records.
+    Records(&'a [RestoreRecord<'a>], &'a CommitMark),
+}
+
+fn assign(reader: &mut dyn Reader, stores: &[StoreRestore]) {
+    let open = stores.iter().filter(|store| !store.is_done());
+    let positions: Vec<_> = open.map(|store| (store.partition.clone(), store.next)).collect();
+    reader.assign(&positions);
+}
+
+fn find<'a>(stores: &'a mut [StoreRestore], partition: &TopicPartition) -> Option<&'a mut StoreRestore> {
+    stores.iter_mut().find(|store| store.partition == *partition && !store.is_done())
+}
+
+/// Applies what was fetched of one changelog, up to the end.
+fn take(
+    store: &mut StoreRestore,
+    fetched: &Fetched,
+    now: Now,
+    apply: &mut dyn FnMut(&StoreRestore, Work<'_>) -> Result<()>,
+) -> Result<u64> {
+    let end = store.end;
+    let mut raw: Vec<RawRecord> = Vec::new();
+    for batch in &fetched.batches {
+        let broken = |error| {
+            let error = Error::new(ErrorKind::Corrupted, "a batch of the changelog is broken").with_source(error);
+            of_partition(error, &fetched.partition)
+        };
+        let mut records: Records = batch.cursor(fetched.from).map_err(broken)?;
+        while let Some(record) = records.next_record().map_err(broken)? {
+            // A source topic that serves as changelog is taken up to the committed offset only.
+            if record.offset < end && record.key.is_some() {
+                raw.push(record.to_raw());
+            }
+        }
+    }
+    store.next = fetched.next.min(end).max(store.next);
+    if raw.is_empty() {
+        return Ok(0);
+    }
+    let mark = CommitMark {
+        changelog_offset: Offset(store.next.0 - 1),
+        topic_id: store.topic_id,
+        leader_epoch: -1,
+        position: store.position.clone(),
+        wall_ms: now.wall_ms,
+    };
+    let records: Vec<RestoreRecord<'_>> = raw.iter().map(restore_record).collect();
+    apply(store, Work::Records(&records, &mark))?;
+    let count = records.len() as u64;
+    store.records += count;
+    Ok(count)
+}
+
+fn restore_record(raw: &RawRecord) -> RestoreRecord<'_> {
+    let record = ChangelogRecord {
+        key: raw.key.as_deref().unwrap_or_default(),
+        value: raw.value.as_deref(),
+        timestamp: raw.timestamp,
+        headers: &raw.headers,
+    };
+    RestoreRecord { offset: raw.offset, record }
+}
+
+#[cold]
+fn twice(store: &StoreRestore, position: Offset, log_start: Offset) -> Error {
+    let message = format!(
+        "the changelog cannot be read at offset {position} although it was just said to start at {log_start}; the local \
+         copy was deleted already, a second try would not end better"
+    );
+    of_partition(Error::new(ErrorKind::Fatal, message), &store.partition).with_context(|context| {
+        context.task = Some(store.task);
+        context.store = Some(Arc::clone(&store.name));
+    })
+}
+
+fn of_partition(error: Error, partition: &TopicPartition) -> Error {
+    error.with_context(|context| {
+        context.topic = Some(Arc::clone(&partition.topic));
+        context.partition = Some(partition.partition);
+    })
+}

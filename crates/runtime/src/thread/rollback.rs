@@ -1,0 +1,105 @@
+//! What a thread does about errors: begin anew from the last commit, or end.
+
+use millstream_log::{GroupTopology, SubtopologyFacts};
+use millstream_types::{Error, ErrorKind, Now};
+
+use super::{Phase, Step, StreamThread};
+
+/// Repeated failures that were answered by beginning anew.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trouble {
+    first_ns: u64,
+    last_ns: u64,
+}
+
+impl StreamThread {
+    /// Decides by the error's kind. What was not committed is dropped in every case: flows, caches,
+    /// overlays and queues are never trusted after an error.
+    pub(super) fn recover(&mut self, error: Error, now: Now) -> Step {
+        let is_retriable = matches!(error.kind(), ErrorKind::Fenced | ErrorKind::Retriable);
+        if !is_retriable {
+            return self.die(error);
+        }
+        if self.is_hopeless(now) {
+            let timeout = self.shared.config.task_timeout();
+            let message = format!("the same trouble for longer than task.timeout.ms ({} ms)", timeout.as_millis());
+            let context = error.context().clone();
+            let error = Error::new(ErrorKind::Fatal, message).with_source(error).with_context(|known| *known = context);
+            return self.die(error);
+        }
+        tracing::warn!(thread = %self.control.metadata().name, %error, "beginning anew from the last commit");
+        let must_join = error.kind() == ErrorKind::Fenced;
+        self.roll_back(must_join);
+        Step::Progress
+    }
+
+    /// Drops every task and registers the writer again, which aborts its transaction; the tasks
+    /// are then built again from what is committed.
+    pub(super) fn roll_back(&mut self, must_join: bool) {
+        self.shared.metrics.add_rollbacks(1);
+        self.drop_tasks();
+        if must_join {
+            self.join();
+        } else {
+            self.waiting.clone_from(&self.assigned);
+        }
+        self.phase = Phase::Initialising(self.writer.init());
+    }
+
+    /// Joins the group, as if for the first time.
+    pub(super) fn join(&mut self) {
+        self.assigned.clear();
+        self.waiting.clear();
+        self.is_settled = false;
+        let subtopologies = self.layout.subtopologies.iter();
+        let facts = subtopologies.map(|known| SubtopologyFacts {
+            id: known.id,
+            tasks: known.tasks,
+            stateful: known.is_stateful,
+        });
+        self.member.join(GroupTopology { subtopologies: facts.collect() });
+    }
+
+    /// Ends with an error: nothing more is committed.
+    pub(super) fn die(&mut self, error: Error) -> Step {
+        tracing::error!(thread = %self.control.metadata().name, %error, "the stream thread ends");
+        self.drop_tasks();
+        // Whether these succeed changes nothing for us: an open transaction that cannot be aborted
+        // ends by its timeout, a member that cannot leave by its own.
+        drop(self.writer.abort());
+        drop(self.member.leave());
+        self.error = Some(error);
+        self.phase = Phase::Dead;
+        Step::Stopped
+    }
+
+    /// Drops all tasks with what they have not committed.
+    fn drop_tasks(&mut self) {
+        for task in &mut self.tasks {
+            task.close();
+        }
+        self.tasks.clear();
+        self.commit = None;
+        self.unapplied = None;
+        self.takeover = None;
+        self.waiting.clear();
+        if self.revoking.take().is_some() {
+            self.member.revoked();
+        }
+        self.reader.assign(&[]);
+        self.cache = self.shared.thread_cache();
+        self.batch = 1;
+    }
+
+    /// Whether failures follow each other for longer than `task.timeout.ms` without a commit.
+    fn is_hopeless(&mut self, now: Now) -> bool {
+        let timeout_ns = u64::try_from(self.shared.config.task_timeout().as_nanos()).unwrap_or(u64::MAX);
+        let mut trouble = match self.trouble {
+            Some(known) if now.mono_ns.saturating_sub(known.last_ns) <= timeout_ns => known,
+            _ => Trouble { first_ns: now.mono_ns, last_ns: now.mono_ns },
+        };
+        trouble.last_ns = now.mono_ns;
+        self.trouble = Some(trouble);
+        now.mono_ns.saturating_sub(trouble.first_ns) > timeout_ns
+    }
+}

@@ -1,0 +1,328 @@
+//! The step of a stream thread: what is done, in which order.
+
+use millstream_log::{FailureKind, MemberEvent, Outcome, ReaderEvent};
+use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
+
+use super::output::WriterOutput;
+use super::takeover::Takeover;
+use super::{Phase, Step, StreamThread};
+use crate::shared::failed;
+use crate::task::Task;
+
+/// Bytes of records taken from the log in one step.
+const FETCH_BYTES: usize = 1 << 20;
+/// Wait before registering the writer again, after a failure without effect.
+const INIT_BACKOFF_NS: u64 = 100_000_000;
+/// Wait for an operation under way; its end wakes the thread earlier.
+const PENDING_NS: u64 = 100_000_000;
+
+impl StreamThread {
+    /// One step, as far as nothing goes wrong.
+    pub(super) fn advance(&mut self, now: Now) -> Result<Step> {
+        let may_leave = matches!(self.phase, Phase::Setup(_) | Phase::Initialising(_) | Phase::InitialisingAgain { .. });
+        if may_leave && self.control.is_stopping() {
+            return Ok(self.leave());
+        }
+        match &mut self.phase {
+            Phase::Dead => Ok(Step::Stopped),
+            Phase::Leaving(call) => match call.poll(now) {
+                Outcome::Pending => Ok(pending(now)),
+                // The session ends by itself where leaving failed.
+                Outcome::Done(()) | Outcome::Failed(_) => {
+                    self.phase = Phase::Dead;
+                    Ok(Step::Stopped)
+                }
+            },
+            Phase::Setup(setup) => {
+                let Some(layout) = setup.poll(&self.shared, &mut *self.admin, now)? else { return Ok(pending(now)) };
+                self.layout = layout;
+                self.join();
+                self.phase = Phase::Initialising(self.writer.init());
+                Ok(Step::Progress)
+            }
+            Phase::Initialising(_) | Phase::InitialisingAgain { .. } => self.initialise(now),
+            Phase::Running => self.run(now),
+        }
+    }
+
+    fn initialise(&mut self, now: Now) -> Result<Step> {
+        self.poll_member(now)?;
+        match &mut self.phase {
+            Phase::Initialising(call) => match call.poll(now) {
+                Outcome::Pending => return Ok(pending(now)),
+                Outcome::Done(()) => self.phase = Phase::Running,
+                Outcome::Failed(failure) if failure.kind == FailureKind::Fatal => return Err(failure.error),
+                Outcome::Failed(failure) => {
+                    tracing::warn!(%failure, "registering the writer is tried again");
+                    self.phase = Phase::InitialisingAgain { at_ns: now.mono_ns.saturating_add(INIT_BACKOFF_NS) };
+                }
+            },
+            Phase::InitialisingAgain { at_ns } if now.mono_ns < *at_ns => return Ok(Step::Idle { until_ns: *at_ns }),
+            Phase::InitialisingAgain { .. } => self.phase = Phase::Initialising(self.writer.init()),
+            _ => {}
+        }
+        Ok(Step::Progress)
+    }
+
+    fn run(&mut self, now: Now) -> Result<Step> {
+        self.poll_member(now)?;
+        if !matches!(self.phase, Phase::Running) {
+            return Ok(Step::Progress);
+        }
+        // A commit under way goes first: what is processed meanwhile would belong to the next one.
+        if let Some(until_ns) = self.finish_commit(now)? {
+            return Ok(Step::Idle { until_ns });
+        }
+        let is_leaving = self.control.is_stopping() || self.revoking.is_some();
+        if let Some(until_ns) = self.retry_apply(now)?
+            && !is_leaving
+        {
+            return Ok(Step::Idle { until_ns });
+        }
+        if is_leaving {
+            return self.let_go(now);
+        }
+        if !self.shared.may_run() {
+            return Ok(pending(now));
+        }
+        let mut progress = self.take_over(now)?;
+        progress |= self.fetch(now)?;
+        let processed = self.process(now)?;
+        let punctuated = self.punctuate(now)?;
+        let committed = self.commit_if_due(now)?;
+        if processed > 0 {
+            self.batch = if punctuated || committed { (self.batch / 2).max(1) } else { self.batch.saturating_add(1) };
+        }
+        progress |= processed > 0 || punctuated || committed;
+        self.purge(now);
+        Ok(if progress { Step::Progress } else { Step::Idle { until_ns: self.next_deadline(now) } })
+    }
+
+    /// Takes in what the group has to say.
+    fn poll_member(&mut self, now: Now) -> Result<()> {
+        let mut events = Vec::new();
+        self.member.poll(now, &mut events);
+        for event in events {
+            match event {
+                MemberEvent::Assigned { active, .. } => self.assigned(active),
+                MemberEvent::Revoke { tasks } => self.revoke(tasks),
+                MemberEvent::Lost => {
+                    tracing::warn!(thread = %self.control.metadata().name, "expelled from the group; joining again");
+                    self.roll_back(true);
+                }
+                MemberEvent::Status { code, detail } => {
+                    let message = format!("the group cannot run (status {code}): {detail}");
+                    return Err(Error::new(ErrorKind::Fatal, message));
+                }
+                MemberEvent::Failed(failure)
+                    if matches!(failure.kind, FailureKind::Retriable | FailureKind::Unknown) =>
+                {
+                    tracing::warn!(%failure, "a request to the group failed and is repeated");
+                }
+                MemberEvent::Failed(failure) => return Err(failed(failure)),
+            }
+        }
+        Ok(())
+    }
+
+    fn assigned(&mut self, active: Vec<TaskId>) {
+        self.is_settled = true;
+        let gone: Vec<TaskId> = self.assigned.iter().filter(|task| !active.contains(task)).copied().collect();
+        if !gone.is_empty() {
+            // Not ours any more: what they have not committed is somebody else's to do.
+            self.close(&gone);
+        }
+        self.waiting.extend(active.iter().filter(|task| !self.assigned.contains(task)));
+        self.assigned = active;
+    }
+
+    fn revoke(&mut self, tasks: Vec<TaskId>) {
+        self.assigned.retain(|task| !tasks.contains(task));
+        self.waiting.retain(|task| !tasks.contains(task));
+        if let Some(takeover) = &mut self.takeover {
+            takeover.remove(&tasks);
+        }
+        if self.tasks.iter().any(|task| tasks.contains(&task.id())) {
+            self.revoking = Some(tasks);
+        } else {
+            self.member.revoked();
+        }
+    }
+
+    /// Closes tasks that are committed, or lost.
+    fn close(&mut self, ids: &[TaskId]) {
+        self.waiting.retain(|task| !ids.contains(task));
+        if let Some(takeover) = &mut self.takeover {
+            takeover.remove(ids);
+        }
+        for task in self.tasks.iter_mut().filter(|task| ids.contains(&task.id())) {
+            task.close();
+        }
+        self.tasks.retain(|task| !ids.contains(&task.id()));
+        self.assign_reader();
+    }
+
+    /// Commits, then gives tasks up: those revoked, or all when the thread stops.
+    fn let_go(&mut self, now: Now) -> Result<Step> {
+        // State that could not be applied is no reason to stay: it heals from its changelog.
+        if self.unapplied.is_none() && self.tasks.iter().any(Task::needs_commit) {
+            self.start_commit(now)?;
+            if let Some(until_ns) = self.finish_commit(now)? {
+                return Ok(Step::Idle { until_ns });
+            }
+        }
+        if self.control.is_stopping() {
+            return Ok(self.leave());
+        }
+        if let Some(tasks) = self.revoking.take() {
+            self.close(&tasks);
+            self.member.revoked();
+        }
+        Ok(Step::Progress)
+    }
+
+    /// Closes everything and leaves the group.
+    fn leave(&mut self) -> Step {
+        let ids: Vec<TaskId> = self.tasks.iter().map(Task::id).collect();
+        self.close(&ids);
+        self.takeover = None;
+        self.unapplied = None;
+        self.phase = Phase::Leaving(self.member.leave());
+        Step::Progress
+    }
+
+    /// Goes on taking tasks over; whether anything moved.
+    fn take_over(&mut self, now: Now) -> Result<bool> {
+        let mut tools = Self::tools(&self.shared, &mut self.admin, &mut self.writer, &self.cache);
+        if self.takeover.is_none() && !self.waiting.is_empty() {
+            let tasks = std::mem::take(&mut self.waiting);
+            self.takeover = Some(Takeover::start(&mut tools, &self.layout, &tasks)?);
+        }
+        let Some(takeover) = &mut self.takeover else { return Ok(false) };
+        let ready = takeover.poll(&mut tools, now)?;
+        let progress = takeover.has_progressed;
+        if !ready.is_empty() {
+            self.topic_ids.extend(takeover.topic_ids.iter().map(|(topic, id)| (topic.clone(), *id)));
+        }
+        if takeover.tasks().next().is_none() {
+            self.takeover = None;
+        }
+        if !ready.is_empty() {
+            self.tasks.extend(ready);
+            self.tasks.sort_by_key(Task::id);
+            self.assign_reader();
+        }
+        Ok(progress)
+    }
+
+    /// Reads on where the queues of all tasks end.
+    fn assign_reader(&mut self) {
+        let of_task = |task: &Task| task.positions().map(|(at, next)| (at.clone(), next)).collect::<Vec<_>>();
+        let positions: Vec<(TopicPartition, Offset)> = self.tasks.iter().flat_map(of_task).collect();
+        self.reader.assign(&positions);
+        for task in &self.tasks {
+            for partition in task.paused() {
+                self.reader.pause(partition);
+            }
+        }
+    }
+
+    /// Fills the queues from the log; whether anything came.
+    fn fetch(&mut self, now: Now) -> Result<bool> {
+        let mut events = std::mem::take(&mut self.events);
+        self.reader.poll(now, FETCH_BYTES, &mut events);
+        let has_come = !events.is_empty();
+        for event in events.drain(..) {
+            match event {
+                ReaderEvent::Fetched(fetched) => {
+                    let Some(task) = self.tasks.iter_mut().find(|task| task.reads(&fetched.partition)) else { continue };
+                    task.add(&mut WriterOutput { writer: &mut *self.writer, now }, now, fetched)?;
+                }
+                ReaderEvent::OutOfRange { partition, position, log_start, log_end } => {
+                    let message = format!(
+                        "offset {position} is to be read, but the log holds {log_start} to {log_end}: records were deleted \
+                         or truncated before they were processed"
+                    );
+                    return Err(of_partition(Error::new(ErrorKind::Fatal, message), &partition));
+                }
+                ReaderEvent::Gone { partition } => {
+                    let message = "the source topic was deleted, or deleted and created again";
+                    return Err(of_partition(Error::new(ErrorKind::Fatal, message), &partition));
+                }
+                ReaderEvent::Failed(failure) => return Err(failed(failure)),
+            }
+        }
+        self.events = events;
+        self.control_flow();
+        Ok(has_come)
+    }
+
+    /// Processes up to as many records of each task as the batch allows.
+    fn process(&mut self, now: Now) -> Result<usize> {
+        let mut processed = 0;
+        let mut dropped = 0;
+        for task in &mut self.tasks {
+            processed += task.process(&mut WriterOutput { writer: &mut *self.writer, now }, now, self.batch)?;
+            dropped += task.take_dropped();
+        }
+        self.control_flow();
+        self.shared.metrics.add_processed(processed as u64);
+        self.shared.metrics.add_dropped(dropped);
+        Ok(processed)
+    }
+
+    /// Pauses full partitions and resumes those that are not any more.
+    fn control_flow(&mut self) {
+        for task in &mut self.tasks {
+            for change in task.take_flow_control() {
+                if change.pause {
+                    self.reader.pause(&change.partition);
+                } else {
+                    self.reader.resume(&change.partition);
+                }
+            }
+        }
+    }
+
+    /// Fires the timers that are due, stream time first, as Kafka Streams does.
+    fn punctuate(&mut self, now: Now) -> Result<bool> {
+        let mut fired = 0;
+        for task in &mut self.tasks {
+            let mut output = WriterOutput { writer: &mut *self.writer, now };
+            fired += u64::from(task.punctuate_stream_time(&mut output, now)?);
+            fired += u64::from(task.punctuate_wall_clock(&mut output, now)?);
+        }
+        self.shared.metrics.add_punctuations(fired);
+        Ok(fired > 0)
+    }
+
+    /// When there may be something to do though the log stays as it is.
+    fn next_deadline(&self, now: Now) -> u64 {
+        let mut until_ns = now.mono_ns.saturating_add(nanos(self.shared.config.poll()).max(1));
+        for task in &self.tasks {
+            if let Some(ready_ns) = task.ready_at() {
+                until_ns = until_ns.min(ready_ns);
+            }
+            if let Some(due_ms) = task.next_wall_clock_timer() {
+                let wait_ms = u64::try_from(due_ms.saturating_sub(now.wall_ms)).unwrap_or(0);
+                until_ns = until_ns.min(now.mono_ns.saturating_add(wait_ms.saturating_mul(1_000_000)));
+            }
+        }
+        until_ns.max(now.mono_ns + 1)
+    }
+}
+
+pub(super) fn nanos(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn pending(now: Now) -> Step {
+    Step::Idle { until_ns: now.mono_ns.saturating_add(PENDING_NS) }
+}
+
+fn of_partition(error: Error, partition: &TopicPartition) -> Error {
+    error.with_context(|context| {
+        context.topic = Some(std::sync::Arc::clone(&partition.topic));
+        context.partition = Some(partition.partition);
+    })
+}

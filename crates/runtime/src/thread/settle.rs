@@ -1,0 +1,204 @@
+//! When a thread commits, and what follows a commit: local state, purged repartition topics.
+
+use millstream_log::Outcome;
+use millstream_state::{CommitMark, StateStore};
+use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
+
+use super::commit::{Commit, Progress};
+use super::output::WriterOutput;
+use super::run::nanos;
+use super::{StreamThread, Unapplied};
+use crate::task::{StoreChangelog, Task};
+
+/// First wait before local state is written again, and the longest.
+const APPLY_BACKOFF_NS: (u64, u64) = (100_000_000, 10_000_000_000);
+
+impl StreamThread {
+    /// Commits if it is time, a processor asked, or the stores hold too much; whether it did.
+    pub(super) fn commit_if_due(&mut self, now: Now) -> Result<bool> {
+        let last_ns = *self.last_commit_ns.get_or_insert(now.mono_ns);
+        let is_time = now.mono_ns.saturating_sub(last_ns) > self.commit_interval_ns();
+        let is_due = is_time
+            || self.tasks.iter().any(Task::commit_requested)
+            || self.tasks.iter().map(Task::uncommitted_bytes).sum::<usize>()
+                > self.shared.config.statestore_uncommitted_max_bytes();
+        if !is_due {
+            return Ok(false);
+        }
+        self.last_commit_ns = Some(now.mono_ns);
+        self.count_lag();
+        if !self.tasks.iter().any(Task::needs_commit) {
+            return Ok(false);
+        }
+        self.start_commit(now)?;
+        self.finish_commit(now)?;
+        Ok(true)
+    }
+
+    /// A transaction must end well before the log ends it.
+    fn commit_interval_ns(&self) -> u64 {
+        let config = &self.shared.config;
+        let interval = nanos(config.commit_interval());
+        if config.is_exactly_once() { interval.min(nanos(config.transaction_timeout()) / 2) } else { interval }
+    }
+
+    /// Flushes all tasks, in topological order, and starts the commit.
+    pub(super) fn start_commit(&mut self, now: Now) -> Result<()> {
+        let mut offsets = Vec::new();
+        for task in &mut self.tasks {
+            task.flush(&mut WriterOutput { writer: &mut *self.writer, now }, now)?;
+        }
+        for task in &mut self.tasks {
+            offsets.extend(task.committable());
+            task.seal();
+        }
+        let config = &self.shared.config;
+        let timeout_ns = nanos(config.task_timeout());
+        let is_transactional = config.is_exactly_once();
+        self.commit = Some(Commit::start(&mut *self.writer, offsets, is_transactional, timeout_ns, now));
+        Ok(())
+    }
+
+    /// Goes on with the commit under way; gives when to look again if it is not over.
+    pub(super) fn finish_commit(&mut self, now: Now) -> Result<Option<u64>> {
+        let Some(commit) = &mut self.commit else { return Ok(None) };
+        match commit.poll(&mut *self.writer, &mut *self.member, now) {
+            Progress::Pending { until_ns } => return Ok(Some(until_ns)),
+            Progress::Failed(failure) => {
+                self.commit = None;
+                return Err(crate::shared::failed(failure));
+            }
+            Progress::Done => {}
+        }
+        let Some(commit) = self.commit.take() else { return Ok(None) };
+        self.shared.metrics.add_commits(1);
+        self.trouble = None;
+        for task in &mut self.tasks {
+            task.committed();
+        }
+        self.note_purgeable(&commit);
+        self.unapplied = Some(Unapplied { commit, retry_ns: now.mono_ns, backoff_ns: APPLY_BACKOFF_NS.0 });
+        self.retry_apply(now)
+    }
+
+    /// Writes what is committed and not yet in the local stores; gives when to try again if that
+    /// did not work. The mark never moves past state that was not written.
+    pub(super) fn retry_apply(&mut self, now: Now) -> Result<Option<u64>> {
+        let Some(unapplied) = &mut self.unapplied else { return Ok(None) };
+        if now.mono_ns < unapplied.retry_ns {
+            return Ok(Some(unapplied.retry_ns));
+        }
+        let (commit, topic_ids) = (&unapplied.commit, &self.topic_ids);
+        let mut outcome = Ok(());
+        for task in &mut self.tasks {
+            let (id, position) = (task.id(), task.position());
+            let mut mark = |store: &dyn StateStore, changelog: Option<&StoreChangelog>| {
+                let topic_id = changelog.and_then(|changelog| topic_ids.get(&changelog.topic)).copied();
+                mark(commit, id, store, changelog, topic_id.unwrap_or(0), &position, now)
+            };
+            outcome = task.apply(&mut mark);
+            if outcome.is_err() {
+                break;
+            }
+        }
+        match outcome {
+            Ok(()) => {
+                self.unapplied = None;
+                Ok(None)
+            }
+            Err(error) if error.kind() == ErrorKind::Storage => Ok(Some(self.pause(error, now))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The local store refuses (disk full, say): nothing is processed until it takes what is
+    /// committed already.
+    #[cold]
+    fn pause(&mut self, error: Error, now: Now) -> u64 {
+        let Some(unapplied) = &mut self.unapplied else { return now.mono_ns };
+        unapplied.retry_ns = now.mono_ns.saturating_add(unapplied.backoff_ns);
+        unapplied.backoff_ns = unapplied.backoff_ns.saturating_mul(2).min(APPLY_BACKOFF_NS.1);
+        let retry_ns = unapplied.retry_ns;
+        self.control.publish(|metadata| {
+            if metadata.paused.is_none() {
+                tracing::error!(
+                    thread = %metadata.name, %error,
+                    "local state cannot be written; the thread pauses and tries again, nothing is lost"
+                );
+                metadata.paused = Some(error);
+            }
+        });
+        retry_ns
+    }
+
+    /// Publishes how far the tasks are behind.
+    fn count_lag(&mut self) {
+        let lag = self.tasks.iter().map(Task::lag).sum::<i64>();
+        self.shared.metrics.move_lag(lag - self.lag);
+        self.lag = lag;
+    }
+
+    /// Remembers up to where repartition topics are processed.
+    fn note_purgeable(&mut self, commit: &Commit) {
+        for (partition, committed) in commit.offsets() {
+            let inputs = self.layout.subtopologies.iter().flat_map(|known| &known.inputs);
+            if inputs.into_iter().any(|input| input.is_repartition && input.topic == partition.topic) {
+                self.purge.before.insert(partition.clone(), committed.offset);
+            }
+        }
+    }
+
+    /// Deletes what is processed from repartition topics, when it is time.
+    pub(super) fn purge(&mut self, now: Now) {
+        if let Some(call) = &mut self.purge.call {
+            match call.poll(now) {
+                Outcome::Pending => return,
+                Outcome::Done(()) => {}
+                Outcome::Failed(failure) => {
+                    // It costs disk space only, and is tried again next time.
+                    tracing::debug!(%failure, "records of repartition topics were not deleted");
+                }
+            }
+            self.purge.call = None;
+        }
+        let last_ns = *self.purge.last_ns.get_or_insert(now.mono_ns);
+        let interval_ns = nanos(self.shared.config.repartition_purge_interval());
+        if self.purge.before.is_empty() || now.mono_ns.saturating_sub(last_ns) <= interval_ns {
+            return;
+        }
+        self.purge.last_ns = Some(now.mono_ns);
+        let before: Vec<(TopicPartition, Offset)> = std::mem::take(&mut self.purge.before).into_iter().collect();
+        self.purge.call = Some(self.admin.delete_records(&before));
+    }
+}
+
+/// The mark of a store for this commit.
+fn mark(
+    commit: &Commit,
+    task: TaskId,
+    store: &dyn StateStore,
+    changelog: Option<&StoreChangelog>,
+    topic_id: u128,
+    position: &[(TopicPartition, Offset)],
+    now: Now,
+) -> Result<CommitMark> {
+    let partition = changelog.map(|changelog| {
+        (TopicPartition::new(std::sync::Arc::clone(&changelog.topic), task.partition), changelog.is_source)
+    });
+    let written = match &partition {
+        None => None,
+        // The source topic is the changelog: its offset is that of the input.
+        Some((partition, true)) => {
+            let committed = commit.offsets().iter().find(|(input, _)| input == partition);
+            committed.map(|(_, committed)| Offset(committed.offset.0 - 1))
+        }
+        Some((partition, false)) => commit.ack(partition).flatten(),
+    };
+    // An acknowledgement without offset leaves the old one: restoring repeats a little, loses
+    // nothing.
+    let changelog_offset = match written {
+        Some(offset) => offset,
+        None => store.mark()?.map_or(Offset(-1), |mark| mark.changelog_offset),
+    };
+    Ok(CommitMark { changelog_offset, topic_id, leader_epoch: -1, position: position.to_vec(), wall_ms: now.wall_ms })
+}

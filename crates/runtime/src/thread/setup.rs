@@ -1,0 +1,151 @@
+//! Before a thread joins: source topics must exist, internal topics are checked and created.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_log::{Admin, Call, Failure, FailureKind, NewTopic, Outcome, TopicMetadata};
+use millstream_topology::plan::{InternalTopicDefaults, NewInternalTopic, Plan};
+use millstream_types::{Error, ErrorKind, Now, Result};
+
+use crate::layout::Layout;
+use crate::shared::{Shared, failed};
+
+/// The questions, in order.
+#[derive(Default)]
+pub(crate) struct Setup {
+    asked: Question,
+}
+
+#[derive(Default)]
+enum Question {
+    #[default]
+    None,
+    /// How many partitions the user's topics have.
+    Sources(Plan, Vec<Arc<str>>, Call<Vec<Option<TopicMetadata>>>),
+    /// Whether internal topics that exist already fit.
+    Internal(Layout, Vec<NewInternalTopic>, Call<Vec<Option<TopicMetadata>>>),
+    /// Creating those that do not.
+    Create(Layout, Call<()>),
+}
+
+impl Setup {
+    /// Asks on; gives the layout when everything is in place.
+    ///
+    /// # Errors
+    /// `Configuration` when source topics are missing, all of them named, or internal topics do not
+    /// fit; `Topology` when topics that are joined have different numbers of partitions.
+    pub(crate) fn poll(&mut self, shared: &Shared, admin: &mut dyn Admin, now: Now) -> Result<Option<Layout>> {
+        loop {
+            self.asked = match std::mem::take(&mut self.asked) {
+                Question::None => {
+                    let plan = Plan::of(shared.topology.facts(), &shared.application_id);
+                    let names = plan.external_topics();
+                    let call = admin.topics(&names);
+                    Question::Sources(plan, names, call)
+                }
+                Question::Sources(plan, names, mut call) => match call.poll(now) {
+                    Outcome::Pending => {
+                        self.asked = Question::Sources(plan, names, call);
+                        return Ok(None);
+                    }
+                    Outcome::Failed(failure) => return again(failure),
+                    Outcome::Done(topics) => check_internal(shared, &plan, &names, topics, admin)?,
+                },
+                Question::Internal(layout, needed, mut call) => match call.poll(now) {
+                    Outcome::Pending => {
+                        self.asked = Question::Internal(layout, needed, call);
+                        return Ok(None);
+                    }
+                    Outcome::Failed(failure) => return again(failure),
+                    Outcome::Done(existing) => create(shared, layout, &needed, &existing, admin)?,
+                },
+                Question::Create(layout, mut call) => match call.poll(now) {
+                    Outcome::Pending => {
+                        self.asked = Question::Create(layout, call);
+                        return Ok(None);
+                    }
+                    Outcome::Failed(failure) => return again(failure),
+                    Outcome::Done(()) => return Ok(Some(layout)),
+                },
+            };
+        }
+    }
+}
+
+/// With the partitions of the user's topics known, asks which internal topics exist.
+fn check_internal(
+    shared: &Shared,
+    plan: &Plan,
+    names: &[Arc<str>],
+    topics: Vec<Option<TopicMetadata>>,
+    admin: &mut dyn Admin,
+) -> Result<Question> {
+    let counts: BTreeMap<&str, i32> =
+        names.iter().zip(&topics).filter_map(|(name, topic)| Some((&**name, topic.as_ref()?.partitions))).collect();
+    let partitions = plan.partitions(&|topic| counts.get(topic).copied())?;
+    let config = &shared.config;
+    let retention = config.windowstore_changelog_additional_retention().as_millis();
+    let needed = partitions.internal_topics(&InternalTopicDefaults {
+        topic_configs: config.topic_configs().into_iter().collect(),
+        additional_retention_ms: i64::try_from(retention).unwrap_or(i64::MAX),
+    });
+    let layout = Layout::of_plan(&partitions);
+    let names: Vec<Arc<str>> = needed.iter().map(|topic| Arc::clone(&topic.name)).collect();
+    Ok(Question::Internal(layout, needed, admin.topics(&names)))
+}
+
+/// Checks the internal topics that exist and creates the others.
+fn create(
+    shared: &Shared,
+    layout: Layout,
+    needed: &[NewInternalTopic],
+    existing: &[Option<TopicMetadata>],
+    admin: &mut dyn Admin,
+) -> Result<Question> {
+    let mut problems = Vec::new();
+    let mut missing = Vec::new();
+    for (topic, found) in needed.iter().zip(existing) {
+        match found {
+            Some(found) => problems.extend(problem(topic, found)),
+            None => missing.push(NewTopic {
+                name: Arc::clone(&topic.name),
+                partitions: topic.partitions,
+                replication_factor: i16::try_from(shared.config.replication_factor()).unwrap_or(-1),
+                configs: topic.configs.clone(),
+            }),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Error::new(ErrorKind::Configuration, problems.join("\n")));
+    }
+    let call = if missing.is_empty() { Call::done(()) } else { admin.create_topics(&missing) };
+    Ok(Question::Create(layout, call))
+}
+
+/// Why an internal topic that exists cannot be used.
+fn problem(needed: &NewInternalTopic, found: &TopicMetadata) -> Option<String> {
+    let name = &needed.name;
+    if needed.partitions != found.partitions {
+        return Some(format!(
+            "internal topic {name} exists with {} partitions, {} are needed; if the input topics were given more \
+             partitions, reset the application to start with the new number",
+            found.partitions, needed.partitions
+        ));
+    }
+    let policy = |configs: &[(String, String)]| {
+        configs.iter().find(|(key, _)| key == "cleanup.policy").map(|(_, value)| value.clone())
+    };
+    let (wanted, is) = (policy(&needed.configs)?, policy(&found.configs)?);
+    (wanted == "compact" && is.contains("delete")).then(|| {
+        format!("changelog topic {name} has cleanup.policy={is}, which deletes state; it must be compact")
+    })
+}
+
+/// Reading and creating topics may be repeated whatever came of it.
+fn again(failure: Failure) -> Result<Option<Layout>> {
+    if failure.kind == FailureKind::Fatal {
+        return Err(failed(failure));
+    }
+    tracing::warn!(%failure, "the log did not answer; asking again");
+    Ok(None)
+}

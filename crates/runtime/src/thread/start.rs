@@ -1,0 +1,186 @@
+//! Where a task starts: decisions from what the log and the local stores say, without doing
+//! anything.
+
+use std::sync::Arc;
+
+use millstream_log::{CommittedOffset, TopicMetadata};
+use millstream_state::CommitMark;
+use millstream_topology::graph::OffsetReset;
+use millstream_types::{Error, ErrorKind, Offset, Result, TopicPartition};
+
+/// How old a local copy may be before tombstones it never saw may be gone: the broker's default
+/// `delete.retention.ms`.
+const DELETE_RETENTION_MS: i64 = 86_400_000;
+
+/// Where an input partition is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InputStart {
+    /// At this offset.
+    At(Offset),
+    /// At the first offset whose timestamp is at least this, ms since the epoch; ask the log.
+    AtTime(i64),
+}
+
+/// Where to read an input partition.
+///
+/// A committed offset outside the log is never replaced by a guess: what lies between was lost, or
+/// would be processed twice.
+///
+/// # Errors
+/// `Fatal` when the committed offset lies outside the log, or nothing was committed and the reset
+/// policy is `none`.
+pub(crate) fn input_start(
+    partition: &TopicPartition,
+    committed: Option<&CommittedOffset>,
+    (start, end): (Offset, Offset),
+    reset: OffsetReset,
+    wall_ms: i64,
+) -> Result<InputStart> {
+    let refuse = |message: String| {
+        Err(Error::new(ErrorKind::Fatal, message).with_context(|context| {
+            context.topic = Some(Arc::clone(&partition.topic));
+            context.partition = Some(partition.partition);
+        }))
+    };
+    if let Some(committed) = committed {
+        let at = committed.offset;
+        if at < start {
+            let lost = start.0 - at.0;
+            return refuse(format!(
+                "offset {at} is committed, but the log now starts at {start}: {lost} records were deleted before \
+                 they were processed; to go on without them, set the group's offset to {start} while the \
+                 application is stopped"
+            ));
+        }
+        if at > end {
+            return refuse(format!(
+                "offset {at} is committed, but the log ends at {end}: it was truncated, or deleted and created again"
+            ));
+        }
+        return Ok(InputStart::At(at));
+    }
+    match reset {
+        OffsetReset::Earliest => Ok(InputStart::At(start)),
+        OffsetReset::Latest => Ok(InputStart::At(end)),
+        OffsetReset::ByDuration(duration_ms) => Ok(InputStart::AtTime(wall_ms.saturating_sub(duration_ms))),
+        OffsetReset::None => refuse("no offset is committed, and the offset reset policy is none".to_owned()),
+    }
+}
+
+/// Where a store's changelog is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RestoreStart {
+    /// Go on from here: the local copy is good up to it.
+    From(Offset),
+    /// The local copy is of no use; delete it and read everything. Says why.
+    Wipe(String),
+}
+
+/// Where to restore a store from, given the mark of its local copy.
+pub(crate) fn restore_start(
+    mark: Option<&CommitMark>,
+    topic: Option<&TopicMetadata>,
+    (start, end): (Offset, Offset),
+    wall_ms: i64,
+) -> RestoreStart {
+    let Some(mark) = mark else { return RestoreStart::From(start) };
+    let next = mark.changelog_offset.next();
+    if let Some(topic) = topic
+        && mark.topic_id != 0
+        && mark.topic_id != topic.id
+    {
+        return RestoreStart::Wipe("its changelog topic was deleted and created again".to_owned());
+    }
+    if next > end {
+        return RestoreStart::Wipe(format!("it stands at offset {}, past the changelog's end {end}", mark.changelog_offset));
+    }
+    if next < start && mark.changelog_offset.0 >= 0 {
+        return RestoreStart::Wipe(format!("it stands at offset {}, the changelog starts at {start}", mark.changelog_offset));
+    }
+    let age_ms = wall_ms.saturating_sub(mark.wall_ms);
+    if mark.wall_ms > 0 && topic.is_some_and(|topic| age_ms > delete_retention_ms(topic)) {
+        return RestoreStart::Wipe("it is so old that tombstones it has not seen may be gone (KIP-1259)".to_owned());
+    }
+    RestoreStart::From(next.max(start))
+}
+
+/// How long a topic keeps tombstones; for ever where it is not compacted.
+fn delete_retention_ms(topic: &TopicMetadata) -> i64 {
+    let config = |key: &str| topic.configs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+    if !config("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
+        return i64::MAX;
+    }
+    config("delete.retention.ms").and_then(|value| value.parse().ok()).unwrap_or(DELETE_RETENTION_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RANGE: (Offset, Offset) = (Offset(10), Offset(20));
+
+    fn committed(offset: i64) -> CommittedOffset {
+        CommittedOffset { offset: Offset(offset), leader_epoch: -1, metadata: String::new() }
+    }
+
+    #[track_caller]
+    fn check_input(at: Option<i64>, reset: OffsetReset, expected: Result<InputStart, &str>) {
+        let committed = at.map(committed);
+        let start = input_start(&TopicPartition::new("in", 3), committed.as_ref(), RANGE, reset, 5000);
+        match (start, expected) {
+            (Ok(start), Ok(expected)) => assert_eq!(start, expected),
+            (Err(error), Err(part)) => {
+                assert!(error.to_string().contains(part), "{error}");
+                assert!(error.to_string().contains("topic=in, partition=3"), "{error}");
+            }
+            (start, expected) => assert_eq!(start.map_err(|error| error.to_string()), expected.map_err(str::to_owned)),
+        }
+    }
+
+    #[test]
+    fn a_committed_offset_counts_if_the_log_has_it() {
+        check_input(Some(10), OffsetReset::Latest, Ok(InputStart::At(Offset(10))));
+        check_input(Some(20), OffsetReset::Earliest, Ok(InputStart::At(Offset(20))));
+        check_input(Some(7), OffsetReset::Earliest, Err("3 records were deleted"));
+        check_input(Some(21), OffsetReset::Latest, Err("the log ends at 20"));
+    }
+
+    #[test]
+    fn without_a_committed_offset_the_reset_policy_decides() {
+        check_input(None, OffsetReset::Earliest, Ok(InputStart::At(Offset(10))));
+        check_input(None, OffsetReset::Latest, Ok(InputStart::At(Offset(20))));
+        check_input(None, OffsetReset::ByDuration(1000), Ok(InputStart::AtTime(4000)));
+        check_input(None, OffsetReset::None, Err("the offset reset policy is none"));
+    }
+
+    fn mark(offset: i64, topic_id: u128, wall_ms: i64) -> CommitMark {
+        CommitMark { changelog_offset: Offset(offset), topic_id, wall_ms, ..CommitMark::default() }
+    }
+
+    #[track_caller]
+    fn check_restore(mark: Option<CommitMark>, expected: Result<i64, &str>) {
+        let configs = vec![("cleanup.policy".to_owned(), "compact".to_owned())];
+        let topic = TopicMetadata { name: "log".into(), id: 7, partitions: 1, configs };
+        match (restore_start(mark.as_ref(), Some(&topic), RANGE, 100_000_000), expected) {
+            (RestoreStart::From(offset), Ok(expected)) => assert_eq!(offset, Offset(expected)),
+            (RestoreStart::Wipe(why), Err(part)) => assert!(why.contains(part), "{why}"),
+            (start, expected) => panic!("{start:?} and not {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn a_local_copy_goes_on_where_it_stands() {
+        check_restore(None, Ok(10));
+        check_restore(Some(mark(-1, 7, 0)), Ok(10));
+        check_restore(Some(mark(14, 7, 99_000_000)), Ok(15));
+        check_restore(Some(mark(19, 0, 99_000_000)), Ok(20));
+    }
+
+    #[test]
+    fn a_local_copy_that_does_not_fit_the_changelog_is_wiped() {
+        check_restore(Some(mark(14, 8, 99_000_000)), Err("created again"));
+        check_restore(Some(mark(20, 7, 99_000_000)), Err("past the changelog's end 20"));
+        check_restore(Some(mark(4, 7, 99_000_000)), Err("starts at 10"));
+        check_restore(Some(mark(14, 7, 1_000_000)), Err("tombstones"));
+    }
+}

@@ -1,0 +1,185 @@
+//! What must be asked of the log before a task can start, question by question.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_log::{Admin, Call, CommittedOffset, Failure, FailureKind, OffsetSpec, Outcome, TopicMetadata};
+use millstream_types::{Now, Offset, Result, TopicPartition};
+
+/// The questions, and what has been answered so far. The order matters: committed offsets come
+/// first, and waiting for them to be stable fences what the tasks' last owner left behind; ends
+/// are asked after that, so that nothing of a committed transaction lies past them.
+pub(crate) struct Survey {
+    group: Arc<str>,
+    inputs: Vec<TopicPartition>,
+    changelogs: Vec<TopicPartition>,
+    /// What a reader of the inputs may see.
+    input_end: OffsetSpec,
+    asked: Question,
+    facts: SurveyFacts,
+}
+
+/// The answers.
+#[derive(Debug, Default)]
+pub(crate) struct SurveyFacts {
+    pub(crate) committed: BTreeMap<TopicPartition, CommittedOffset>,
+    pub(crate) topics: BTreeMap<Arc<str>, TopicMetadata>,
+    /// First and one past the last offset of inputs; of changelogs the end is the uncommitted one.
+    pub(crate) ranges: BTreeMap<TopicPartition, (Offset, Offset)>,
+}
+
+enum Question {
+    Committed(Call<Vec<Option<CommittedOffset>>>),
+    Topics(Vec<Arc<str>>, Call<Vec<Option<TopicMetadata>>>),
+    Starts(Call<Vec<Offset>>),
+    InputEnds(Call<Vec<Offset>>),
+    ChangelogEnds(Call<Vec<Offset>>),
+    None,
+}
+
+impl Survey {
+    pub(crate) fn start(
+        admin: &mut dyn Admin,
+        group: &Arc<str>,
+        inputs: Vec<TopicPartition>,
+        changelogs: Vec<TopicPartition>,
+        input_end: OffsetSpec,
+    ) -> Self {
+        let asked = Question::Committed(admin.committed(group, &inputs));
+        Self { group: Arc::clone(group), inputs, changelogs, input_end, asked, facts: SurveyFacts::default() }
+    }
+
+    /// The answers once all are there. A question that failed without effect is asked again.
+    pub(crate) fn poll(&mut self, admin: &mut dyn Admin, now: Now) -> Result<Option<SurveyFacts>, Failure> {
+        loop {
+            let answered = match &mut self.asked {
+                Question::Committed(call) => call.poll(now).map(Answer::Committed),
+                Question::Topics(_, call) => call.poll(now).map(Answer::Topics),
+                Question::Starts(call) | Question::InputEnds(call) | Question::ChangelogEnds(call) => {
+                    call.poll(now).map(Answer::Offsets)
+                }
+                Question::None => return Ok(None),
+            };
+            match answered {
+                Outcome::Pending => return Ok(None),
+                Outcome::Done(answer) => {
+                    self.keep(answer);
+                    if self.ask_next(admin) {
+                        return Ok(Some(std::mem::take(&mut self.facts)));
+                    }
+                }
+                // Reading changes nothing, so an unknown outcome is as good as none.
+                Outcome::Failed(failure)
+                    if matches!(failure.kind, FailureKind::Retriable | FailureKind::Unknown) =>
+                {
+                    self.ask_again(admin);
+                    return Ok(None);
+                }
+                Outcome::Failed(failure) => return Err(failure),
+            }
+        }
+    }
+
+    fn keep(&mut self, answer: Answer) {
+        match (&self.asked, answer) {
+            (Question::Committed(_), Answer::Committed(offsets)) => {
+                let known = self.inputs.iter().zip(offsets);
+                self.facts.committed = known.filter_map(|(partition, at)| Some((partition.clone(), at?))).collect();
+            }
+            (Question::Topics(names, _), Answer::Topics(topics)) => {
+                let known = names.iter().zip(topics);
+                self.facts.topics = known.filter_map(|(name, topic)| Some((Arc::clone(name), topic?))).collect();
+            }
+            (Question::Starts(_), Answer::Offsets(starts)) => {
+                for (partition, start) in self.inputs.iter().chain(&self.changelogs).zip(starts) {
+                    self.facts.ranges.insert(partition.clone(), (start, start));
+                }
+            }
+            (Question::InputEnds(_), Answer::Offsets(ends)) => self.facts.set_ends(&self.inputs, ends),
+            (Question::ChangelogEnds(_), Answer::Offsets(ends)) => self.facts.set_ends(&self.changelogs, ends),
+            _ => {}
+        }
+    }
+
+    /// Asks the next question; `true` when there is none left.
+    fn ask_next(&mut self, admin: &mut dyn Admin) -> bool {
+        self.asked = match &self.asked {
+            Question::Committed(_) => {
+                let mut names: Vec<Arc<str>> =
+                    self.inputs.iter().chain(&self.changelogs).map(|partition| Arc::clone(&partition.topic)).collect();
+                names.sort();
+                names.dedup();
+                let call = admin.topics(&names);
+                Question::Topics(names, call)
+            }
+            Question::Topics(..) => {
+                let all: Vec<_> = self.inputs.iter().chain(&self.changelogs).cloned().collect();
+                Question::Starts(admin.offsets(&all, OffsetSpec::Start))
+            }
+            Question::Starts(_) => Question::InputEnds(admin.offsets(&self.inputs, self.input_end)),
+            Question::InputEnds(_) => {
+                Question::ChangelogEnds(admin.offsets(&self.changelogs, OffsetSpec::EndUncommitted))
+            }
+            Question::ChangelogEnds(_) | Question::None => Question::None,
+        };
+        matches!(self.asked, Question::None)
+    }
+
+    fn ask_again(&mut self, admin: &mut dyn Admin) {
+        let all = || self.inputs.iter().chain(&self.changelogs).cloned().collect::<Vec<_>>();
+        self.asked = match std::mem::replace(&mut self.asked, Question::None) {
+            Question::Committed(_) => Question::Committed(admin.committed(&self.group, &self.inputs)),
+            Question::Topics(names, _) => {
+                let call = admin.topics(&names);
+                Question::Topics(names, call)
+            }
+            Question::Starts(_) => Question::Starts(admin.offsets(&all(), OffsetSpec::Start)),
+            Question::InputEnds(_) => Question::InputEnds(admin.offsets(&self.inputs, self.input_end)),
+            Question::ChangelogEnds(_) => {
+                Question::ChangelogEnds(admin.offsets(&self.changelogs, OffsetSpec::EndUncommitted))
+            }
+            Question::None => Question::None,
+        };
+    }
+}
+
+impl SurveyFacts {
+    fn set_ends(&mut self, partitions: &[TopicPartition], ends: Vec<Offset>) {
+        for (partition, end) in partitions.iter().zip(ends) {
+            if let Some(range) = self.ranges.get_mut(partition) {
+                range.1 = range.1.max(end);
+            }
+        }
+    }
+
+    /// First and one past the last offset.
+    pub(crate) fn range(&self, partition: &TopicPartition) -> (Offset, Offset) {
+        self.ranges.get(partition).copied().unwrap_or_default()
+    }
+
+    /// Id of a topic; 0 when not known.
+    pub(crate) fn topic_id(&self, topic: &str) -> u128 {
+        self.topics.get(topic).map_or(0, |topic| topic.id)
+    }
+}
+
+enum Answer {
+    Committed(Vec<Option<CommittedOffset>>),
+    Topics(Vec<Option<TopicMetadata>>),
+    Offsets(Vec<Offset>),
+}
+
+/// Changes the answer of an outcome.
+trait MapOutcome<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Outcome<U>;
+}
+
+impl<T> MapOutcome<T> for Outcome<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Outcome<U> {
+        match self {
+            Outcome::Pending => Outcome::Pending,
+            Outcome::Done(answer) => Outcome::Done(change(answer)),
+            Outcome::Failed(failure) => Outcome::Failed(failure),
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! Taking tasks over: ask the log, open the stores, restore them, start the task.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_log::{Admin, Call, Isolation, Outcome, Writer};
+use millstream_state::{CacheBudget, StoreEnv};
+use millstream_topology::flow::{Flow, FlowBuild};
+use millstream_topology::graph::OffsetReset;
+use millstream_types::config::OffsetReset as ConfiguredReset;
+use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
+
+use super::output::WriterOutput;
+use super::restore::{Restore, StoreRestore, Work};
+use super::start::{InputStart, RestoreStart, input_start, restore_start};
+use super::survey::{Survey, SurveyFacts};
+use crate::shared::{Shared, failed};
+use crate::layout::{Layout, Subtopology};
+use crate::task::{StoreChangelog, Task, TaskInput};
+
+/// Some tasks on their way to a thread. They start one by one, as their stores are restored.
+pub(crate) struct Takeover {
+    tasks: Vec<NewTask>,
+    stage: Stage,
+    /// Ids of the topics met, for the marks of later commits.
+    pub(crate) topic_ids: BTreeMap<Arc<str>, u128>,
+    /// Whether the last poll moved anything.
+    pub(crate) has_progressed: bool,
+}
+
+/// What a takeover needs of its thread.
+pub(crate) struct Tools<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) admin: &'a mut dyn Admin,
+    pub(crate) writer: &'a mut dyn Writer,
+    pub(crate) cache: &'a CacheBudget,
+}
+
+struct NewTask {
+    id: TaskId,
+    subtopology: Subtopology,
+    inputs: Vec<TaskInput>,
+    ends: Vec<Offset>,
+    flow: Option<Flow>,
+    /// Whether an offset was committed for any input.
+    is_committed: bool,
+    /// Whether a store has applied a commit before.
+    has_mark: bool,
+}
+
+enum Stage {
+    Asking(Survey),
+    /// Inputs that start at a point in time: task, input and question.
+    Seeking(SurveyFacts, Vec<(usize, usize, Call<Vec<Offset>>)>),
+    Restoring(Restore),
+}
+
+impl Takeover {
+    /// Starts asking.
+    ///
+    /// # Errors
+    /// `Fatal` when the group assigns a task that the topology does not have.
+    pub(crate) fn start(tools: &mut Tools<'_>, layout: &Layout, ids: &[TaskId]) -> Result<Self> {
+        let mut tasks = Vec::with_capacity(ids.len());
+        let (mut inputs, mut changelogs) = (Vec::new(), Vec::new());
+        for id in ids {
+            let Some(subtopology) = layout.of(*id) else {
+                let message = "the group assigned a task that this topology does not have; do all instances run the same one?";
+                return Err(Error::new(ErrorKind::Fatal, message).with_context(|context| context.task = Some(*id)));
+            };
+            inputs.extend(subtopology.partitions(*id).map(|(partition, _)| partition));
+            changelogs.extend(subtopology.changelogs.iter().map(|log| changelog_partition(log, *id)));
+            tasks.push(NewTask {
+                id: *id,
+                subtopology: subtopology.clone(),
+                inputs: Vec::new(),
+                ends: Vec::new(),
+                flow: None,
+                is_committed: false,
+                has_mark: false,
+            });
+        }
+        let shared = tools.shared;
+        let survey = Survey::start(tools.admin, &shared.application_id, inputs, changelogs, shared.input_end());
+        Ok(Self { tasks, stage: Stage::Asking(survey), topic_ids: BTreeMap::new(), has_progressed: true })
+    }
+
+    /// The tasks that have not started.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = TaskId> {
+        self.tasks.iter().map(|task| task.id)
+    }
+
+    /// Gives tasks up that were not started yet.
+    pub(crate) fn remove(&mut self, ids: &[TaskId]) {
+        self.tasks.retain(|task| !ids.contains(&task.id));
+        if let Stage::Restoring(restore) = &mut self.stage {
+            for id in ids {
+                restore.remove(*id);
+            }
+        }
+    }
+
+    /// Goes on; gives the tasks that are ready to run. Over when [`tasks`](Self::tasks) is empty.
+    ///
+    /// # Errors
+    /// What the log, a store or a processor's `init` gives; none of the tasks can start then.
+    pub(crate) fn poll(&mut self, tools: &mut Tools<'_>, now: Now) -> Result<Vec<Task>> {
+        self.has_progressed = false;
+        if let Stage::Asking(survey) = &mut self.stage {
+            let Some(facts) = survey.poll(tools.admin, now).map_err(failed)? else { return Ok(Vec::new()) };
+            let seeking = self.locate(tools, &facts, now)?;
+            self.stage = Stage::Seeking(facts, seeking);
+        }
+        if let Stage::Seeking(facts, seeking) = &mut self.stage {
+            if !seek(&mut self.tasks, seeking, now)? {
+                return Ok(Vec::new());
+            }
+            let facts = std::mem::take(facts);
+            self.topic_ids.extend(facts.topics.iter().map(|(name, topic)| (Arc::clone(name), topic.id)));
+            let mut stores = Vec::new();
+            for task in &mut self.tasks {
+                task.open(tools, &facts, now, &mut stores)?;
+            }
+            let reader = tools.shared.log.reader(Isolation::ReadCommitted);
+            self.stage = Stage::Restoring(Restore::start(reader, stores));
+        }
+        self.restore(tools, now)
+    }
+
+    /// Decides where each input starts; those that start at a point in time are asked for.
+    fn locate(
+        &mut self,
+        tools: &mut Tools<'_>,
+        facts: &SurveyFacts,
+        now: Now,
+    ) -> Result<Vec<(usize, usize, Call<Vec<Offset>>)>> {
+        let mut seeking = Vec::new();
+        let default = configured_reset(tools.shared);
+        for (task_at, task) in self.tasks.iter_mut().enumerate() {
+            for (partition, input) in task.subtopology.partitions(task.id) {
+                let committed = facts.committed.get(&partition);
+                let range = facts.range(&partition);
+                // A repartition topic is ours alone: what is in it is still to be processed.
+                let reset = if input.is_repartition { OffsetReset::Earliest } else { input.reset.unwrap_or(default) };
+                let start = input_start(&partition, committed, range, reset, now.wall_ms)
+                    .map_err(|error| error.with_context(|context| context.task = Some(task.id)))?;
+                let position = match start {
+                    InputStart::At(offset) => offset,
+                    InputStart::AtTime(time) => {
+                        let call = tools.admin.offsets(
+                            std::slice::from_ref(&partition),
+                            millstream_log::OffsetSpec::AtTime(time),
+                        );
+                        seeking.push((task_at, task.inputs.len(), call));
+                        range.0
+                    }
+                };
+                task.is_committed |= committed.is_some();
+                task.ends.push(range.1);
+                task.inputs.push(TaskInput {
+                    partition,
+                    source: Arc::clone(&input.source),
+                    position,
+                    metadata: committed.map(|committed| committed.metadata.clone()).unwrap_or_default(),
+                });
+            }
+        }
+        Ok(seeking)
+    }
+
+    fn restore(&mut self, tools: &mut Tools<'_>, now: Now) -> Result<Vec<Task>> {
+        let Stage::Restoring(restore) = &mut self.stage else { return Ok(Vec::new()) };
+        let tasks = &mut self.tasks;
+        let metrics = &tools.shared.metrics;
+        let restored = restore.step(now, &mut |which, work| {
+            let task = tasks.iter_mut().find(|task| task.id == which.task);
+            let flow = task.and_then(|task| task.flow.as_mut());
+            let Some(store) = flow.and_then(|flow| flow.stores_mut().get_mut(which.store)) else { return Ok(()) };
+            let done = match work {
+                Work::Wipe => {
+                    metrics.add_restores_full(1);
+                    store.wipe()
+                }
+                Work::Records(records, mark) => store.restore(records, mark),
+            };
+            done.map_err(|error| of_store(error, which.task, &which.name))
+        })?;
+        metrics.add_restored(restored.unwrap_or(0));
+        self.has_progressed |= restored.is_some();
+        let mut ready = Vec::new();
+        let mut left = Vec::with_capacity(self.tasks.len());
+        for mut task in std::mem::take(&mut self.tasks) {
+            if restore.is_done(task.id) && task.know_outputs(tools, now)? {
+                task.check_history(tools.shared, restore.stores())?;
+                restore.remove(task.id);
+                ready.extend(task.build(tools, now)?);
+            } else {
+                left.push(task);
+            }
+        }
+        self.has_progressed |= !ready.is_empty();
+        self.tasks = left;
+        Ok(ready)
+    }
+}
+
+impl NewTask {
+    /// Makes the flow over the opened stores and decides where each is restored from.
+    fn open(
+        &mut self,
+        tools: &mut Tools<'_>,
+        facts: &SurveyFacts,
+        now: Now,
+        stores: &mut Vec<StoreRestore>,
+    ) -> Result<()> {
+        let shared = tools.shared;
+        let build = FlowBuild {
+            task: self.id,
+            application_id: Arc::clone(&shared.application_id),
+            internal_topics: shared.topology.internal_topics(),
+        };
+        let id = self.id;
+        let mut open = |store: &millstream_state::StoreFacts| {
+            let engine = shared.engines.open(Some(id), store).map_err(|error| of_store(error, id, &store.name))?;
+            Ok(StoreEnv { engine, cache: tools.cache.clone() })
+        };
+        let options = Arc::clone(&shared.flow_options);
+        let mut flow = shared.topology.flow(&self.subtopology.nodes, build, options, &mut open)?;
+        for (at, store) in flow.stores_mut().iter_mut().enumerate() {
+            let name = Arc::clone(&store.facts().name);
+            let Some(log) = self.subtopology.changelogs.iter().find(|log| log.store == name) else { continue };
+            let partition = changelog_partition(log, id);
+            let (start, mut end) = facts.range(&partition);
+            if log.is_source {
+                // Changes that are not processed yet come as input, not as state.
+                end = self.inputs.iter().find(|input| input.partition == partition).map_or(start, |input| input.position);
+            }
+            let mark = store.mark().map_err(|error| of_store(error, id, &name))?;
+            self.has_mark |= mark.is_some() && !log.is_source;
+            let topic = facts.topics.get(&log.topic);
+            let (next, is_wiped) = match restore_start(mark.as_ref(), topic, (start, end), now.wall_ms) {
+                RestoreStart::From(next) => (next, false),
+                RestoreStart::Wipe(why) => {
+                    tracing::warn!(store = %name, task = %id, changelog = %partition, "the local copy is deleted and restored: {why}");
+                    shared.metrics.add_restores_full(1);
+                    store.wipe().map_err(|error| of_store(error, id, &name))?;
+                    (start, true)
+                }
+            };
+            stores.push(StoreRestore {
+                task: id,
+                store: at,
+                name,
+                partition,
+                topic_id: facts.topic_id(&log.topic),
+                next,
+                end,
+                is_wiped,
+                records: 0,
+                position: if is_wiped { Vec::new() } else { mark.map(|mark| mark.position).unwrap_or_default() },
+            });
+        }
+        self.flow = Some(flow);
+        Ok(())
+    }
+
+    /// Whether the log has told about all topics the task writes.
+    fn know_outputs(&self, tools: &mut Tools<'_>, now: Now) -> Result<bool> {
+        for topic in &self.subtopology.outputs {
+            match tools.writer.partition_count(topic, now) {
+                Outcome::Done(_) => {}
+                Outcome::Pending => return Ok(false),
+                Outcome::Failed(failure) => {
+                    let error = failed(failure);
+                    return Err(error.with_context(|context| {
+                        context.task = Some(self.id);
+                        context.topic = Some(Arc::clone(topic));
+                    }));
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// State without any committed offset means that the offsets were lost (they expire in Kafka):
+    /// starting from the reset policy would count everything twice, or leave it out.
+    fn check_history(&self, shared: &Shared, stores: &[StoreRestore]) -> Result<()> {
+        // Under at-least-once a crash before the first commit leaves changelog records without
+        // offsets; that is no loss.
+        let was_restored = stores.iter().any(|store| {
+            store.task == self.id && store.records > 0 && !self.subtopology.changelogs.iter().any(|log| log.is_source && log.store == store.name)
+        });
+        let has_state = self.has_mark || (shared.config.is_exactly_once() && was_restored);
+        if self.is_committed || !has_state || self.inputs.is_empty() {
+            return Ok(());
+        }
+        let first = self.inputs.first();
+        let message = "there is state from earlier runs, but no committed offset for any input of the task: the group's \
+             offsets were deleted or have expired; restore them, or reset the application (delete its state and \
+             changelogs) to process everything anew";
+        Err(Error::new(ErrorKind::Fatal, message).with_context(|context| {
+            context.task = Some(self.id);
+            context.topic = first.map(|input| Arc::clone(&input.partition.topic));
+            context.partition = first.map(|input| input.partition.partition);
+        }))
+    }
+
+    fn build(&mut self, tools: &mut Tools<'_>, now: Now) -> Result<Option<Task>> {
+        let Some(flow) = self.flow.take() else { return Ok(None) };
+        let inputs = std::mem::take(&mut self.inputs);
+        let ends: Vec<_> = inputs.iter().map(|input| input.partition.clone()).zip(self.ends.drain(..)).collect();
+        let mut task = Task::new(flow, inputs, &self.subtopology.changelogs, &tools.shared.task_options)?;
+        for (partition, end) in ends {
+            task.set_end(&partition, end);
+        }
+        task.init(&mut WriterOutput { writer: tools.writer, now }, now)?;
+        Ok(Some(task))
+    }
+}
+
+/// Takes the answers for inputs that start at a point in time; whether all are there.
+fn seek(
+    tasks: &mut [NewTask],
+    seeking: &mut Vec<(usize, usize, Call<Vec<Offset>>)>,
+    now: Now,
+) -> Result<bool> {
+    let mut problem = None;
+    seeking.retain_mut(|(task, input, call)| match call.poll(now) {
+        Outcome::Pending => true,
+        Outcome::Done(offsets) => {
+            let input = tasks.get_mut(*task).and_then(|task| task.inputs.get_mut(*input));
+            if let (Some(input), Some(offset)) = (input, offsets.first()) {
+                input.position = *offset;
+            }
+            false
+        }
+        Outcome::Failed(failure) => {
+            problem = Some(failed(failure));
+            false
+        }
+    });
+    match problem {
+        Some(error) => Err(error),
+        None => Ok(seeking.is_empty()),
+    }
+}
+
+fn changelog_partition(changelog: &StoreChangelog, task: TaskId) -> TopicPartition {
+    TopicPartition::new(Arc::clone(&changelog.topic), task.partition)
+}
+
+fn configured_reset(shared: &Shared) -> OffsetReset {
+    match shared.config.auto_offset_reset() {
+        ConfiguredReset::Earliest => OffsetReset::Earliest,
+        ConfiguredReset::Latest => OffsetReset::Latest,
+        ConfiguredReset::None => OffsetReset::None,
+    }
+}
+
+fn of_store(error: Error, task: TaskId, store: &Arc<str>) -> Error {
+    error.with_context(|context| {
+        context.task = Some(task);
+        context.store = Some(Arc::clone(store));
+    })
+}
