@@ -1,0 +1,41 @@
+//! The record cache of a store with timestamps: a get and a put of a row that is there, as a count
+//! does them. Bound by memory: 100,000 rows do not fit the second cache.
+#![expect(missing_docs, reason = "the macros of criterion write functions")]
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use millstream_state::{
+    CacheBudget, MemoryEngine, StateStore, StoreEnv, StoreFactory, Stores, TimestampedKeyValueStore,
+};
+use millstream_types::{Headers, Result, Serdes, Timestamp};
+
+const KEYS: u64 = 100_000;
+
+fn counts(store: &mut TimestampedKeyValueStore<String, i64>, key: &String) -> Result<()> {
+    let count = store.get(key)?.map_or(0, |row| row.value);
+    store.put_row(key, Some(count + 1), Timestamp(1), &Headers::new())?;
+    Ok(())
+}
+
+fn cache(criterion: &mut Criterion) {
+    let builder = Stores::timestamped_key_value_store_builder("counts", Serdes::string(), Serdes::long())
+        .in_memory()
+        .with_caching_enabled();
+    let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(64 << 20) };
+    let Ok(mut store) = builder.build(env) else { return };
+    let Some(store) = store.as_any_mut().downcast_mut::<TimestampedKeyValueStore<String, i64>>() else { return };
+    let keys: Vec<String> = (0..KEYS).map(|key| format!("user-{key:08}")).collect();
+    let mut group = criterion.benchmark_group("state");
+    group.throughput(Throughput::Elements(1));
+    for (name, count) in [("get and put, 1,000 keys", 1000), ("get and put, 100,000 keys", KEYS as usize)] {
+        let mut next = 0;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                next = (next + 7919) % count;
+                counts(store, &keys[next])
+            });
+        });
+    }
+}
+
+criterion_group!(benches, cache);
+criterion_main!(benches);
