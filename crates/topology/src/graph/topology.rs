@@ -159,18 +159,15 @@ impl Topology {
     /// Connects stores to a processor, so that it may use them.
     pub fn connect_processor_and_state_stores(&mut self, processor: &str, names: &[&str]) -> &mut Self {
         let node = self.facts.nodes.iter_mut().find(|node| *node.name == *processor);
-        match node.map(|node| &mut node.kind) {
-            Some(NodeKind::Processor { stores }) => {
-                for name in names {
-                    if !stores.iter().any(|store| **store == **name) {
-                        stores.push(Arc::from(*name));
-                    }
+        if let Some(NodeKind::Processor { stores }) = node.map(|node| &mut node.kind) {
+            for name in names {
+                if !stores.iter().any(|store| **store == **name) {
+                    stores.push(Arc::from(*name));
                 }
             }
-            _ => {
-                let text = format!("stores {} are connected to {processor}, which is no processor", names.join(", "));
-                self.problems.push(Problem::Other(text));
-            }
+        } else {
+            let text = format!("stores {} are connected to {processor}, which is no processor", names.join(", "));
+            self.problems.push(Problem::Other(text));
         }
         self
     }

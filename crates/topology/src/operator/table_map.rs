@@ -88,14 +88,11 @@ where
         if self.spec.skips_nothing && sends_old && new.is_none() && old.is_none() {
             return Ok(());
         }
-        match &self.spec.output {
-            Some(output) => output.put(ctx, rest.with_key(key), new, old),
-            None => {
-                let change = Change { new, old, is_latest: change.is_latest };
-                ctx.forward(rest.with_key(key).with_value(change));
-                Ok(())
-            }
+        if let Some(output) = &self.spec.output {
+            return output.put(ctx, rest.with_key(key), new, old);
         }
+        ctx.forward(rest.with_key(key).with_value(Change { new, old, is_latest: change.is_latest }));
+        Ok(())
     }
 
     fn flush(&mut self, ctx: &mut Context<'_, K, Change<R>>) -> Result<(), ProcessorError> {
