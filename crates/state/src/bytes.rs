@@ -1,6 +1,8 @@
 //! The layers below the typed ones, in bytes: changelog, overlay, values known to be in the
 //! engine, engine. Written once for all kinds of stores.
 
+#![expect(clippy::option_option, reason = "no write, a write that deletes and a write that puts are three things")]
+
 mod changelog;
 mod clean;
 mod map;
@@ -145,12 +147,12 @@ impl ByteStore {
     }
 
     pub(crate) fn apply(&mut self, mark: &CommitMark) -> Result<()> {
-        let write_count = self.overlay.sealed().map_or(0, |sealed| sealed.len());
+        let write_count = self.overlay.sealed().map_or(0, map::ByteMap::len);
         let expired = match &mut self.retention {
             Some(retention) => retention.sweep(&*self.engine, write_count)?,
             None => Vec::new(),
         };
-        let mut writes = self.overlay.sealed().map(|sealed| sealed.sorted()).unwrap_or_default();
+        let mut writes = self.overlay.sealed().map(map::ByteMap::sorted).unwrap_or_default();
         if !expired.is_empty() {
             // Stable: a write and the removal of the same row are next to each other, the write first.
             writes.extend(expired.iter().map(|key| (&**key, None)));

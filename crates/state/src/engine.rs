@@ -1,5 +1,9 @@
 //! Engines: ordered maps of bytes with atomic batches.
 
+#[cfg(feature = "fjall")]
+mod fjall;
+#[cfg(feature = "fjall")]
+mod mark;
 mod memory;
 mod memory_engines;
 
@@ -9,6 +13,8 @@ use millstream_types::{Offset, Result, TaskId, TopicPartition};
 
 use crate::StoreFacts;
 
+#[cfg(feature = "fjall")]
+pub use fjall::FjallEngines;
 pub use memory::MemoryEngine;
 pub use memory_engines::MemoryEngines;
 

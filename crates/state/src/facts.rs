@@ -18,6 +18,7 @@ pub enum StoreKind {
 
 /// Facts of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub struct StoreFacts {
     /// Name, unique in a topology.
     pub name: Arc<str>,

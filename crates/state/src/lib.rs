@@ -6,6 +6,8 @@
 
 mod bytes;
 mod cache_budget;
+#[cfg(feature = "fjall")]
+mod directory;
 mod engine;
 mod facts;
 mod iterator;
@@ -17,6 +19,8 @@ mod typed;
 mod window;
 
 pub use cache_budget::CacheBudget;
+#[cfg(feature = "fjall")]
+pub use engine::FjallEngines;
 pub use engine::{CommitMark, Engine, EngineProvider, MemoryEngine, MemoryEngines, Scan};
 pub use facts::{StoreFacts, StoreKind};
 pub use iterator::StoreIterator;

@@ -9,6 +9,7 @@ mod links;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
+use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use millstream_types::{Headers, Timestamp};
@@ -92,12 +93,6 @@ impl<K, V> RecordCache<K, V> {
         &self.budget
     }
 
-    /// Number of entries.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.table.len()
-    }
-
     /// The entry of a key, which counts as used.
     pub(crate) fn find(&mut self, key_bytes: &[u8]) -> Option<Slot> {
         let hash = self.hasher.hash_one(key_bytes);
@@ -137,7 +132,7 @@ impl<K, V> RecordCache<K, V> {
     /// Bytes that an entry counts for, as Kafka Streams counts them.
     fn size(key_len: usize, value_len: usize, headers: &Headers, origin: &Origin) -> usize {
         let headers: usize =
-            headers.iter().map(|header| header.key.len() + header.value.as_ref().map_or(0, |value| value.len())).sum();
+            headers.iter().map(|header| header.key.len() + header.value.as_ref().map_or(0, Bytes::len)).sum();
         let topic = origin.topic.as_ref().map_or(0, |topic| topic.len());
         key_len + ENTRY_BYTES + CONTEXT_BYTES + value_len + headers + topic
     }

@@ -1,0 +1,254 @@
+//! One fjall database, opened at its first use and again after a failed write.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use fjall::{Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable};
+use millstream_types::{Error, ErrorKind, Result};
+
+use crate::directory::{StateDirectory, delete_remedy};
+
+/// Cap of the journal in bytes; fjall's least. Recovery reads all of it.
+const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Bytes of blocks that reads keep in memory, for all stores together.
+const BLOCK_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Bytes of writes that one keyspace keeps in memory before they become a table.
+const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Threads that flush and compact.
+const WORKERS: usize = 2;
+
+/// Rows of a batch: key and value; `None` deletes.
+pub(super) type Batch = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+/// The database of a state directory.
+pub(super) struct Database {
+    path: PathBuf,
+    state: RwLock<State>,
+    /// A write failed: fjall takes no more until it is opened again.
+    must_reopen: AtomicBool,
+    directory: StateDirectory,
+}
+
+#[derive(Default)]
+struct State {
+    /// The keyspaces in use. They go before the database when it is closed.
+    keyspaces: BTreeMap<String, Option<Keyspace>>,
+    database: Option<fjall::Database>,
+}
+
+impl Database {
+    pub(super) fn new(directory: StateDirectory) -> Self {
+        let path = directory.engine_path();
+        Self { path, state: RwLock::default(), must_reopen: AtomicBool::new(false), directory }
+    }
+
+    pub(super) fn directory(&self) -> &StateDirectory {
+        &self.directory
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes a keyspace unless there is one.
+    pub(super) fn create(&self, name: &str) -> Result<()> {
+        let mut state = self.lock_mut();
+        let keyspace = self.ensure(&mut state)?.keyspace(name, options).map_err(|error| self.error(error))?;
+        state.keyspaces.insert(name.to_owned(), Some(keyspace));
+        Ok(())
+    }
+
+    /// Names of all keyspaces; none if the database was never made.
+    pub(super) fn names(&self) -> Result<Vec<String>> {
+        if !self.directory.has_engine() {
+            return Ok(Vec::new());
+        }
+        let mut state = self.lock_mut();
+        Ok(self.ensure(&mut state)?.list_keyspace_names().iter().map(ToString::to_string).collect())
+    }
+
+    pub(super) fn remove(&self, name: &str) -> Result<()> {
+        let mut state = self.lock_mut();
+        state.keyspaces.remove(name);
+        let database = self.ensure(&mut state)?;
+        let keyspace = database.keyspace(name, options).map_err(|error| self.error(error))?;
+        database.delete_keyspace(keyspace).map_err(|error| self.error(error))
+    }
+
+    pub(super) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.with(name, |_, keyspace| Ok(keyspace.get(key)?.map(|value| value.to_vec())))
+    }
+
+    /// A snapshot of a range of rows. It outlives the database's being opened again.
+    pub(super) fn scan(
+        &self,
+        name: &str,
+        range: Range<Vec<u8>>,
+        is_reverse: bool,
+    ) -> Result<Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> + Send>> {
+        // `Keyspace::range` would show later writes.
+        let rows = self.with(name, |database, keyspace| Ok(database.snapshot().range(keyspace, range)))?;
+        let path = self.path.clone();
+        let row = move |guard: fjall::Guard| match guard.into_inner() {
+            Ok((key, value)) => Ok((key.to_vec(), value.to_vec())),
+            Err(error) => Err(describe(&path, error)),
+        };
+        Ok(if is_reverse { Box::new(rows.rev().map(row)) } else { Box::new(rows.map(row)) })
+    }
+
+    /// Writes a batch, whole or not at all.
+    pub(super) fn write(&self, name: &str, batch: Batch) -> Result<()> {
+        self.directory.check_present()?;
+        self.reopen_if_needed()?;
+        let written = self.with(name, |database, keyspace| {
+            let mut rows = database.batch();
+            for (key, value) in batch {
+                match value {
+                    Some(value) => rows.insert(keyspace, key, value),
+                    None => rows.remove(keyspace, key),
+                }
+            }
+            rows.commit()
+        });
+        self.note(written)
+    }
+
+    /// Deletes all rows of a keyspace.
+    pub(super) fn clear(&self, name: &str) -> Result<()> {
+        self.directory.check_present()?;
+        self.reopen_if_needed()?;
+        let cleared = self.with(name, |_, keyspace| keyspace.clear());
+        self.note(cleared)
+    }
+
+    pub(super) fn sync(&self) -> Result<()> {
+        let state = self.lock();
+        let Some(database) = &state.database else { return Ok(()) };
+        let synced = database.persist(PersistMode::SyncAll).map_err(|error| self.error(error));
+        drop(state);
+        self.note(synced)
+    }
+
+    fn note<T>(&self, result: Result<T>) -> Result<T> {
+        if result.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::Storage | ErrorKind::Corrupted)) {
+            self.must_reopen.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn with<T>(&self, name: &str, run: impl FnOnce(&fjall::Database, &Keyspace) -> fjall::Result<T>) -> Result<T> {
+        let state = self.lock();
+        let Some(database) = &state.database else {
+            let path = self.path.display();
+            let message = format!("the state database {path} is closed after a failure; the next write opens it again");
+            return Err(Error::new(ErrorKind::Storage, message));
+        };
+        let Some(Some(keyspace)) = state.keyspaces.get(name) else {
+            let message = format!("store {name} of the state database {} was removed", self.path.display());
+            return Err(Error::new(ErrorKind::State, message));
+        };
+        run(database, keyspace).map_err(|error| self.error(error))
+    }
+
+    /// After a failed write: opens the database again, and with it the keyspaces in use.
+    fn reopen_if_needed(&self) -> Result<()> {
+        if !self.must_reopen.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut state = self.lock_mut();
+        if !self.must_reopen.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        tracing::warn!(path = %self.path.display(), "a write failed; the state database is opened again");
+        // fjall locks its directory: all of the old database goes before the new one comes.
+        state.keyspaces.values_mut().for_each(|keyspace| *keyspace = None);
+        state.database = None;
+        let database = self.ensure(&mut state)?;
+        for (name, keyspace) in &mut state.keyspaces {
+            *keyspace = Some(database.keyspace(name, options).map_err(|error| self.error(error))?);
+        }
+        self.must_reopen.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    fn ensure(&self, state: &mut State) -> Result<fjall::Database> {
+        if let Some(database) = &state.database {
+            return Ok(database.clone());
+        }
+        let database = catch_unwind(AssertUnwindSafe(|| {
+            fjall::Database::builder(&self.path)
+                .max_journaling_size(JOURNAL_BYTES_MAX)
+                .cache_size(BLOCK_CACHE_BYTES)
+                .worker_threads(WORKERS)
+                .open()
+        }));
+        // A damaged file can make the recovery panic.
+        let database = database.map_err(|_| self.corrupted("cannot be opened"))?.map_err(|error| self.error(error))?;
+        state.database = Some(database.clone());
+        Ok(database)
+    }
+
+    fn lock(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self, error: fjall::Error) -> Error {
+        describe(&self.path, error)
+    }
+
+    /// An error for damaged data, with the remedy.
+    pub(super) fn corrupted(&self, what: &str) -> Error {
+        let message = format!("the state database {} {what}; {}", self.path.display(), delete_remedy(&self.path));
+        Error::new(ErrorKind::Corrupted, message)
+    }
+}
+
+fn options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
+}
+
+/// What kind of error it is for the caller, and what can be done.
+#[cold]
+fn describe(path: &Path, error: fjall::Error) -> Error {
+    use std::io::ErrorKind as Io;
+
+    let place = path.display();
+    let io = match &error {
+        fjall::Error::Io(io) | fjall::Error::Storage(LsmError::Io(io)) => Some(io.kind()),
+        _ => None,
+    };
+    let (kind, message) = match (&error, io) {
+        (fjall::Error::Poisoned, _) => (
+            ErrorKind::Storage,
+            format!("a write to the state database {place} failed before; it is opened again with the next write"),
+        ),
+        (fjall::Error::Locked, _) => (
+            ErrorKind::Storage,
+            format!("the state database {place} is in use by another process; stop it, or set another state.dir"),
+        ),
+        (fjall::Error::KeyspaceDeleted, _) => {
+            (ErrorKind::State, format!("a store of the state database {place} was removed while it was open"))
+        }
+        (fjall::Error::InvalidVersion(Some(_)), _) => (
+            ErrorKind::Configuration,
+            format!("the state database {place} was written by another version; {}", delete_remedy(path)),
+        ),
+        (_, Some(io)) if !matches!(io, Io::InvalidData | Io::UnexpectedEof | Io::NotFound) => (
+            ErrorKind::Storage,
+            format!("the file system refuses the state database {place}; check its space and permissions: {error}"),
+        ),
+        _ => (ErrorKind::Corrupted, format!("the state database {place} is damaged; {}: {error}", delete_remedy(path))),
+    };
+    Error::new(kind, message).with_source(error)
+}
