@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use millstream_log::Log;
 use millstream_state::EngineProvider;
 use millstream_topology::flow::{
-    DeserializationExceptionHandler, FlowOptions, GlobalState, LogAndContinue, LogAndFail,
-    ProcessingExceptionHandler, ProductionExceptionHandler, TimestampExtraction,
+    DeserializationExceptionHandler, FlowOptions, GlobalState, LogAndContinue, LogAndFail, ProcessingExceptionHandler,
+    ProductionExceptionHandler, TimestampExtraction,
 };
 use millstream_topology::graph::Topology;
 use millstream_types::config::{HandlerChoice, TimestampExtractorChoice};
@@ -149,9 +149,9 @@ fn globals(topology: &Topology, engines: &dyn EngineProvider) -> Result<Option<A
     }
     let mut state = GlobalState::default();
     for global in topology.global_stores() {
-        let engine = engines.open(None, &global.store).map_err(|error| {
-            error.with_context(|context| context.store = Some(Arc::clone(&global.store.name)))
-        })?;
+        let engine = engines
+            .open(None, &global.store)
+            .map_err(|error| error.with_context(|context| context.store = Some(Arc::clone(&global.store.name))))?;
         state.add(Arc::clone(&global.store.name), engine);
     }
     Ok(Some(Arc::new(RwLock::new(state))))

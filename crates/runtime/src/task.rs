@@ -21,9 +21,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use millstream_log::Fetched;
 use millstream_log::batch::{Batch, BatchBuilder, Compression, Stamp};
-use millstream_log::{CommittedOffset, Fetched};
-use millstream_state::{CommitMark, StateStore};
+use millstream_state::StateStore;
 use millstream_topology::PunctuationType;
 use millstream_topology::flow::{Flow, GlobalState};
 use millstream_types::{Error, ErrorKind, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition};

@@ -27,8 +27,8 @@ use millstream_types::{Error, Now, Offset, TaskId, TopicPartition};
 pub(crate) use control::ThreadControl;
 pub use control::{ThreadMetadata, ThreadState};
 
-use crate::shared::Shared;
 use crate::layout::Layout;
+use crate::shared::Shared;
 use crate::task::Task;
 use commit::Commit;
 use rollback::Trouble;
@@ -92,7 +92,9 @@ enum Phase {
     /// Registers the writer, which fences its predecessor.
     Initialising(Call<()>),
     /// The next attempt to register, after one failed without effect.
-    InitialisingAgain { at_ns: u64 },
+    InitialisingAgain {
+        at_ns: u64,
+    },
     Running,
     Leaving(Call<()>),
     Dead,

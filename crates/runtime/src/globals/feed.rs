@@ -128,9 +128,10 @@ impl Feed {
             position: self.partitions.iter().filter(|known| known.next.0 > 0).map(last).collect(),
             wall_ms: now.wall_ms,
         };
-        state.write().apply(&self.store, writes, &mark).map_err(|error| {
-            error.with_context(|context| context.store = Some(Arc::clone(&self.store)))
-        })
+        state
+            .write()
+            .apply(&self.store, writes, &mark)
+            .map_err(|error| error.with_context(|context| context.store = Some(Arc::clone(&self.store))))
     }
 
     /// Whether the record decodes; if not, the deserialisation handler decides. There are no dead

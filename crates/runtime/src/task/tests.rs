@@ -8,7 +8,7 @@ use millstream_topology::graph::Topology;
 use millstream_topology::{Context, Incoming, Processor, ProcessorError, Timer};
 use millstream_types::{Headers, Partition, Serdes};
 
-use millstream_topology::flow::DeserializationExceptionHandler;
+use millstream_topology::flow::{DeserializationExceptionHandler, TimestampExtraction};
 use millstream_types::config::TaskIdle;
 
 use super::*;
@@ -171,7 +171,8 @@ fn only_what_is_processed_may_be_committed() {
     fixture.add("a", 7, b"y", 2).unwrap();
 
     assert_eq!(fixture.task.process(&mut fixture.output, fixture.now, 1).unwrap(), 1);
-    assert_eq!(fixture.offsets(), [("a-0".to_owned(), 7)]);
+    // The first commit names all partitions, so that a missing offset is known to be a loss.
+    assert_eq!(fixture.offsets(), [("a-0".to_owned(), 7), ("b-0".to_owned(), 0)]);
     fixture.task.committed();
     assert!(!fixture.task.needs_commit());
     assert!(fixture.offsets().is_empty());

@@ -19,7 +19,8 @@ const PENDING_NS: u64 = 100_000_000;
 impl StreamThread {
     /// One step, as far as nothing goes wrong.
     pub(super) fn advance(&mut self, now: Now) -> Result<Step> {
-        let may_leave = matches!(self.phase, Phase::Setup(_) | Phase::Initialising(_) | Phase::InitialisingAgain { .. });
+        let may_leave =
+            matches!(self.phase, Phase::Setup(_) | Phase::Initialising(_) | Phase::InitialisingAgain { .. });
         if may_leave && self.control.is_stopping() {
             return Ok(self.leave());
         }
@@ -235,7 +236,9 @@ impl StreamThread {
         for event in events.drain(..) {
             match event {
                 ReaderEvent::Fetched(fetched) => {
-                    let Some(task) = self.tasks.iter_mut().find(|task| task.reads(&fetched.partition)) else { continue };
+                    let Some(task) = self.tasks.iter_mut().find(|task| task.reads(&fetched.partition)) else {
+                        continue;
+                    };
                     task.add(&mut WriterOutput { writer: &mut *self.writer, now }, now, fetched)?;
                 }
                 ReaderEvent::OutOfRange { partition, position, log_start, log_end } => {

@@ -136,9 +136,8 @@ fn problem(needed: &NewInternalTopic, found: &TopicMetadata) -> Option<String> {
         configs.iter().find(|(key, _)| key == "cleanup.policy").map(|(_, value)| value.clone())
     };
     let (wanted, is) = (policy(&needed.configs)?, policy(&found.configs)?);
-    (wanted == "compact" && is.contains("delete")).then(|| {
-        format!("changelog topic {name} has cleanup.policy={is}, which deletes state; it must be compact")
-    })
+    (wanted == "compact" && is.contains("delete"))
+        .then(|| format!("changelog topic {name} has cleanup.policy={is}, which deletes state; it must be compact"))
 }
 
 /// Reading and creating topics may be repeated whatever came of it.

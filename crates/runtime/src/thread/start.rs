@@ -92,10 +92,16 @@ pub(crate) fn restore_start(
         return RestoreStart::Wipe("its changelog topic was deleted and created again".to_owned());
     }
     if next > end {
-        return RestoreStart::Wipe(format!("it stands at offset {}, past the changelog's end {end}", mark.changelog_offset));
+        return RestoreStart::Wipe(format!(
+            "it stands at offset {}, past the changelog's end {end}",
+            mark.changelog_offset
+        ));
     }
     if next < start && mark.changelog_offset.0 >= 0 {
-        return RestoreStart::Wipe(format!("it stands at offset {}, the changelog starts at {start}", mark.changelog_offset));
+        return RestoreStart::Wipe(format!(
+            "it stands at offset {}, the changelog starts at {start}",
+            mark.changelog_offset
+        ));
     }
     let age_ms = wall_ms.saturating_sub(mark.wall_ms);
     if mark.wall_ms > 0 && topic.is_some_and(|topic| age_ms > delete_retention_ms(topic)) {

@@ -69,9 +69,7 @@ impl Survey {
                     }
                 }
                 // Reading changes nothing, so an unknown outcome is as good as none.
-                Outcome::Failed(failure)
-                    if matches!(failure.kind, FailureKind::Retriable | FailureKind::Unknown) =>
-                {
+                Outcome::Failed(failure) if matches!(failure.kind, FailureKind::Retriable | FailureKind::Unknown) => {
                     self.ask_again(admin);
                     return Ok(None);
                 }

@@ -14,8 +14,8 @@ use super::output::WriterOutput;
 use super::restore::{Restore, StoreRestore, Work};
 use super::start::{InputStart, RestoreStart, input_start, restore_start};
 use super::survey::{Survey, SurveyFacts};
-use crate::shared::{Shared, failed};
 use crate::layout::{Layout, Subtopology};
+use crate::shared::{Shared, failed};
 use crate::task::{StoreChangelog, Task, TaskInput};
 
 /// Some tasks on their way to a thread. They start one by one, as their stores are restored.
@@ -65,7 +65,8 @@ impl Takeover {
         let (mut inputs, mut changelogs) = (Vec::new(), Vec::new());
         for id in ids {
             let Some(subtopology) = layout.of(*id) else {
-                let message = "the group assigned a task that this topology does not have; do all instances run the same one?";
+                let message =
+                    "the group assigned a task that this topology does not have; do all instances run the same one?";
                 return Err(Error::new(ErrorKind::Fatal, message).with_context(|context| context.task = Some(*id)));
             };
             inputs.extend(subtopology.partitions(*id).map(|(partition, _)| partition));
@@ -147,10 +148,9 @@ impl Takeover {
                 let position = match start {
                     InputStart::At(offset) => offset,
                     InputStart::AtTime(time) => {
-                        let call = tools.admin.offsets(
-                            std::slice::from_ref(&partition),
-                            millstream_log::OffsetSpec::AtTime(time),
-                        );
+                        let call = tools
+                            .admin
+                            .offsets(std::slice::from_ref(&partition), millstream_log::OffsetSpec::AtTime(time));
                         seeking.push((task_at, task.inputs.len(), call));
                         range.0
                     }
@@ -233,7 +233,8 @@ impl NewTask {
             let (start, mut end) = facts.range(&partition);
             if log.is_source {
                 // Changes that are not processed yet come as input, not as state.
-                end = self.inputs.iter().find(|input| input.partition == partition).map_or(start, |input| input.position);
+                end =
+                    self.inputs.iter().find(|input| input.partition == partition).map_or(start, |input| input.position);
             }
             let mark = store.mark().map_err(|error| of_store(error, id, &name))?;
             self.has_mark |= mark.is_some() && !log.is_source;
@@ -288,7 +289,9 @@ impl NewTask {
         // Under at-least-once a crash before the first commit leaves changelog records without
         // offsets; that is no loss.
         let was_restored = stores.iter().any(|store| {
-            store.task == self.id && store.records > 0 && !self.subtopology.changelogs.iter().any(|log| log.is_source && log.store == store.name)
+            store.task == self.id
+                && store.records > 0
+                && !self.subtopology.changelogs.iter().any(|log| log.is_source && log.store == store.name)
         });
         let has_state = self.has_mark || (shared.config.is_exactly_once() && was_restored);
         if self.is_committed || !has_state || self.inputs.is_empty() {
@@ -319,11 +322,7 @@ impl NewTask {
 }
 
 /// Takes the answers for inputs that start at a point in time; whether all are there.
-fn seek(
-    tasks: &mut [NewTask],
-    seeking: &mut Vec<(usize, usize, Call<Vec<Offset>>)>,
-    now: Now,
-) -> Result<bool> {
+fn seek(tasks: &mut [NewTask], seeking: &mut Vec<(usize, usize, Call<Vec<Offset>>)>, now: Now) -> Result<bool> {
     let mut problem = None;
     seeking.retain_mut(|(task, input, call)| match call.poll(now) {
         Outcome::Pending => true,

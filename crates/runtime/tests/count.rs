@@ -1,0 +1,153 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+//! Counting by key: commits, crashes, rebalances, restores.
+
+mod support;
+
+use std::sync::Arc;
+
+use millstream_state::MemoryEngines;
+use millstream_types::{Offset, ProcessingGuarantee, TaskId};
+use support::*;
+
+#[test]
+fn records_are_counted_and_committed() {
+    for guarantee in GUARANTEES {
+        let mut world = World::new(&[("in", 2), ("out", 1)]);
+        let mut app = App::new(&world, &counting(), &config(guarantee).build().unwrap(), disk());
+        world.produce("in", 0, &[("a", "x", 1), ("a", "y", 2)]);
+        world.produce("in", 1, &[("b", "x", 1)]);
+
+        world.settle(&mut [&mut app]);
+
+        app.assert_running();
+        let mut lines = world.lines("out");
+        lines.sort();
+        assert_eq!(lines, ["a=1", "a=2", "b=1"], "{guarantee:?}");
+        assert_eq!(world.committed("in", 0), Some(Offset(2)));
+        assert_eq!(world.committed("in", 1), Some(Offset(1)));
+        assert_eq!(world.records("app-counts-changelog").len(), 3);
+        assert_eq!(app.instance.metrics().processed(), 3);
+        app.close(&mut world);
+    }
+}
+
+#[test]
+fn a_crash_costs_the_tail_only_and_loses_nothing() {
+    for guarantee in GUARANTEES {
+        let mut world = World::new(&[("in", 1), ("out", 1)]);
+        let engines = disk();
+        let config = config(guarantee).build().unwrap();
+        let mut app = App::new(&world, &counting(), &config, engines.clone());
+        world.produce("in", 0, &[("a", "x", 1), ("a", "x", 2), ("b", "x", 3)]);
+        world.settle(&mut [&mut app]);
+        // Processed, and perhaps written, but not committed.
+        world.produce("in", 0, &[("a", "x", 4)]);
+        for _ in 0..5 {
+            app.threads[0].step(world.now);
+        }
+        drop(app);
+
+        let mut app = App::new(&world, &counting(), &config, engines);
+        world.settle(&mut [&mut app]);
+
+        app.assert_running();
+        let mut lines = world.lines("out");
+        lines.dedup();
+        assert_eq!(lines, ["a=1", "a=2", "b=1", "a=3"], "{guarantee:?}");
+        assert_eq!(app.instance.metrics().restored(), 0, "local state stood at the commit");
+        assert_eq!(app.instance.metrics().restores_full(), 0);
+        app.close(&mut world);
+    }
+}
+
+#[test]
+fn a_lost_state_directory_is_restored_from_the_changelog() {
+    for guarantee in GUARANTEES {
+        let mut world = World::new(&[("in", 1), ("out", 1)]);
+        let config = config(guarantee).build().unwrap();
+        let mut app = App::new(&world, &counting(), &config, disk());
+        world.produce("in", 0, &[("a", "x", 1), ("a", "x", 2), ("b", "x", 3)]);
+        world.settle(&mut [&mut app]);
+        app.close(&mut world);
+
+        let mut app = App::new(&world, &counting(), &config, disk());
+        world.produce("in", 0, &[("a", "x", 4)]);
+        world.settle(&mut [&mut app]);
+
+        app.assert_running();
+        assert_eq!(world.lines("out"), ["a=1", "a=2", "b=1", "a=3"], "{guarantee:?}");
+        assert_eq!(app.instance.metrics().restored(), 3);
+        app.close(&mut world);
+    }
+}
+
+#[test]
+fn a_second_instance_takes_half_the_tasks_and_gives_them_back() {
+    for guarantee in GUARANTEES {
+        let mut world = World::new(&[("in", 4), ("out", 1)]);
+        let config = config(guarantee).build().unwrap();
+        let mut one = App::new(&world, &counting(), &config, disk());
+        for partition in 0..4 {
+            world.produce("in", partition, &[("k", "x", 1)]);
+        }
+        world.settle(&mut [&mut one]);
+        assert_eq!(one.threads[0].metadata().active.len(), 4);
+
+        let mut two = App::new(&world, &counting(), &config, Arc::new(MemoryEngines::simulated_disk("process-2")));
+        world.settle(&mut [&mut one, &mut two]);
+        assert_eq!(one.threads[0].metadata().active.len(), 2);
+        assert_eq!(two.threads[0].metadata().active.len(), 2);
+        for partition in 0..4 {
+            world.produce("in", partition, &[("k", "x", 2)]);
+        }
+        world.settle(&mut [&mut one, &mut two]);
+        two.close(&mut world);
+        world.settle(&mut [&mut one]);
+        assert_eq!(one.threads[0].metadata().active.len(), 4);
+        for partition in 0..4 {
+            world.produce("in", partition, &[("k", "x", 3)]);
+        }
+        world.settle(&mut [&mut one]);
+
+        one.assert_running();
+        let mut lines = world.lines("out");
+        lines.sort();
+        assert_eq!(lines, [vec!["k=1"; 4], vec!["k=2"; 4], vec!["k=3"; 4]].concat(), "{guarantee:?}");
+        one.close(&mut world);
+    }
+}
+
+#[test]
+fn the_store_and_its_mark_follow_the_commit() {
+    let mut world = World::new(&[("in", 1), ("out", 1)]);
+    let config = config(ProcessingGuarantee::ExactlyOnceV2).build().unwrap();
+    let mut app = App::new(&world, &counting(), &config, disk());
+    world.produce("in", 0, &[("a", "x", 1), ("b", "x", 2)]);
+    world.settle(&mut [&mut app]);
+
+    let task = app.threads[0].task_mut(TaskId { subtopology: 0, partition: 0 }).unwrap();
+    let mark = task.stores()[0].mark().unwrap().expect("a commit leaves a mark");
+
+    assert_eq!(mark.changelog_offset, Offset(1));
+    assert_ne!(mark.topic_id, 0);
+    assert_eq!(mark.position, [(millstream_types::TopicPartition::new("in", 0), Offset(1))]);
+    app.close(&mut world);
+}
+
+#[test]
+fn two_threads_share_the_tasks_of_an_instance() {
+    let mut world = World::new(&[("in", 4), ("out", 1)]);
+    let config = config(ProcessingGuarantee::ExactlyOnceV2).num_stream_threads(2).build().unwrap();
+    let mut app = App::new(&world, &counting(), &config, disk());
+    for partition in 0..4 {
+        world.produce("in", partition, &[("k", "x", 1)]);
+    }
+
+    world.settle(&mut [&mut app]);
+
+    app.assert_running();
+    let active = app.threads.iter().map(|thread| thread.metadata().active.len()).collect::<Vec<_>>();
+    assert_eq!(active, [2, 2]);
+    assert_eq!(world.lines("out"), ["k=1"; 4]);
+    app.close(&mut world);
+}
