@@ -8,6 +8,8 @@ mod facts;
 mod groups;
 mod instance;
 mod java_order;
+#[cfg(test)]
+pub(crate) mod testdata;
 mod topology;
 mod validate;
 

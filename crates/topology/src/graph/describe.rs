@@ -130,7 +130,8 @@ impl TopologyFacts {
             match global_store(&nodes, id) {
                 Some(store) => description.global_stores.push(store),
                 None => {
-                    description.subtopologies.push(SubtopologyDescription { id, nodes: Wiring::of(&nodes).describe() })
+                    let nodes = Wiring::of(&nodes).describe();
+                    description.subtopologies.push(SubtopologyDescription { id, nodes });
                 }
             }
         }
