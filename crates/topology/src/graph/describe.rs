@@ -127,12 +127,11 @@ impl TopologyFacts {
         let mut description = TopologyDescription::default();
         for (group, id) in node_groups(self).iter().zip(0..) {
             let nodes: Vec<&NodeFacts> = group.iter().filter_map(|at| self.nodes.get(*at)).collect();
-            match global_store(&nodes, id) {
-                Some(store) => description.global_stores.push(store),
-                None => {
-                    let nodes = Wiring::of(&nodes).describe();
-                    description.subtopologies.push(SubtopologyDescription { id, nodes });
-                }
+            if let Some(store) = global_store(&nodes, id) {
+                description.global_stores.push(store);
+            } else {
+                let nodes = Wiring::of(&nodes).describe();
+                description.subtopologies.push(SubtopologyDescription { id, nodes });
             }
         }
         description
