@@ -150,7 +150,7 @@ impl Batch {
     /// decompressed here, once for the returned cursor.
     pub fn cursor(&self, from: Offset) -> Result<Records, BatchError> {
         let section = self.bytes.slice(HEADER_LEN.min(self.bytes.len())..);
-        let records = self.compression()?.decompress(section, self.count())?;
+        let records = self.compression()?.decompress(section)?;
         Ok(Records::new(records, &self.header, from))
     }
 }

@@ -30,15 +30,25 @@ impl Stamp {
 pub struct BatchBuilder {
     /// Room for the header, then records.
     buffer: Vec<u8>,
+    /// The same compressed; kept for the next batch.
+    spare: Vec<u8>,
     count: i32,
     base_timestamp: i64,
     max_timestamp: i64,
+    /// The buffer does not grow beyond this on its own, in bytes; 0 for no limit.
+    bytes_max: usize,
 }
 
 impl BatchBuilder {
     /// An empty batch.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty batch that is to be finished before it is larger than this. One that is larger is
+    /// no error; the limit saves memory that would never be used.
+    pub fn with_limit(bytes_max: usize) -> Self {
+        Self { bytes_max, ..Self::default() }
     }
 
     /// Appends a record. Its offset is one more than the last one's.
@@ -53,8 +63,8 @@ impl BatchBuilder {
         let timestamp_delta = timestamp.0.wrapping_sub(self.base_timestamp);
         let offset_delta = i64::from(self.count);
         let len = 1 + varint::len(timestamp_delta) + varint::len(offset_delta) + body_len(key, value, headers);
+        self.reserve(len + 5);
         let out = &mut self.buffer;
-        out.reserve(len + 5);
         varint::write(out, len as i64);
         out.push(0);
         varint::write(out, timestamp_delta);
@@ -67,6 +77,17 @@ impl BatchBuilder {
             write_bytes(out, header.value.as_deref());
         }
         self.count += 1;
+    }
+
+    /// Makes room: doubles the buffer, but not past the limit.
+    #[inline]
+    fn reserve(&mut self, additional: usize) {
+        let (len, capacity) = (self.buffer.len(), self.buffer.capacity());
+        if capacity - len < additional {
+            let needed = len + additional;
+            let doubled = if self.bytes_max == 0 { capacity * 2 } else { (capacity * 2).min(self.bytes_max) };
+            self.buffer.reserve_exact(doubled.max(needed) - len);
+        }
     }
 
     /// Bytes of the batch so far, uncompressed.
@@ -111,13 +132,14 @@ impl BatchBuilder {
                 self.take()
             }
             Compression::Lz4 => {
-                let mut out = Vec::with_capacity(self.buffer.len() / 2 + HEADER_LEN);
-                out.resize(HEADER_LEN, 0);
-                compression.compress(self.buffer.get(HEADER_LEN..).unwrap_or_default(), &mut out);
-                std::mem::swap(&mut self.buffer, &mut out);
+                std::mem::swap(&mut self.buffer, &mut self.spare);
+                self.buffer.clear();
+                self.buffer.resize(HEADER_LEN, 0);
+                compression.compress(self.spare.get(HEADER_LEN..).unwrap_or_default(), &mut self.buffer);
                 self.write_header(stamp, attributes);
-                std::mem::swap(&mut self.buffer, &mut out);
-                out.into()
+                let bytes = Bytes::copy_from_slice(&self.buffer);
+                std::mem::swap(&mut self.buffer, &mut self.spare);
+                bytes
             }
         };
         self.count = 0;

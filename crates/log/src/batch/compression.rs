@@ -1,9 +1,10 @@
 //! Compression of a batch's records.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use bytes::Bytes;
-use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+use lz4_flex::block;
+use lz4_flex::frame::FrameDecoder;
 
 use super::BatchError;
 
@@ -11,6 +12,12 @@ use super::BatchError;
 const DECOMPRESSED_BYTES_MAX: usize = 512 << 20;
 /// More than the best ratio lz4 can reach; a block that claims more is damaged.
 const RATIO_MAX: usize = 256;
+/// Magic number, flags (version 1, independent blocks), block size (64 KiB) and header checksum.
+const FRAME_HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
+/// Bytes of records in a block.
+const BLOCK_LEN: usize = 64 << 10;
+/// In a block's length: the block is not compressed.
+const RAW_BLOCK: u32 = 1 << 31;
 
 /// How a batch's records are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,34 +54,109 @@ impl Compression {
     pub(super) fn compress(self, records: &[u8], out: &mut Vec<u8>) {
         match self {
             Self::None => out.extend_from_slice(records),
-            Self::Lz4 => {
-                // Kafka's reader takes independent blocks only.
-                let info = FrameInfo::new().block_mode(BlockMode::Independent).block_size(BlockSize::Max64KB);
-                let mut encoder = FrameEncoder::with_frame_info(info, out);
-                // Writing to memory does not fail.
-                let _ = encoder.write_all(records);
-                let _ = encoder.finish();
-            }
+            Self::Lz4 => compress_frame(records, out),
         }
     }
 
-    /// The records of a batch that says it has `count` of them.
-    pub(super) fn decompress(self, section: Bytes, count: usize) -> Result<Bytes, BatchError> {
+    /// The records of a batch.
+    pub(super) fn decompress(self, section: Bytes) -> Result<Bytes, BatchError> {
         match self {
             Self::None => Ok(section),
             Self::Lz4 => {
                 let limit = section.len().saturating_mul(RATIO_MAX).min(DECOMPRESSED_BYTES_MAX);
-                // A guess that saves growing; the count is not to be trusted with memory.
-                let mut records = Vec::with_capacity((section.len() * 3).max(count).min(1 << 20).min(limit));
-                FrameDecoder::new(&*section)
-                    .take(limit as u64 + 1)
-                    .read_to_end(&mut records)
-                    .map_err(|error| BatchError::Decompress { detail: error.to_string() })?;
-                if records.len() > limit {
-                    return Err(BatchError::Decompressed { limit });
-                }
-                Ok(records.into())
+                decompress_frame(&section, limit).map(Bytes::from)
             }
         }
     }
+}
+
+/// Writes one frame. By hand, since a frame encoder brings buffers of its own for every batch.
+fn compress_frame(records: &[u8], out: &mut Vec<u8>) {
+    out.extend(FRAME_HEADER);
+    for block in records.chunks(BLOCK_LEN) {
+        let start = out.len();
+        out.resize(start + 4 + block::get_maximum_output_size(block.len()), 0);
+        let target = out.get_mut(start + 4..).unwrap_or_default();
+        // The target is as large as the worst case asks for, so this does not fail.
+        let len = block::compress_into(block, target).unwrap_or(usize::MAX);
+        let length = if len < block.len() {
+            out.truncate(start + 4 + len);
+            len as u32
+        } else {
+            out.truncate(start + 4);
+            out.extend_from_slice(block);
+            block.len() as u32 | RAW_BLOCK
+        };
+        if let Some(field) = out.get_mut(start..start + 4) {
+            field.copy_from_slice(&length.to_le_bytes());
+        }
+    }
+    out.extend([0; 4]);
+}
+
+/// Reads one frame. Frames of dependent blocks, which Kafka refuses but other writers may send,
+/// take the library's slower way.
+fn decompress_frame(frame: &[u8], limit: usize) -> Result<Vec<u8>, BatchError> {
+    match frame {
+        [0x04, 0x22, 0x4d, 0x18, flags, descriptor, ..] if flags & 0b1110_0001 == 0b0110_0000 => {
+            let block_len = match (descriptor >> 4) & 7 {
+                4 => 64 << 10,
+                5 => 256 << 10,
+                6 => 1 << 20,
+                7 => 4 << 20,
+                _ => return Err(damaged("block size")),
+            };
+            let header_len = if flags & 0b1000 != 0 { 15 } else { 7 };
+            let checksum_len = if flags & 0b1_0000 != 0 { 4 } else { 0 };
+            let blocks = frame.get(header_len..).ok_or_else(|| damaged("frame header"))?;
+            decompress_blocks(blocks, block_len, checksum_len, limit)
+        }
+        [] => Err(damaged("frame header")),
+        _ => {
+            let mut records = Vec::new();
+            FrameDecoder::new(frame)
+                .take(limit as u64 + 1)
+                .read_to_end(&mut records)
+                .map_err(|error| BatchError::Decompress { detail: error.to_string() })?;
+            if records.len() > limit { Err(BatchError::Decompressed { limit }) } else { Ok(records) }
+        }
+    }
+}
+
+/// The batch's own checksum covers all this, so those of blocks and content are skipped.
+fn decompress_blocks(
+    mut rest: &[u8],
+    block_len: usize,
+    checksum_len: usize,
+    limit: usize,
+) -> Result<Vec<u8>, BatchError> {
+    let mut records = Vec::new();
+    loop {
+        let (length, tail) = rest.split_first_chunk::<4>().ok_or_else(|| damaged("block length"))?;
+        let length = u32::from_le_bytes(*length);
+        if length == 0 {
+            return Ok(records);
+        }
+        let len = (length & !RAW_BLOCK) as usize;
+        let (block, tail) = tail.split_at_checked(len).ok_or_else(|| damaged("block length"))?;
+        rest = tail.get(checksum_len..).ok_or_else(|| damaged("block checksum"))?;
+        let start = records.len();
+        if length & RAW_BLOCK != 0 {
+            records.extend_from_slice(block);
+        } else {
+            // No block grows by more than the ratio, whatever the frame allows.
+            records.resize(start + block_len.min(len.saturating_mul(RATIO_MAX)), 0);
+            let target = records.get_mut(start..).unwrap_or_default();
+            let written = block::decompress_into(block, target)
+                .map_err(|error| BatchError::Decompress { detail: error.to_string() })?;
+            records.truncate(start + written);
+        }
+        if records.len() > limit {
+            return Err(BatchError::Decompressed { limit });
+        }
+    }
+}
+
+fn damaged(what: &str) -> BatchError {
+    BatchError::Decompress { detail: format!("its {what} is impossible") }
 }

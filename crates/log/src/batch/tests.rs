@@ -202,13 +202,45 @@ fn broker_time_replaces_the_producers() {
     assert!(read(&batch, 0).unwrap().iter().all(|record| record.timestamp == Timestamp(77)));
 }
 
-#[test]
-fn a_small_block_that_grows_beyond_measure_is_refused() {
-    let section = {
-        let mut out = Vec::new();
-        Compression::Lz4.compress(&vec![0; 1 << 20], &mut out);
-        Bytes::from(out)
+fn noise(len: usize) -> Vec<u8> {
+    let mut seed = 1u64;
+    let mut byte = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 56) as u8
     };
-    // Real lz4 stays below the ratio, so even the best compressed block passes.
-    assert_eq!(Compression::Lz4.decompress(section, 1).unwrap().len(), 1 << 20);
+    (0..len).map(|_| byte()).collect()
+}
+
+#[test]
+fn frames_of_any_size_and_kind_come_back() {
+    for len in [0, 1, 100, 65_535, 65_536, 65_537, 300_000] {
+        for records in [vec![7; len], noise(len)] {
+            let mut frame = Vec::new();
+            Compression::Lz4.compress(&records, &mut frame);
+            assert!(frame.len() <= len + 11 + 4 * len.div_ceil(65_536));
+            assert_eq!(Compression::Lz4.decompress(frame.clone().into()).unwrap(), records);
+            // The library reads it too, and is read with whatever options.
+            let mut theirs = Vec::new();
+            std::io::Read::read_to_end(&mut lz4_flex::frame::FrameDecoder::new(&*frame), &mut theirs).unwrap();
+            assert_eq!(theirs, records);
+            for mode in [lz4_flex::frame::BlockMode::Independent, lz4_flex::frame::BlockMode::Linked] {
+                let info =
+                    lz4_flex::frame::FrameInfo::new().block_mode(mode).block_checksums(true).content_checksum(true);
+                let info = info.content_size(Some(len as u64));
+                let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+                std::io::Write::write_all(&mut encoder, &records).unwrap();
+                let frame = encoder.finish().unwrap();
+                assert_eq!(Compression::Lz4.decompress(frame.into()).unwrap(), records, "{mode:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_cut_short_are_errors() {
+    let mut frame = Vec::new();
+    Compression::Lz4.compress(&[noise(70_000), vec![1; 70_000]].concat(), &mut frame);
+    for len in (0..100).chain(60_000..frame.len()).step_by(7) {
+        assert!(Compression::Lz4.decompress(Bytes::copy_from_slice(&frame[..len])).is_err(), "{len}");
+    }
 }

@@ -136,7 +136,7 @@ impl Writer for EmbeddedWriter {
             self.outlets.push(Outlet {
                 partition: partition.clone(),
                 slot: None,
-                builder: BatchBuilder::new(),
+                builder: BatchBuilder::with_limit(self.batch_bytes_max),
                 sequence: 0,
                 acked: None,
             });
