@@ -9,6 +9,7 @@ mod output_topic;
 mod stores;
 mod test_record;
 
+use std::borrow::Borrow;
 use std::cell::{Ref, RefCell, RefMut};
 use std::fmt;
 use std::rc::Rc;
@@ -85,11 +86,11 @@ pub(crate) struct Shared(Rc<RefCell<Machine>>);
 
 impl Shared {
     pub(crate) fn get(&self) -> Ref<'_, Machine> {
-        self.0.borrow()
+        RefCell::borrow(&self.0)
     }
 
     pub(crate) fn get_mut(&self) -> RefMut<'_, Machine> {
-        self.0.borrow_mut()
+        RefCell::borrow_mut(&self.0)
     }
 }
 
@@ -98,7 +99,7 @@ impl TopologyTestDriver {
     ///
     /// # Errors
     /// `Topology` when the topology cannot run, and what the `init` of a processor fails with.
-    pub fn new(topology: &Topology, config: &Config) -> Result<Self> {
+    pub fn new(topology: impl Borrow<Topology>, config: impl Borrow<Config>) -> Result<Self> {
         let now = SystemClock::new().now();
         Self::with_start(topology, config, Timestamp(now.wall_ms))
     }
@@ -107,8 +108,12 @@ impl TopologyTestDriver {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_start(topology: &Topology, config: &Config, wall_clock: Timestamp) -> Result<Self> {
-        let machine = Machine::new(topology, config, wall_clock)?;
+    pub fn with_start(
+        topology: impl Borrow<Topology>,
+        config: impl Borrow<Config>,
+        wall_clock: Timestamp,
+    ) -> Result<Self> {
+        let machine = Machine::new(topology.borrow(), config.borrow(), wall_clock)?;
         Ok(Self { machine: Shared(Rc::new(RefCell::new(machine))) })
     }
 

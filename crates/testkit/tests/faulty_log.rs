@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use millstream_log::{EmbeddedLog, FailureKind, GroupMetadata, Isolation, Log, Options, Outcome, Reader, ReaderEvent, Writer};
+use millstream_log::{EmbeddedLog, FailureKind, GroupMetadata, Isolation, Log, Options, Outcome, ReaderEvent, Writer};
 use millstream_testkit::Random;
 use millstream_testkit::simulation::{FaultRates, FaultyLog, Network, Trace};
 use millstream_types::{Headers, Now, Offset, Timestamp, TopicPartition};

@@ -1,0 +1,108 @@
+//! The runtime under simulation: 300 seeds in every run of the tests. A failing seed prints the line
+//! that replays it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod planted;
+
+use std::sync::Arc;
+
+use millstream_testkit::simulation::{Failure, Plan, Report, Wrap, run};
+use planted::{Bug, BuggyEngines, BuggyLog};
+
+fn seed(seed: u64) -> Result<Report, Failure> {
+    run(&Plan::new(seed), &Wrap::default(), false)
+}
+
+/// Runs seeds; one that fails runs again with a trace.
+fn seeds(from: u64, to: u64) {
+    if std::env::var("MILLSTREAM_SEED").is_ok() {
+        return;
+    }
+    let failures: Vec<Failure> = (from..to).filter_map(|number| seed(number).err()).collect();
+    for failure in &failures {
+        println!("{failure}\n");
+    }
+    assert!(failures.is_empty(), "{} of {} seeds failed", failures.len(), to - from);
+}
+
+/// `MILLSTREAM_SEED=7 cargo test -p millstream-testkit --test simulation -- --nocapture`
+#[test]
+fn one_seed_is_replayed_on_request() {
+    let Ok(number) = std::env::var("MILLSTREAM_SEED") else { return };
+    let plan = Plan::new(number.parse().expect("MILLSTREAM_SEED is a number"));
+    println!("{:#?}", Plan { inputs: Vec::new(), ..plan.clone() });
+    match run(&plan, &Wrap::default(), true) {
+        Ok(report) => println!("{report:#?}"),
+        Err(failure) => {
+            for line in &failure.trace {
+                println!("{line}");
+            }
+            panic!("{failure}");
+        }
+    }
+}
+
+#[test]
+fn without_faults_all_is_well() {
+    for number in 0..20 {
+        if let Err(failure) = run(&Plan::new(number).calm(), &Wrap::default(), false) {
+            panic!("calm {failure}");
+        }
+    }
+}
+
+#[test]
+fn seeds_0_to_75() {
+    seeds(0, 75);
+}
+
+#[test]
+fn seeds_75_to_150() {
+    seeds(75, 150);
+}
+
+#[test]
+fn seeds_150_to_225() {
+    seeds(150, 225);
+}
+
+#[test]
+fn seeds_225_to_300() {
+    seeds(225, 300);
+}
+
+#[test]
+fn a_seed_does_the_same_again() {
+    for number in (0..300).step_by(20) {
+        let (first, second) = (seed(number).unwrap(), seed(number).unwrap());
+        assert_eq!((first.hash, first.events), (second.hash, second.events), "seed {number}");
+    }
+}
+
+fn with_bug(bug: Bug) -> Wrap {
+    match bug {
+        Bug::MarkAheadOfData => Wrap { engines: Some(|inner| Arc::new(BuggyEngines { inner })), ..Wrap::default() },
+        Bug::OffsetsBeforeOutput => buggy(|inner| Arc::new(BuggyLog { inner, bug: Bug::OffsetsBeforeOutput })),
+        Bug::LastStableOffsetIgnored => buggy(|inner| Arc::new(BuggyLog { inner, bug: Bug::LastStableOffsetIgnored })),
+        Bug::ChangelogWriteLost => buggy(|inner| Arc::new(BuggyLog { inner, bug: Bug::ChangelogWriteLost })),
+        Bug::UnknownTakenAsDone => buggy(|inner| Arc::new(BuggyLog { inner, bug: Bug::UnknownTakenAsDone })),
+        Bug::ResumedOneTooEarly => buggy(|inner| Arc::new(BuggyLog { inner, bug: Bug::ResumedOneTooEarly })),
+        Bug::RevokedBeforeCommit => buggy(|inner| Arc::new(BuggyLog { inner, bug: Bug::RevokedBeforeCommit })),
+    }
+}
+
+fn buggy(log: fn(Arc<dyn millstream_log::Log>) -> Arc<dyn millstream_log::Log>) -> Wrap {
+    Wrap { log: Some(log), ..Wrap::default() }
+}
+
+/// The simulation can fail: each of these bugs is found within the seeds that run every time.
+#[test]
+fn planted_bugs_are_found() {
+    for bug in Bug::ALL {
+        let wrap = with_bug(bug);
+        let found = (0..300).find_map(|number| run(&Plan::new(number), &wrap, false).err());
+        let failure = found.unwrap_or_else(|| panic!("{bug:?} was not found"));
+        println!("{bug:?}: seed {} at {} ms: {}", failure.seed, failure.at_ms, failure.what);
+    }
+}

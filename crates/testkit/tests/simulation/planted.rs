@@ -1,0 +1,306 @@
+//! Bugs on purpose, between the runtime and its seams: the simulation must find each of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_log::{
+    Acks, Admin, Call, CommittedOffset, FailureKind, GroupMetadata, GroupTopology, Isolation, Log, Member,
+    MemberConfig, MemberEvent, NewTopic, OffsetSpec, Outcome, PartitionHandle, Pending, Reader, TopicMetadata, Writer,
+};
+use millstream_state::{CommitMark, Engine, EngineProvider, Scan, StoreFacts};
+use millstream_types::{Headers, Now, Offset, Result, TaskId, Timestamp, TopicPartition};
+
+/// A bug that someone might make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// Offsets are committed in a transaction of their own, before the one with the output.
+    OffsetsBeforeOutput,
+    /// Readers see open and aborted transactions.
+    LastStableOffsetIgnored,
+    /// Now and then a change does not reach the changelog.
+    ChangelogWriteLost,
+    /// The mark of a store says more than its data holds.
+    MarkAheadOfData,
+    /// A commit whose outcome is unknown is taken as done.
+    UnknownTakenAsDone,
+    /// A task goes on one record before where it was committed.
+    ResumedOneTooEarly,
+    /// Tasks are given up before they are committed.
+    RevokedBeforeCommit,
+}
+
+impl Bug {
+    pub const ALL: [Self; 7] = [
+        Self::OffsetsBeforeOutput,
+        Self::LastStableOffsetIgnored,
+        Self::ChangelogWriteLost,
+        Self::MarkAheadOfData,
+        Self::UnknownTakenAsDone,
+        Self::ResumedOneTooEarly,
+        Self::RevokedBeforeCommit,
+    ];
+}
+
+/// A log with a bug in its clients.
+pub struct BuggyLog {
+    pub inner: Arc<dyn Log>,
+    pub bug: Bug,
+}
+
+impl Log for BuggyLog {
+    fn admin(&self) -> Box<dyn Admin> {
+        Box::new(BuggyAdmin { inner: self.inner.admin(), bug: self.bug })
+    }
+
+    fn reader(&self, isolation: Isolation) -> Box<dyn Reader> {
+        match self.bug {
+            Bug::LastStableOffsetIgnored => self.inner.reader(Isolation::ReadUncommitted),
+            _ => self.inner.reader(isolation),
+        }
+    }
+
+    fn writer(&self, transactional_id: Option<&str>) -> Box<dyn Writer> {
+        let offsets = transactional_id
+            .filter(|_| self.bug == Bug::OffsetsBeforeOutput)
+            .map(|id| self.inner.writer(Some(&format!("{id}-offsets"))));
+        Box::new(BuggyWriter {
+            inner: self.inner.writer(transactional_id),
+            offsets,
+            bug: self.bug,
+            changelogs: Vec::new(),
+            appends: 0,
+        })
+    }
+
+    fn member(&self, config: MemberConfig) -> Box<dyn Member> {
+        Box::new(BuggyMember { inner: self.inner.member(config), bug: self.bug })
+    }
+
+    fn wait(&self, timeout: Duration) {
+        self.inner.wait(timeout);
+    }
+
+    fn wake(&self) {
+        self.inner.wake();
+    }
+}
+
+struct BuggyAdmin {
+    inner: Box<dyn Admin>,
+    bug: Bug,
+}
+
+impl Admin for BuggyAdmin {
+    fn topics(&mut self, names: &[Arc<str>]) -> Call<Vec<Option<TopicMetadata>>> {
+        self.inner.topics(names)
+    }
+
+    fn list_topics(&mut self) -> Call<Vec<TopicMetadata>> {
+        self.inner.list_topics()
+    }
+
+    fn create_topics(&mut self, topics: &[NewTopic]) -> Call<()> {
+        self.inner.create_topics(topics)
+    }
+
+    fn delete_topics(&mut self, names: &[Arc<str>]) -> Call<()> {
+        self.inner.delete_topics(names)
+    }
+
+    fn delete_records(&mut self, before: &[(TopicPartition, Offset)]) -> Call<()> {
+        self.inner.delete_records(before)
+    }
+
+    fn offsets(&mut self, partitions: &[TopicPartition], spec: OffsetSpec) -> Call<Vec<Offset>> {
+        self.inner.offsets(partitions, spec)
+    }
+
+    fn committed(&mut self, group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
+        let call = self.inner.committed(group, partitions);
+        if self.bug != Bug::ResumedOneTooEarly {
+            return call;
+        }
+        mapped(call, |outcome| match outcome {
+            Outcome::Done(offsets) => Outcome::Done(
+                offsets
+                    .into_iter()
+                    .map(|offset| {
+                        offset.map(|offset| CommittedOffset { offset: Offset((offset.offset.0 - 1).max(0)), ..offset })
+                    })
+                    .collect(),
+            ),
+            other => other,
+        })
+    }
+}
+
+struct BuggyWriter {
+    inner: Box<dyn Writer>,
+    /// A second producer for offsets alone.
+    offsets: Option<Box<dyn Writer>>,
+    bug: Bug,
+    changelogs: Vec<PartitionHandle>,
+    appends: u64,
+}
+
+impl Writer for BuggyWriter {
+    fn init(&mut self) -> Call<()> {
+        if let Some(offsets) = &mut self.offsets {
+            let _ = offsets.init();
+        }
+        self.inner.init()
+    }
+
+    fn partition_count(&mut self, topic: &str, now: Now) -> Outcome<i32> {
+        self.inner.partition_count(topic, now)
+    }
+
+    fn partition(&mut self, partition: &TopicPartition) -> PartitionHandle {
+        let handle = self.inner.partition(partition);
+        if partition.topic.ends_with("-changelog") {
+            self.changelogs.push(handle);
+        }
+        handle
+    }
+
+    fn append(
+        &mut self,
+        to: PartitionHandle,
+        timestamp: Timestamp,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &Headers,
+    ) -> Result<()> {
+        self.appends += 1;
+        if self.bug == Bug::ChangelogWriteLost && self.appends.is_multiple_of(23) && self.changelogs.contains(&to) {
+            return Ok(());
+        }
+        self.inner.append(to, timestamp, key, value, headers)
+    }
+
+    fn flush(&mut self) -> Call<Acks> {
+        self.inner.flush()
+    }
+
+    fn commit(&mut self, offsets: Vec<(TopicPartition, CommittedOffset)>, group: &GroupMetadata) -> Call<()> {
+        if let Some(first) = &mut self.offsets {
+            let _ = first.commit(offsets, group);
+            return self.inner.commit(Vec::new(), group);
+        }
+        let call = self.inner.commit(offsets, group);
+        if self.bug != Bug::UnknownTakenAsDone {
+            return call;
+        }
+        mapped(call, |outcome| match outcome {
+            Outcome::Failed(failure) if failure.kind == FailureKind::Unknown => Outcome::Done(()),
+            other => other,
+        })
+    }
+
+    fn abort(&mut self) -> Call<()> {
+        self.inner.abort()
+    }
+}
+
+struct BuggyMember {
+    inner: Box<dyn Member>,
+    bug: Bug,
+}
+
+impl Member for BuggyMember {
+    fn join(&mut self, topology: GroupTopology) {
+        self.inner.join(topology);
+    }
+
+    fn poll(&mut self, now: Now, events: &mut Vec<MemberEvent>) {
+        let before = events.len();
+        self.inner.poll(now, events);
+        let is_revoked = |event: &MemberEvent| matches!(event, MemberEvent::Revoke { .. });
+        if self.bug == Bug::RevokedBeforeCommit && events.iter().skip(before).any(is_revoked) {
+            self.inner.revoked();
+        }
+    }
+
+    fn revoked(&mut self) {
+        if self.bug != Bug::RevokedBeforeCommit {
+            self.inner.revoked();
+        }
+    }
+
+    fn commit(&mut self, offsets: Vec<(TopicPartition, CommittedOffset)>) -> Call<()> {
+        self.inner.commit(offsets)
+    }
+
+    fn metadata(&self) -> GroupMetadata {
+        self.inner.metadata()
+    }
+
+    fn leave(&mut self) -> Call<()> {
+        self.inner.leave()
+    }
+}
+
+/// A call whose answer is changed.
+fn mapped<T: Send + 'static>(call: Call<T>, change: fn(Outcome<T>) -> Outcome<T>) -> Call<T> {
+    struct Mapped<T>(Call<T>, fn(Outcome<T>) -> Outcome<T>);
+    impl<T: Send> Pending<T> for Mapped<T> {
+        fn poll(&mut self, now: Now) -> Outcome<T> {
+            (self.1)(self.0.poll(now))
+        }
+    }
+    Call::pending(Mapped(call, change))
+}
+
+/// Engines with a bug.
+pub struct BuggyEngines {
+    pub inner: Arc<dyn EngineProvider>,
+}
+
+impl EngineProvider for BuggyEngines {
+    fn open(&self, task: Option<TaskId>, facts: &StoreFacts) -> Result<Box<dyn Engine>> {
+        Ok(Box::new(BuggyEngine(self.inner.open(task, facts)?)))
+    }
+
+    fn tasks(&self) -> Result<Vec<TaskId>> {
+        self.inner.tasks()
+    }
+
+    fn remove(&self, task: TaskId) -> Result<()> {
+        self.inner.remove(task)
+    }
+
+    fn process_id(&self) -> Arc<str> {
+        self.inner.process_id()
+    }
+}
+
+/// Marks one record more than it has applied.
+struct BuggyEngine(Box<dyn Engine>);
+
+impl Engine for BuggyEngine {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.0.get(key)
+    }
+
+    fn scan(&self, from: Option<&[u8]>, to: Option<&[u8]>, is_reverse: bool) -> Result<Scan> {
+        self.0.scan(from, to, is_reverse)
+    }
+
+    fn apply(&mut self, writes: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>)>, mark: &CommitMark) -> Result<()> {
+        let mut all: Vec<_> = writes.collect();
+        all.pop();
+        self.0.apply(&mut all.into_iter(), mark)
+    }
+
+    fn mark(&self) -> Result<Option<CommitMark>> {
+        self.0.mark()
+    }
+
+    fn wipe(&mut self) -> Result<()> {
+        self.0.wipe()
+    }
+
+    fn is_persistent(&self) -> bool {
+        self.0.is_persistent()
+    }
+}
