@@ -6,11 +6,11 @@ use std::sync::Arc;
 use millstream_state::TimestampedKeyValueStore;
 use millstream_types::Serde;
 
+use super::KTable;
 use super::draft::{Shared, Switch};
 use super::names::{REPARTITION_SUFFIX, SINK, SOURCE};
 use super::options::{Grouped, Materialized};
 use super::table_source::StoredOrigin;
-use super::KTable;
 use crate::flow::SinkSpec;
 use crate::operator::table_group::{ChangeCodec, TableAggregation, table_aggregate, table_select};
 use crate::operator::table_output::TableOutput;
@@ -26,6 +26,19 @@ pub struct KGroupedTable<K, V> {
     value: Option<Serde<V>>,
     grouped_name: Option<String>,
     name: Option<String>,
+}
+
+impl<K, V> Clone for KGroupedTable<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            draft: self.draft.clone(),
+            node: Arc::clone(&self.node),
+            key: self.key.clone(),
+            value: self.value.clone(),
+            grouped_name: self.grouped_name.clone(),
+            name: None,
+        }
+    }
 }
 
 impl<K, V> KTable<K, V>
@@ -143,9 +156,8 @@ where
     where
         A: Clone + Send + 'static,
     {
-        let add = move |key: &K, value: V, aggregate: Option<A>| {
-            adder(key, value, aggregate.unwrap_or_else(&initializer))
-        };
+        let add =
+            move |key: &K, value: V, aggregate: Option<A>| adder(key, value, aggregate.unwrap_or_else(&initializer));
         self.aggregated("KTABLE-AGGREGATE-", Arc::new(add), Arc::new(subtractor), materialized)
     }
 

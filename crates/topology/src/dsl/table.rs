@@ -70,7 +70,8 @@ where
         let key = consumed.key.clone().or_else(|| materialized.key.clone());
         let value = consumed.value.clone().or_else(|| materialized.value.clone());
         let (source, key, value) = read_rows(builder, source, topic, consumed, key, value);
-        let mut result = Self::stored_lazily(builder.draft(), table.into(), Arc::clone(&store), key.clone(), value.clone());
+        let mut result =
+            Self::stored_lazily(builder.draft(), table.into(), Arc::clone(&store), key.clone(), value.clone());
         result.sources = vec![Arc::clone(&source)];
         if let Some((key, value)) = key.zip(value) {
             let accept = move |row_key: Option<K>, value: Option<V>| (row_key.filter(|row| !key.is_null(row)), value);
@@ -141,17 +142,57 @@ where
 
     /// The updates as a stream; a deleted row is `None`.
     pub fn to_stream(&self) -> KStream<K, Option<V>> {
+        let stream = self.streamed(|key, new| (key, new));
+        KStream { key: self.key.clone(), value: self.value.clone().map(Serde::optional), ..stream }
+    }
+
+    /// [`to_stream`](Self::to_stream) into types that have a null of their own, or that merge what
+    /// several tables give: the same node, with the conversions done on the way. The serdes of the
+    /// new types are their defaults, unless a later call is given others.
+    ///
+    /// ```
+    /// # let builder = millstream_topology::StreamsBuilder::new();
+    /// #[derive(Clone)]
+    /// struct Count(i64);
+    ///
+    /// impl From<Option<i64>> for Count {
+    ///     fn from(count: Option<i64>) -> Self {
+    ///         Self(count.unwrap_or(0))
+    ///     }
+    /// }
+    ///
+    /// let counts = builder.stream::<String, String>("words").group_by_key().count();
+    /// counts.to_stream_as::<String, Count>().map_values(|count| count.0).to("counts");
+    /// # builder.build()?;
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    pub fn to_stream_as<K2, V2>(&self) -> KStream<K2, V2>
+    where
+        K: Into<K2>,
+        Option<V>: Into<V2>,
+        K2: Clone + Send + 'static,
+        V2: Clone + Send + 'static,
+    {
+        self.streamed(|key, new| (key.into(), new.into()))
+    }
+
+    /// The node that makes records of changes.
+    fn streamed<K2, V2>(&self, convert: impl Fn(K, Option<V>) -> (K2, V2) + Send + Sync + 'static) -> KStream<K2, V2>
+    where
+        K2: Clone + Send + 'static,
+        V2: Clone + Send + 'static,
+    {
         let code = stateless::stateless(
-            |ctx: &mut crate::flow::Context<'_, K, Option<V>>, record: crate::flow::Incoming<'_, K, Change<V>>| {
+            move |ctx: &mut crate::flow::Context<'_, K2, V2>, record: crate::flow::Incoming<'_, K, Change<V>>| {
                 let (key, change, rest) = record.into_record().into_parts();
-                ctx.forward(rest.with_key(key).with_value(change.new));
+                let (key, value) = convert(key, change.new);
+                ctx.forward(rest.with_key(key).with_value(value));
                 Ok(())
             },
         );
         let name = self.draft.borrow_mut().node_name(self.name.clone(), "KTABLE-TOSTREAM-");
         self.draft.borrow_mut().then(&name, &[&self.node], &[], code);
-        let value = self.value.clone().map(Serde::optional);
-        KStream { sources: self.sources.clone(), ..KStream::new(&self.draft, name.into(), self.key.clone(), value) }
+        KStream { sources: self.sources.clone(), ..KStream::new(&self.draft, name.into(), None, None) }
     }
 
     /// Names the node of the next operator (Kafka Streams' `Named.as`).
@@ -365,11 +406,8 @@ impl Draft {
     }
 
     /// Adds a table's store with what the user said about it.
-    pub(crate) fn add_table_store<S, K, V>(
-        &mut self,
-        builder: StoreBuilder<S>,
-        materialized: &Materialized<K, V>,
-    ) where
+    pub(crate) fn add_table_store<S, K, V>(&mut self, builder: StoreBuilder<S>, materialized: &Materialized<K, V>)
+    where
         S: StateStore,
     {
         let builder = if self.is_persistent(materialized) { builder.persistent() } else { builder.in_memory() };

@@ -1,0 +1,80 @@
+//! Joins of a stream with tables.
+
+use millstream_topology::{Joined, KStream, KTable};
+
+use super::table::{Cell, TableOf};
+use super::{Build, Node, Types, as_stream, as_table, named};
+use crate::functions::{Function, Join, join, key, want};
+use crate::op::Op;
+use crate::stop::{Stop, bad, unsupported};
+use crate::value::{Shown, Val};
+
+impl Build {
+    pub(super) fn join_table(&mut self, op: Op<'_>) -> Result<(), Stop> {
+        op.refuse(&["grace"])?;
+        let (stream, types) = as_stream(self.input_at(op, 0)?)?;
+        let table = as_table(self.input_at(op, 1)?)?;
+        want(types.key == table.types().key, "joinST")?;
+        let result = if let Some(table) = table.as_any().downcast_ref::<TableOf<Val, Val>>() {
+            with_table(op, &stream, &types, table)?
+        } else if let Some(table) = table.as_any().downcast_ref::<TableOf<Val, i64>>() {
+            with_table(op, &stream, &types, table)?
+        } else {
+            return Err(unsupported("joinST on windowed keys"));
+        };
+        self.put(op, result)
+    }
+
+    pub(super) fn join_global(&mut self, op: Op<'_>) -> Result<(), Stop> {
+        let (stream, types) = as_stream(self.input_at(op, 0)?)?;
+        let Node::Global(table, table_types) = self.input_at(op, 1)? else {
+            return Err(bad("a global table is needed"));
+        };
+        let select: Function = key(op.text("key")?, &types.key, &types.value)?;
+        want(select.out == table_types.key, "joinSG")?;
+        let spec = op.text("fn")?;
+        let Join { out, apply } = join(spec, &types.value, &table_types.value)?;
+        if spec == "kcat" {
+            return Err(unsupported("joinSG with a joiner that sees the key"));
+        }
+        let stream = named(&stream, op);
+        let select = move |key: &Val, value: &Val| (select.apply)(key, value);
+        let result = if is_inner(op)? {
+            stream.join_global(table, select, move |value, row| apply(&Val::Null, value, row))
+        } else {
+            stream
+                .left_join_global(table, select, move |value, row| apply(&Val::Null, value, row.unwrap_or(&Val::Null)))
+        };
+        self.put(op, Node::Stream(result, Types::new(types.key, out)))
+    }
+}
+
+fn with_table<VT: Cell>(
+    op: Op<'_>,
+    stream: &KStream<Val, Val>,
+    types: &Types,
+    right: &TableOf<Val, VT>,
+) -> Result<Node, Stop> {
+    let Join { out, apply } = join(op.text("fn")?, &types.value, &right.types.value)?;
+    let mut how = Joined::with(types.key.serde(), types.value.serde(), VT::serde(&right.types.value)?);
+    if let Some(name) = op.optional("name") {
+        how = how.with_name(name);
+    }
+    let table: &KTable<Val, VT> = &right.table;
+    let result = if is_inner(op)? {
+        stream.join_with(table, move |key, value, row| apply(key, value, &row.val()), how)
+    } else {
+        let joiner =
+            move |key: &Val, value: &Val, row: Option<&VT>| apply(key, value, &row.map_or(Val::Null, Shown::val));
+        stream.left_join_with(table, joiner, how)
+    };
+    Ok(Node::Stream(result, Types::new(types.key.clone(), out)))
+}
+
+fn is_inner(op: Op<'_>) -> Result<bool, Stop> {
+    match op.text("kind")? {
+        "inner" => Ok(true),
+        "left" => Ok(false),
+        kind => Err(bad(format!("join kind {kind}"))),
+    }
+}

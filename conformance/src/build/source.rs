@@ -1,0 +1,105 @@
+//! Sources, stores for processors, and sinks.
+
+use millstream_state::{StoreFactory, Stores};
+use millstream_types::{Record, RecordMetadata};
+
+use super::options::{consumed, materialized, ms, produced};
+use super::table::TableOf;
+use super::{Build, Node, Types};
+use crate::functions::{argument, name_of};
+use crate::op::Op;
+use crate::stop::{Stop, unsupported};
+use crate::value::Val;
+
+impl Build {
+    pub(super) fn stream(&mut self, op: Op<'_>) -> Result<(), Stop> {
+        op.refuse(&["pattern"])?;
+        let types = Types::of(op)?;
+        let stream = self.builder.stream_with(&op.list("topics"), consumed(op, &types)?);
+        self.put(op, Node::Stream(stream, types))
+    }
+
+    pub(super) fn table(&mut self, op: Op<'_>) -> Result<(), Stop> {
+        let types = Types::of(op)?;
+        let consumed = consumed(op, &types)?;
+        let materialized = materialized(op, types.key.serde(), types.value.serde(), None)?.unwrap_or_default();
+        let table = self.builder.table_with(op.text("topic")?, consumed, materialized);
+        self.put(op, Node::Table(Box::new(TableOf { table, types })))
+    }
+
+    pub(super) fn global_table(&mut self, op: Op<'_>) -> Result<(), Stop> {
+        let types = Types::of(op)?;
+        let consumed = consumed(op, &types)?;
+        let materialized = materialized(op, types.key.serde(), types.value.serde(), None)?.unwrap_or_default();
+        let table = self.builder.global_table_with(op.text("topic")?, consumed, materialized);
+        self.globals.insert(op.text("topic")?.to_owned(), types.clone());
+        self.put(op, Node::Global(table, types))
+    }
+
+    pub(super) fn store(&mut self, op: Op<'_>) -> Result<(), Stop> {
+        let Types { key, value } = Types::of(op)?;
+        let (name, kind) = (op.text("name")?, op.text("kind")?);
+        let (key, value) = (key.serde(), value.serde());
+        let factory: std::sync::Arc<dyn StoreFactory> = match kind {
+            "kv" => configured(op, Stores::key_value_store_builder(name, key, value)),
+            "tskv" => configured(op, Stores::timestamped_key_value_store_builder(name, key, value)),
+            "window" => {
+                let retention = ms(op.number("retention", 3_600_000));
+                let size = ms(op.number("windowSize", 10));
+                let duplicates = op.flag("dup").unwrap_or(false);
+                configured(op, Stores::window_store_builder(name, retention, size, duplicates, key, value))
+            }
+            _ => return Err(unsupported(format!("store kind {kind}"))),
+        };
+        self.stores.insert(name.to_owned(), kind.to_owned());
+        self.builder.add_state_store(factory);
+        Ok(())
+    }
+
+    pub(super) fn to(&mut self, op: Op<'_>) -> Result<(), Stop> {
+        let (stream, types) = super::as_stream(self.input(op)?)?;
+        let produced = produced(op, &types)?;
+        match op.optional("extractor") {
+            Some(spec) => {
+                stream.to_extracted(topic_extractor(spec)?, produced);
+                self.extracted = Some(types);
+            }
+            None => {
+                let topic = op.text("topic")?;
+                stream.to_with(topic, produced);
+                self.sinks.entry(topic.to_owned()).or_insert(types);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn configured<S>(op: Op<'_>, builder: millstream_state::StoreBuilder<S>) -> std::sync::Arc<dyn StoreFactory>
+where
+    S: millstream_state::StateStore,
+{
+    let mut builder = if op.flag("memory") == Some(true) { builder.in_memory() } else { builder.persistent() };
+    if let Some(is_cached) = op.flag("caching") {
+        builder = if is_cached { builder.with_caching_enabled() } else { builder.with_caching_disabled() };
+    }
+    if let Some(is_logged) = op.flag("logging") {
+        builder = if is_logged { builder.with_logging_enabled([]) } else { builder.with_logging_disabled() };
+    }
+    builder.into_factory()
+}
+
+/// A function that chooses a record's topic.
+type ChooseTopic = Box<dyn Fn(&Record<Val, Val>, &RecordMetadata) -> String + Send + Sync>;
+
+fn topic_extractor(spec: &str) -> Result<ChooseTopic, Stop> {
+    let prefix = argument(spec)?.to_owned();
+    Ok(match name_of(spec) {
+        "parity" => Box::new(move |record, _| {
+            let is_even = record.value.as_i64().is_some_and(|long| long & 1 == 0);
+            format!("{prefix}-{}", if is_even { "even" } else { "odd" })
+        }),
+        "key" => Box::new(move |record, _| format!("{prefix}-{}", record.key.show())),
+        "topic" => Box::new(move |_, metadata| format!("{prefix}-{}", metadata.topic.as_deref().unwrap_or("null"))),
+        _ => return Err(unsupported(format!("topic extractor {spec}"))),
+    })
+}

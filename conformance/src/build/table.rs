@@ -1,0 +1,142 @@
+//! Operators on tables, whatever the types of their keys and values in Rust are.
+
+use std::any::Any;
+
+use millstream_topology::{KStream, KTable};
+use millstream_types::{Serde, Serdes, Windowed};
+
+use super::options::{grouped, materialized};
+use super::stream::{key_and_value, needs_key};
+use super::{Build, Node, Types, as_table};
+use crate::functions::{Function, key, predicate, value};
+use crate::op::Op;
+use crate::stop::{Stop, bad, unsupported};
+use crate::value::{Shown, Type, Val};
+
+/// A type that a table's keys or values may have, with its serde.
+pub(crate) trait Cell: Shown {
+    fn serde(of: &Type) -> Result<Serde<Self>, Stop>;
+}
+
+impl Cell for Val {
+    fn serde(of: &Type) -> Result<Serde<Self>, Stop> {
+        Ok(of.serde())
+    }
+}
+
+impl Cell for i64 {
+    fn serde(of: &Type) -> Result<Serde<Self>, Stop> {
+        if *of == Type::I64 { Ok(Serdes::long()) } else { Err(bad("counts are of type i64")) }
+    }
+}
+
+impl Cell for Windowed<Val> {
+    fn serde(of: &Type) -> Result<Serde<Self>, Stop> {
+        match of {
+            Type::Time(inner, size) => Ok(Serde::time_windowed(inner.serde(), *size)),
+            _ => Err(unsupported("keys of sessions")),
+        }
+    }
+}
+
+/// A table of some Rust types.
+pub(crate) struct TableOf<K, V> {
+    pub(crate) table: KTable<K, V>,
+    pub(crate) types: Types,
+}
+
+/// A table, its types erased.
+pub(crate) trait Table: Any {
+    fn filter(&self, op: Op<'_>, is_not: bool) -> Result<Node, Stop>;
+    fn map_values(&self, op: Op<'_>) -> Result<Node, Stop>;
+    fn group_by(&self, op: Op<'_>) -> Result<Node, Stop>;
+    fn to_stream(&self, op: Op<'_>) -> Result<Node, Stop>;
+    fn types(&self) -> &Types;
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<K, V> TableOf<K, V>
+where
+    K: Cell + Into<Val>,
+    V: Cell,
+    Val: From<Option<V>>,
+{
+    fn named(&self, op: Op<'_>) -> KTable<K, V> {
+        match op.optional("name") {
+            Some(name) => self.table.named(name),
+            None => self.table.clone(),
+        }
+    }
+}
+
+impl<K, V> Table for TableOf<K, V>
+where
+    K: Cell + Into<Val>,
+    V: Cell,
+    Val: From<Option<V>>,
+{
+    fn filter(&self, op: Op<'_>, is_not: bool) -> Result<Node, Stop> {
+        let keep = predicate(op.text("fn")?, &self.types.value)?;
+        let keep = move |key: &K, value: &V| keep(&key.val(), &value.val());
+        let (input, types) = (self.named(op), self.types.clone());
+        let table = match (materialized(op, K::serde(&types.key)?, V::serde(&types.value)?, None)?, is_not) {
+            (None, false) => input.filter(keep),
+            (None, true) => input.filter_not(keep),
+            (Some(materialized), false) => input.filter_with(keep, materialized),
+            (Some(materialized), true) => input.filter_not_with(keep, materialized),
+        };
+        Ok(Node::Table(Box::new(TableOf { table, types })))
+    }
+
+    fn map_values(&self, op: Op<'_>) -> Result<Node, Stop> {
+        let spec = op.text("fn")?;
+        let Function { out, apply } = value(spec, &self.types.value)?;
+        let types = Types::new(self.types.key.clone(), out);
+        let input = self.named(op);
+        let with_key = move |key: &K, value: V| apply(&key.val(), &value.val());
+        let table = match materialized(op, K::serde(&types.key)?, types.value.serde(), None)? {
+            Some(materialized) => input.map_values_with(with_key, materialized),
+            None if needs_key(spec) => input.map_values_with_key(with_key),
+            None => {
+                let apply = value(spec, &self.types.value)?.apply;
+                input.map_values(move |value| apply(&Val::Null, &value.val()))
+            }
+        };
+        Ok(Node::Table(Box::new(TableOf { table, types })))
+    }
+
+    fn group_by(&self, op: Op<'_>) -> Result<Node, Stop> {
+        let (keys, values) = key_and_value(op, &self.types)?;
+        let types = Types::new(keys.out, values.out);
+        let (keys, values) = (keys.apply, values.apply);
+        let select = move |key: &K, value: &V| {
+            let (key, value) = (key.val(), value.val());
+            (keys(&key, &value), values(&key, &value))
+        };
+        let result = self.table.group_by_with(select, grouped(op, &types));
+        Ok(Node::GroupedTable(result, types))
+    }
+
+    fn to_stream(&self, op: Op<'_>) -> Result<Node, Stop> {
+        let stream: KStream<Val, Val> = self.named(op).to_stream_as();
+        let Some(spec) = op.optional("fn") else { return Ok(Node::Stream(stream, self.types.clone())) };
+        let Function { out, apply } = key(spec, &self.types.key, &self.types.value)?;
+        let stream = stream.select_key(move |key, value| apply(key, value));
+        Ok(Node::Stream(stream, Types::new(out, self.types.value.clone())))
+    }
+
+    fn types(&self) -> &Types {
+        &self.types
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Build {
+    pub(super) fn to_stream(&mut self, op: Op<'_>) -> Result<(), Stop> {
+        let result = as_table(self.input(op)?)?.to_stream(op)?;
+        self.put(op, result)
+    }
+}
