@@ -56,11 +56,8 @@ where
             let store_builder = Stores::timestamped_key_value_store_builder(Arc::clone(&store), key, value)
                 .with_logging_disabled()
                 .with_caching_disabled();
-            let store_builder = if draft.is_persistent(&materialized) {
-                store_builder.persistent()
-            } else {
-                store_builder.in_memory()
-            };
+            let store_builder =
+                if draft.is_persistent(&materialized) { store_builder.persistent() } else { store_builder.in_memory() };
             let facts = store_builder.facts().clone();
             draft.add_store(Arc::new(store_builder));
             // The node is there for describe(): the rows go into the store as they are read.

@@ -30,11 +30,7 @@ pub struct KGroupedStream<K, V> {
 
 impl<K, V> Clone for KGroupedStream<K, V> {
     fn clone(&self) -> Self {
-        Self {
-            stream: self.stream.clone(),
-            name: self.name.clone(),
-            repartitioned: Rc::clone(&self.repartitioned),
-        }
+        Self { stream: self.stream.clone(), name: self.name.clone(), repartitioned: Rc::clone(&self.repartitioned) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Names of nodes and stores, as Kafka Streams makes them.
 
-use crate::graph::Problem;
+use crate::graph::{Problem, is_legal_name};
 
 pub(crate) const SOURCE: &str = "KSTREAM-SOURCE-";
 pub(crate) const SINK: &str = "KSTREAM-SINK-";
@@ -38,17 +38,7 @@ impl Names {
 
 /// What is wrong with a name the user gave, if anything.
 pub(crate) fn problem_with(name: &str) -> Option<Problem> {
-    let is_legal = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
-    let text = match name {
-        "" => "a name is empty".to_owned(),
-        "." | ".." => format!("the name {name} is not allowed"),
-        _ if name.len() > 249 => format!("the name {name} is longer than 249 characters"),
-        _ if !name.chars().all(is_legal) => {
-            format!("the name {name} has characters other than letters, digits, '.', '_' and '-'")
-        }
-        _ => return None,
-    };
-    Some(Problem::Other(text))
+    (!is_legal_name(name)).then(|| Problem::IllegalName { what: "node", name: name.into() })
 }
 
 /// Whether a repartition topic's prefix is a generated node name (`KSTREAM-...-0000000001`); the

@@ -97,7 +97,8 @@ impl Draft {
             Ok(())
         });
         self.then(&filter, &[parent], &[], keep);
-        let to = SinkSpec { partitioner: spec.partitioner.clone(), ..SinkSpec::new(spec.key.clone(), spec.value.clone()) };
+        let to =
+            SinkSpec { partitioner: spec.partitioner.clone(), ..SinkSpec::new(spec.key.clone(), spec.value.clone()) };
         self.sink(&sink, &[&filter], Some(&topic), to);
         self.internal_source(&topic, &source, spec.key, spec.value, spec.partitions)
     }

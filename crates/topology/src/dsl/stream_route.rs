@@ -55,7 +55,11 @@ where
 
     /// [`process`](Self::process) with stores, named as they were given to
     /// [`add_state_store`](super::StreamsBuilder::add_state_store).
-    pub fn process_with<P>(&self, supplier: impl ProcessorSupplier<P>, stores: &[&str]) -> KStream<P::KeyOut, P::ValueOut>
+    pub fn process_with<P>(
+        &self,
+        supplier: impl ProcessorSupplier<P>,
+        stores: &[&str],
+    ) -> KStream<P::KeyOut, P::ValueOut>
     where
         P: Processor<KeyIn = K, ValueIn = V>,
     {
@@ -71,7 +75,11 @@ where
     }
 
     /// [`process_values`](Self::process_values) with stores.
-    pub fn process_values_with<P>(&self, supplier: impl ProcessorSupplier<P>, stores: &[&str]) -> KStream<K, P::ValueOut>
+    pub fn process_values_with<P>(
+        &self,
+        supplier: impl ProcessorSupplier<P>,
+        stores: &[&str],
+    ) -> KStream<K, P::ValueOut>
     where
         P: Processor<KeyIn = K, ValueIn = V, KeyOut = K>,
     {

@@ -61,8 +61,7 @@ where
             let value = draft.serde(materialized.value.as_ref(), None, "table values", &place);
             (key, value)
         };
-        let mut table =
-            KTable::stored_lazily(&self.draft, node.into(), Arc::clone(&store), key.clone(), value.clone());
+        let mut table = KTable::stored_lazily(&self.draft, node.into(), Arc::clone(&store), key.clone(), value.clone());
         table.sources.clone_from(&upstream.sources);
         if let Some((key, value)) = key.zip(value) {
             let nulls = self.value_serde();

@@ -7,6 +7,7 @@ use millstream_state::{StoreEnv, StoreFacts};
 use millstream_types::Result;
 
 use super::facts::NodeKind;
+use super::java_order::set_order;
 use super::topology::{NodeCode, Topology};
 use crate::flow::{Flow, FlowBuild, FlowNode, FlowOptions, FlushStep, NodeIndex};
 
@@ -35,7 +36,9 @@ pub(super) fn flow(
     for (((node, code), children), at) in included.iter().zip(children).zip(0..) {
         let mut connected = Vec::new();
         if let NodeKind::Processor { stores } = &node.kind {
-            for name in stores {
+            // A hash set's order, as in Kafka Streams: it decides the order of flushes.
+            for name in set_order(stores.iter().map(|store| &**store)) {
+                let Some(name) = stores.iter().find(|store| ***store == *name) else { continue };
                 if !store_places.contains_key(name) {
                     let Some(factory) = topology.stores.iter().find(|store| store.facts().name == *name) else {
                         continue;

@@ -108,7 +108,7 @@ pub enum Problem {
     },
     /// A name with characters that are not allowed, empty, or too long.
     IllegalName {
-        /// What it names: `topic` or `store`.
+        /// What it names: `node`, `topic` or `store`.
         what: &'static str,
         /// The name.
         name: Arc<str>,

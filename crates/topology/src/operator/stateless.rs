@@ -24,11 +24,7 @@ where
     type KeyOut = KO;
     type ValueOut = VO;
 
-    fn process(
-        &mut self,
-        ctx: &mut Context<'_, KO, VO>,
-        record: Incoming<'_, KI, VI>,
-    ) -> Result<(), ProcessorError> {
+    fn process(&mut self, ctx: &mut Context<'_, KO, VO>, record: Incoming<'_, KI, VI>) -> Result<(), ProcessorError> {
         (self.function)(ctx, record)
     }
 }
