@@ -33,7 +33,7 @@ use bytes::Bytes;
 use millstream_types::{Clock, Now, Offset, Result, TopicPartition, clock::SystemClock};
 
 use crate::fs::RealFs;
-use crate::seam::{Admin, Failure, Isolation, Log, Member, MemberConfig, Reader, Writer};
+use crate::seam::{Admin, CommittedOffset, Failure, Isolation, Log, Member, MemberConfig, Reader, Writer};
 use broker::Broker;
 use signal::Signal;
 
@@ -88,6 +88,22 @@ impl EmbeddedLog {
 
     fn of(broker: Broker) -> Self {
         Self(Arc::new(Shared { broker: Mutex::new(broker), signal: Signal::default() }))
+    }
+
+    /// All groups that have members or committed offsets, sorted.
+    pub fn groups(&self) -> Vec<Arc<str>> {
+        self.0.request(|broker| {
+            let is_known = |group: &group::Group| !group.is_empty() || !group.offsets.is_empty();
+            broker.groups.iter().filter(|(_, group)| is_known(group)).map(|(name, _)| name.clone()).collect()
+        })
+    }
+
+    /// All committed offsets of a group, sorted by partition.
+    pub fn group_offsets(&self, group: &str) -> Vec<(TopicPartition, CommittedOffset)> {
+        self.0.request(|broker| {
+            let offsets = broker.groups.get(group).into_iter().flat_map(|group| &group.offsets);
+            offsets.map(|(partition, offset)| (partition.clone(), offset.clone())).collect()
+        })
     }
 
     /// Appends a whole batch as a producer would send it, with its own producer id, epoch and

@@ -71,8 +71,10 @@ impl Broker {
     /// Takes note of the time: expels silent members and ends overdue transactions.
     pub(super) fn tick(&mut self, now: Now) {
         let before = self.now;
-        self.now.mono_ns = before.mono_ns.max(now.mono_ns);
-        self.now.wall_ms = now.wall_ms;
+        // Clients may have clocks of their own; the one that is furthest counts.
+        if now.mono_ns >= before.mono_ns {
+            self.now = now;
+        }
         let now_ms = self.now.mono_ms();
         if now_ms == before.mono_ms() {
             return;

@@ -10,7 +10,7 @@ use millstream_types::{Headers, Now, Offset, Result, Timestamp, TopicPartition};
 
 use super::*;
 use crate::fs::faulty::FaultyFs;
-use crate::seam::{Call, CommittedOffset, GroupMetadata, Outcome, ReaderEvent};
+use crate::seam::{Call, GroupMetadata, Outcome, ReaderEvent};
 
 const DIR: &str = "/log";
 

@@ -1,5 +1,6 @@
 //! One segment file.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub(super) struct Segment {
     /// Position from which the next index entry is due.
     index_due: u64,
     is_dirty: bool,
+    /// Offset and position after the last read: where most reads go on.
+    read_on: Cell<(i64, u64)>,
 }
 
 /// Where some batch lies, and the largest timestamp before it.
@@ -48,7 +51,17 @@ impl Segment {
 
     /// A file nothing is known of yet but its name; [`note`](Self::note) tells its batches.
     pub(super) fn new(base: i64, path: PathBuf, file: Box<dyn FsFile>) -> Self {
-        Self { base, path, file, len: 0, time_max: i64::MIN, index: Vec::new(), index_due: 0, is_dirty: true }
+        Self {
+            base,
+            path,
+            file,
+            len: 0,
+            time_max: i64::MIN,
+            index: Vec::new(),
+            index_due: 0,
+            is_dirty: true,
+            read_on: Cell::new((base, 0)),
+        }
     }
 
     /// Whether a batch of this length belongs into the next segment.
@@ -89,11 +102,9 @@ impl Segment {
 
     /// See [`DiskStorage::read`](super::DiskStorage::read).
     pub(super) fn read(&self, from: i64, limit: i64, bytes_max: usize) -> Result<Vec<Batch>> {
-        let after = self.index.partition_point(|entry| entry.offset <= from);
-        let mut position = after.checked_sub(1).and_then(|at| self.index.get(at)).map_or(0, |e| u64::from(e.position));
+        let (mut position, lead) = self.seek(from);
         let (mut batches, mut bytes) = (Vec::new(), 0);
-        // The first batch may lie up to an index step behind.
-        let mut chunk = self.chunk(position, bytes_max.saturating_add(INDEX_BYTES as usize))?;
+        let mut chunk = self.chunk(position, bytes_max.saturating_add(lead))?;
         while position < self.len && bytes < bytes_max {
             let header = match BatchHeader::parse(&chunk) {
                 Ok(header) if header.len <= chunk.len() => header,
@@ -122,9 +133,21 @@ impl Segment {
             chunk = chunk.slice(len..);
             position += len as u64;
             bytes += len;
+            self.read_on.set((batch.last_offset().0 + 1, position));
             batches.push(batch);
         }
         Ok(batches)
+    }
+
+    /// A position at or before the batch that holds an offset, and how far before it may be.
+    fn seek(&self, from: i64) -> (u64, usize) {
+        let (offset, position) = self.read_on.get();
+        if offset == from {
+            return (position, 0);
+        }
+        let after = self.index.partition_point(|entry| entry.offset <= from);
+        let entry = after.checked_sub(1).and_then(|at| self.index.get(at));
+        (entry.map_or(0, |entry| u64::from(entry.position)), INDEX_BYTES as usize)
     }
 
     /// Offset of a batch before which no timestamp in this segment is `time` or later.

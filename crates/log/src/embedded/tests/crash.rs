@@ -200,3 +200,31 @@ fn a_power_failure_without_flushing_opens_or_says_what_is_damaged() {
     }
     assert!(opened < 200);
 }
+
+/// A crash in the middle of recovery, at any operation: the next one brings the log back as well.
+#[test]
+fn a_crash_while_recovering_changes_nothing() {
+    for (flush, machine) in [(Flush::Os, false), (Flush::Commit, false), (Flush::Commit, true)] {
+        let restart = |seed| if machine { Restart::Machine(seed) } else { Restart::Process };
+        for crash in (0..200).step_by(7) {
+            let fs = FaultyFs::default();
+            fs.fail(Fault::Kill, crash);
+            let mut progress = Progress::default();
+            if let Ok(log) = open_in(&fs, &options(flush)) {
+                let _ = work(&log, &mut progress);
+            }
+            for operation in 0.. {
+                let what = format!("{flush:?}, killed at {crash} and again at {operation}");
+                let again = fs.restart(restart(crash + 1000 * operation));
+                again.fail(Fault::Kill, operation);
+                let is_open = open_in(&again, &options(flush)).is_ok();
+                let last = again.restart(restart(crash + 2000 * operation));
+                let log = open_in(&last, &options(flush)).unwrap_or_else(|error| panic!("{what}: {error}"));
+                check(&log, progress, &what);
+                if is_open {
+                    break;
+                }
+            }
+        }
+    }
+}
