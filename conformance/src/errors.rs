@@ -29,7 +29,6 @@ fn of_step(error: &Error) -> &'static str {
     }
     match error.kind() {
         ErrorKind::State | ErrorKind::Configuration => ARGUMENT,
-        ErrorKind::Topology => TOPOLOGY,
         ErrorKind::Corrupted | ErrorKind::Storage => STATE,
         _ => STREAMS,
     }

@@ -59,35 +59,31 @@ pub(crate) fn outputs(spec: &str, types: &Types, keeps_key: bool) -> Result<Type
 }
 
 impl Logic {
-    /// The processor `spec` over a store of that name and kind.
-    pub(crate) fn new(spec: &str, store: Option<(&str, &str)>) -> Result<Self, Stop> {
-        let store = match store {
-            None => None,
-            Some((name, kind)) => {
-                let kind = match kind {
-                    "kv" => Kind::KeyValue,
-                    "tskv" => Kind::Timestamped,
-                    "window" => Kind::Window,
-                    _ => return Err(unsupported(format!("store kind {kind}"))),
-                };
-                Some((name.to_owned(), kind))
-            }
-        };
-        let logic = Self { tick: tick(spec)?, spec: spec.to_owned(), store };
-        if let Some(wanted) = logic.wanted() {
-            // In Java the cast of the store would fail while the case runs.
-            want(logic.store.as_ref().is_some_and(|(_, kind)| *kind == wanted), spec)?;
-        }
-        Ok(logic)
-    }
-
-    fn wanted(&self) -> Option<Kind> {
-        match name_of(&self.spec) {
+    /// The processor `spec` over a store of that name and kind; a store that was not added for
+    /// processors is taken for what the processor needs.
+    pub(crate) fn new(spec: &str, store: Option<(&str, Option<&str>)>) -> Result<Self, Stop> {
+        let wanted = match name_of(spec) {
             "dedup" | "counter" | "kvput" | "kvdel" | "kvabsent" | "kvall" | "flushTick" => Some(Kind::KeyValue),
             "tskv" => Some(Kind::Timestamped),
             "win" => Some(Kind::Window),
             _ => None,
-        }
+        };
+        let store = match store {
+            None => None,
+            Some((name, kind)) => {
+                let kind = match kind {
+                    Some("kv") => Kind::KeyValue,
+                    Some("tskv") => Kind::Timestamped,
+                    Some("window") => Kind::Window,
+                    Some(kind) => return Err(unsupported(format!("store kind {kind}"))),
+                    None => wanted.unwrap_or(Kind::KeyValue),
+                };
+                Some((name.to_owned(), kind))
+            }
+        };
+        // In Java the cast of the store would fail while the case runs.
+        want(wanted.is_none_or(|wanted| store.as_ref().is_some_and(|(_, kind)| *kind == wanted)), spec)?;
+        Ok(Self { tick: tick(spec)?, spec: spec.to_owned(), store })
     }
 
     pub(crate) fn processor(&self) -> Catalogued {

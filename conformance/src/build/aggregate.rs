@@ -23,7 +23,10 @@ impl Build {
             return Err(unsupported(format!("window {kind}")));
         }
         let (size, grace) = (window.number("size", 0), window.number("grace", 0));
-        // A `Duration` cannot say a negative time, so Millstream never gets to refuse it.
+        if size < 0 || grace < 0 || window.number("advance", 0) < 0 {
+            // A `Duration` cannot say it, so Millstream never gets to refuse it.
+            return Err(unsupported("a negative duration"));
+        }
         let windows = if window.has("grace") {
             TimeWindows::of_size_and_grace(ms(size), ms(grace))
         } else {

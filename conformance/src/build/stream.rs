@@ -178,13 +178,7 @@ impl Build {
         let spec = op.text("proc")?;
         let out = outputs(spec, &types, keeps_key)?;
         let stores = op.list("stores");
-        let kind = match stores.first() {
-            Some(name) => match self.stores.get(*name) {
-                Some(kind) => Some((*name, kind.as_str())),
-                None => return Err(unsupported("a processor on a table's store")),
-            },
-            None => None,
-        };
+        let kind = stores.first().map(|name| (*name, self.stores.get(*name).map(String::as_str)));
         let logic = Arc::new(Logic::new(spec, kind)?);
         let supplier = move || logic.processor();
         let result = if keeps_key {

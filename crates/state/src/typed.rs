@@ -106,6 +106,9 @@ impl<V> Decoder<V> {
 
 impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     pub(crate) fn new(facts: StoreFacts, env: StoreEnv, keys: Serde<K>, values: Serde<V>) -> Result<Self> {
+        let mut facts = facts;
+        // Without a budget there is no caching: operators then tell downstream at once.
+        facts.is_cached &= env.cache.bytes_max() > 0;
         let is_timestamped = matches!(facts.kind, StoreKind::TimestampedKeyValue | StoreKind::TimestampedWindow);
         let decoder = Decoder { values, is_timestamped, store: Arc::clone(&facts.name) };
         let cache = facts.is_cached.then(|| RecordCache::new(env.cache));

@@ -10,7 +10,7 @@ use millstream_state::{CacheBudget, CommitMark, MemoryEngine, StateStore, StoreE
 use millstream_topology::flow::{Flow, FlowBuild};
 use millstream_topology::graph::{NodeKind, Topology};
 use millstream_types::{
-    Config, Headers, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition,
+    Config, Error, Headers, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition,
 };
 
 use super::collector::{Collector, Produced};
@@ -221,7 +221,7 @@ impl Machine {
 
     fn commit(&mut self) -> Result<()> {
         let Some(task) = &mut self.task else { return Ok(()) };
-        task.flush(&mut self.output, self.now)?;
+        task.flush(&mut self.output, self.now).map_err(flush_failed)?;
         task.seal();
         task.committed();
         let wall_ms = self.now.wall_ms;
@@ -244,6 +244,14 @@ impl Machine {
         }
         Ok(())
     }
+}
+
+/// Says that a failure came out of a commit: what it was is the source.
+fn flush_failed(error: Error) -> Error {
+    let context = error.context().clone();
+    Error::new(error.kind(), "the commit could not flush the stores")
+        .with_context(|flush| *flush = context)
+        .with_source(error)
 }
 
 /// The input partitions: one per topic that a source of a task reads.

@@ -214,7 +214,14 @@ impl Topology {
     }
 
     pub(crate) fn push(&mut self, name: &str, kind: NodeKind, parents: &[&str], code: NodeCode) {
-        let parents = parents.iter().map(|parent| Arc::from(*parent)).collect();
+        // A node below the same parent twice (a stream merged with itself) is its child once.
+        let mut distinct: Vec<Arc<str>> = Vec::with_capacity(parents.len());
+        for parent in parents {
+            if !distinct.iter().any(|known| **known == **parent) {
+                distinct.push(Arc::from(*parent));
+            }
+        }
+        let parents = distinct;
         self.facts.nodes.push(NodeFacts { name: name.into(), kind, parents, is_global: false });
         self.code.push(code);
     }
