@@ -20,6 +20,7 @@ use clean::CleanValues;
 use overlay::Overlay;
 
 pub(crate) use map::{ByteRange, HASH_SEED, ordered_range};
+use retention::Stretch;
 pub(crate) use retention::{Retention, key_of, window_of};
 pub(crate) use rows::{Cell, Rows};
 
@@ -148,20 +149,26 @@ impl ByteStore {
 
     pub(crate) fn apply(&mut self, mark: &CommitMark) -> Result<()> {
         let write_count = self.overlay.sealed().map_or(0, map::ByteMap::len);
-        let expired = match &mut self.retention {
+        let stretch = match &self.retention {
             Some(retention) => retention.sweep(&*self.engine, write_count)?,
-            None => Vec::new(),
+            None => Stretch::default(),
         };
         let mut writes = self.overlay.sealed().map(map::ByteMap::sorted).unwrap_or_default();
-        if !expired.is_empty() {
+        if let Some(retention) = &self.retention {
+            writes.iter_mut().filter(|(key, _)| retention.is_dead(key)).for_each(|(_, value)| *value = None);
+        }
+        if !stretch.expired.is_empty() {
             // Stable: a write and the removal of the same row are next to each other, the write first.
-            writes.extend(expired.iter().map(|key| (&**key, None)));
+            writes.extend(stretch.expired.iter().map(|key| (&**key, None)));
             writes.sort_by_key(|(key, _)| *key);
             writes.dedup_by_key(|(key, _)| *key);
         }
         self.engine.apply(&mut writes.into_iter(), mark)?;
-        for key in expired {
-            self.clean.put(key, None);
+        for key in &stretch.expired {
+            self.clean.put(key.clone(), None);
+        }
+        if let Some(retention) = &mut self.retention {
+            retention.swept(stretch);
         }
         if let Some(sealed) = self.overlay.take_sealed()
             && self.engine.is_persistent()

@@ -35,9 +35,18 @@ pub(crate) struct Retention {
     time: i64,
     /// Sequence number of the last duplicate.
     sequence: u32,
+    /// Time and sequence number of the last commit.
     saved: (i64, u32),
     swept_before: i64,
     sweep: Option<Sweep>,
+}
+
+/// A part of the walk: what to remove, and where it goes on.
+#[derive(Default)]
+pub(crate) struct Stretch {
+    pub(crate) expired: Vec<Vec<u8>>,
+    next: Option<Sweep>,
+    is_last: bool,
 }
 
 /// A walk through the engine that removes the rows of dead segments, a stretch at each apply.
@@ -134,12 +143,18 @@ impl Retention {
         if self.is_exact {
             return self.is_visible(key);
         }
-        window_of(key).is_none_or(|(start, _)| start / self.segment_ms >= self.first_segment())
+        window_of(key).is_none_or(|(start, _)| start >= self.first_kept(self.time))
     }
 
-    /// Number of the oldest segment that lives.
-    fn first_segment(&self) -> i64 {
-        self.time.saturating_sub(self.retention_ms).max(0) / self.segment_ms
+    /// Whether a row of a batch for the engine is in a dead segment by now.
+    pub(crate) fn is_dead(&self, key: &[u8]) -> bool {
+        window_of(key).is_some_and(|(start, _)| start < self.first_kept(self.saved.0))
+    }
+
+    /// Start of the oldest segment that lives at a time.
+    fn first_kept(&self, time: i64) -> i64 {
+        let live = time.saturating_sub(self.retention_ms).max(0);
+        live - live % self.segment_ms
     }
 
     /// Time and sequence number as a row, if they have changed since the last call.
@@ -156,32 +171,40 @@ impl Retention {
 
     /// Rows of dead segments to remove with the next batch. Looks at a bounded stretch of the
     /// engine, a multiple of what the batch writes, so that garbage stays a fraction of the data.
-    pub(crate) fn sweep(&mut self, engine: &dyn Engine, write_count: usize) -> Result<Vec<Vec<u8>>> {
-        let before = self.first_segment().saturating_mul(self.segment_ms);
-        if self.sweep.is_none() && before > self.swept_before {
-            self.sweep = Some(Sweep { before, next_key: Vec::new() });
-        }
-        let Some(sweep) = &mut self.sweep else { return Ok(Vec::new()) };
+    pub(crate) fn sweep(&self, engine: &dyn Engine, write_count: usize) -> Result<Stretch> {
+        // Not by the time of now: a crash may take the writes since the last commit back.
+        let before = self.first_kept(self.saved.0);
+        let (before, from) = match &self.sweep {
+            Some(sweep) => (sweep.before, &sweep.next_key[..]),
+            None if before > self.swept_before => (before, &[][..]),
+            None => return Ok(Stretch::default()),
+        };
         let mut expired = Vec::new();
-        let mut rows = engine.scan(Some(&sweep.next_key), None, false)?;
-        let mut last_key = None;
+        let mut rows = engine.scan(Some(from), None, false)?;
+        let mut next_key = Vec::new();
         for _ in 0..write_count.saturating_mul(4).saturating_add(SWEEP_ROWS_MIN) {
             let Some(row) = rows.next() else {
-                self.swept_before = sweep.before;
-                self.sweep = None;
-                return Ok(expired);
+                return Ok(Stretch { expired, next: Some(Sweep { before, next_key: Vec::new() }), is_last: true });
             };
             let (key, _) = row?;
-            if window_of(&key).is_some_and(|(start, _)| start < sweep.before) {
+            if window_of(&key).is_some_and(|(start, _)| start < before) {
                 expired.push(key.clone());
             }
-            last_key = Some(key);
+            next_key = key;
         }
-        if let Some(mut key) = last_key {
-            // The next stretch starts behind this row.
-            key.push(0);
-            sweep.next_key = key;
+        // The next stretch starts behind this row.
+        next_key.push(0);
+        Ok(Stretch { expired, next: Some(Sweep { before, next_key }), is_last: false })
+    }
+
+    /// Goes on behind a stretch, once the engine has its removals.
+    pub(crate) fn swept(&mut self, stretch: Stretch) {
+        let Some(sweep) = stretch.next else { return };
+        if stretch.is_last {
+            self.swept_before = sweep.before;
+            self.sweep = None;
+        } else {
+            self.sweep = Some(sweep);
         }
-        Ok(expired)
     }
 }
