@@ -1,1 +1,72 @@
-//! Placeholder.
+//! Kafka Streams for Rust: an embedded, fault-tolerant, stateful stream-processing engine.
+//!
+//! A topology is written with [`StreamsBuilder`], or by hand as a [`Topology`]; [`Streams`] runs it
+//! inside the process. The log it runs on is named by `bootstrap.servers`: `embedded:DIR` keeps
+//! topics in files, `memory:` for as long as the process lives.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use millstream::prelude::*;
+//! use millstream::{Components, EmbeddedLog, MemoryEngines, SystemClock};
+//!
+//! let mut topology = Topology::new();
+//! topology
+//!     .add_source("in", &["words"], SourceSpec::new(Serdes::string(), Serdes::string()))
+//!     .add_sink("out", "copies", SinkSpec::new(Serdes::string(), Serdes::string()), &["in"]);
+//! let config = Config::builder().application_id("copy").bootstrap_servers("memory:").build()?;
+//!
+//! let log = EmbeddedLog::memory(millstream::log_options(&config));
+//! let components = Components {
+//!     log: Arc::new(log.clone()),
+//!     engines: Arc::new(MemoryEngines::new("process-1")),
+//!     clock: Arc::new(SystemClock::new()),
+//!     handlers: Default::default(),
+//! };
+//! let streams = Streams::with_log(&topology, &config, components)?;
+//! assert_eq!(streams.state(), State::Created);
+//! assert!(streams.close(Duration::from_secs(10)));
+//! # Ok::<(), millstream::Error>(())
+//! ```
+
+pub use millstream_log as log;
+pub use millstream_runtime as runtime;
+pub use millstream_state as state;
+pub use millstream_topology as topology;
+pub use millstream_types as types;
+
+pub use millstream_log::{EmbeddedLog, Log};
+pub use millstream_runtime::{
+    Components, Handlers, Instance, Metrics, State, StreamThreadExceptionResponse, Streams, ThreadMetadata,
+    ThreadState, log_options,
+};
+#[cfg(feature = "fjall")]
+pub use millstream_state::FjallEngines;
+pub use millstream_state::{
+    KeyValueStore, MemoryEngines, StateStore, StoreIterator, Stores, TimestampedKeyValueStore, TimestampedWindowStore,
+    ValueAndTimestamp, WindowStore,
+};
+pub use millstream_topology::{
+    Branched, BranchedKStream, Consumed, Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext,
+    GlobalKTable, Grouped, HandlerDecision, HandlerResponse, Incoming, IntoTableValue, Joined, KGroupedStream,
+    KGroupedTable, KStream, KTable, LogAndContinue, LogAndFail, Materialized, OffsetReset, Partitioner, Printed,
+    ProcessingExceptionHandler, Processor, ProcessorError, ProcessorSupplier, Produced, ProductionExceptionHandler,
+    PunctuationType, Repartitioned, SinkSpec, SourceSpec, StoreHandle, StoreType, StreamsBuilder, TimeWindowedKStream,
+    TimeWindows, Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology,
+};
+pub use millstream_types::clock::SystemClock;
+pub use millstream_types::{
+    Clock, Codec, CodecError, Config, ConfigBuilder, Error, ErrorKind, Header, Headers, Offset, Partition,
+    ProcessingGuarantee, Record, Result, Serde, SerdeRegistry, Serdes, TaskId, Timestamp, TopicPartition, Window,
+    Windowed,
+};
+
+/// What nearly every application uses.
+pub mod prelude {
+    pub use crate::{
+        Config, Consumed, Context, Grouped, Incoming, Joined, KStream, KTable, Materialized, ProcessingGuarantee,
+        Processor, ProcessorError, Produced, PunctuationType, Record, Serde, Serdes, SinkSpec, SourceSpec, State,
+        Stores, Streams, StreamsBuilder, TimeWindows, Timestamp, Topology,
+    };
+}

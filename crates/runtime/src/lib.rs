@@ -1,4 +1,8 @@
 //! Where topologies, state and the log meet: tasks, stream threads, commit and restore.
+//!
+//! [`Streams`] is an application on threads. Below it, [`Instance`] gives the same threads as
+//! steps, which tests and simulations call by hand; a [`Task`] is one partition of a sub-topology
+//! without any log around it.
 
 pub mod globals;
 mod guard;
@@ -6,11 +10,15 @@ mod instance;
 mod layout;
 mod metrics;
 mod shared;
+mod streams;
 pub mod task;
 pub mod thread;
 
 pub use globals::GlobalThread;
 pub use instance::{Components, Handlers, Instance};
 pub use metrics::Metrics;
+pub use streams::{
+    State, StateListener, StreamThreadExceptionResponse, Streams, UncaughtExceptionHandler, log_options,
+};
 pub use task::{FlowControl, StoreChangelog, Task, TaskInput, TaskOptions, TaskOutput};
 pub use thread::{Step, StreamThread, ThreadMetadata, ThreadState};

@@ -67,6 +67,7 @@ pub struct StreamThread {
     waiting: Vec<TaskId>,
     /// Tasks on their way to us.
     takeover: Option<Takeover>,
+    takeover_pause: Option<TakeoverPause>,
     /// Tasks to close, and to tell the group, after the next commit.
     revoking: Option<Vec<TaskId>>,
     commit: Option<Commit>,
@@ -107,6 +108,13 @@ struct Unapplied {
     backoff_ns: u64,
 }
 
+/// A takeover that local state did not let go on.
+#[derive(Clone, Copy)]
+struct TakeoverPause {
+    retry_ns: u64,
+    next_backoff_ns: u64,
+}
+
 /// Deleting what is processed from repartition topics.
 #[derive(Default)]
 struct Purge {
@@ -140,6 +148,7 @@ impl StreamThread {
             assigned: Vec::new(),
             waiting: Vec::new(),
             takeover: None,
+            takeover_pause: None,
             revoking: None,
             commit: None,
             unapplied: None,
@@ -218,7 +227,7 @@ impl StreamThread {
         let state = self.state();
         let takeover = &self.takeover;
         let (tasks, waiting) = (&self.tasks, &self.waiting);
-        let unapplied = self.unapplied.is_some();
+        let is_paused = self.unapplied.is_some() || self.takeover_pause.is_some();
         self.control.publish(|metadata| {
             metadata.state = state;
             let is_same = metadata.active.len() == tasks.len()
@@ -228,7 +237,7 @@ impl StreamThread {
             }
             metadata.restoring.clear();
             metadata.restoring.extend(takeover.iter().flat_map(Takeover::tasks).chain(waiting.iter().copied()));
-            if !unapplied {
+            if !is_paused {
                 metadata.paused = None;
             }
         });

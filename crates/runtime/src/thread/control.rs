@@ -42,15 +42,21 @@ pub struct ThreadMetadata {
 
 /// The two directions.
 pub(crate) struct ThreadControl {
+    name: Arc<str>,
     stop: AtomicBool,
     metadata: Mutex<ThreadMetadata>,
 }
 
 impl ThreadControl {
     pub(crate) fn new(name: Arc<str>) -> Self {
-        let metadata =
-            ThreadMetadata { name, state: ThreadState::Created, active: vec![], restoring: vec![], paused: None };
-        Self { stop: AtomicBool::new(false), metadata: Mutex::new(metadata) }
+        let metadata = ThreadMetadata {
+            name: Arc::clone(&name),
+            state: ThreadState::Created,
+            active: vec![],
+            restoring: vec![],
+            paused: None,
+        };
+        Self { name, stop: AtomicBool::new(false), metadata: Mutex::new(metadata) }
     }
 
     /// Asks the thread to commit, close its tasks and end.
@@ -60,6 +66,14 @@ impl ThreadControl {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(crate) fn state(&self) -> ThreadState {
+        self.metadata.lock().state
     }
 
     pub(crate) fn metadata(&self) -> ThreadMetadata {

@@ -82,6 +82,7 @@ impl StreamThread {
         self.commit = None;
         self.unapplied = None;
         self.takeover = None;
+        self.takeover_pause = None;
         self.waiting.clear();
         if self.revoking.take().is_some() {
             self.member.revoked();
@@ -92,7 +93,7 @@ impl StreamThread {
     }
 
     /// Whether failures follow each other for longer than `task.timeout.ms` without a commit.
-    fn is_hopeless(&mut self, now: Now) -> bool {
+    pub(super) fn is_hopeless(&mut self, now: Now) -> bool {
         let timeout_ns = u64::try_from(self.shared.config.task_timeout().as_nanos()).unwrap_or(u64::MAX);
         let mut trouble = match self.trouble {
             Some(known) if now.mono_ns.saturating_sub(known.last_ns) <= timeout_ns => known,

@@ -194,19 +194,30 @@ impl StreamThread {
 
     /// Goes on taking tasks over; whether anything moved.
     fn take_over(&mut self, now: Now) -> Result<bool> {
+        if self.takeover_pause.is_some_and(|pause| now.mono_ns < pause.retry_ns) {
+            return Ok(false);
+        }
         let mut tools = Self::tools(&self.shared, &mut self.admin, &mut self.writer, &self.cache);
         if self.takeover.is_none() && !self.waiting.is_empty() {
             let tasks = std::mem::take(&mut self.waiting);
             self.takeover = Some(Takeover::start(&mut tools, &self.layout, &tasks)?);
         }
         let Some(takeover) = &mut self.takeover else { return Ok(false) };
-        let ready = takeover.poll(&mut tools, now)?;
+        let ready = match takeover.poll(&mut tools, now) {
+            Ok(ready) => ready,
+            Err(error) if error.kind() == ErrorKind::Storage && !self.is_hopeless(now) => {
+                self.pause_takeover(error, now);
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
         let progress = takeover.has_progressed;
         if !ready.is_empty() {
             self.topic_ids.extend(takeover.topic_ids.iter().map(|(topic, id)| (topic.clone(), *id)));
         }
         if takeover.tasks().next().is_none() {
             self.takeover = None;
+            self.takeover_pause = None;
         }
         if !ready.is_empty() {
             self.tasks.extend(ready);

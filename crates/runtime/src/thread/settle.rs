@@ -7,7 +7,7 @@ use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicParti
 use super::commit::{Commit, Progress};
 use super::output::WriterOutput;
 use super::run::nanos;
-use super::{StreamThread, Unapplied};
+use super::{StreamThread, TakeoverPause, Unapplied};
 use crate::task::{StoreChangelog, Task};
 
 /// First wait before local state is written again, and the longest.
@@ -129,6 +129,29 @@ impl StreamThread {
             }
         });
         retry_ns
+    }
+
+    /// The local store refuses while tasks are restored: their takeover begins again a little later,
+    /// from where the marks stand. Running tasks go on meanwhile.
+    #[cold]
+    pub(super) fn pause_takeover(&mut self, error: Error, now: Now) {
+        let is_running = |id: &TaskId| self.tasks.iter().any(|task| task.id() == *id);
+        self.waiting = self.assigned.iter().filter(|id| !is_running(id)).copied().collect();
+        self.takeover = None;
+        let backoff_ns = self.takeover_pause.map_or(APPLY_BACKOFF_NS.0, |pause| pause.next_backoff_ns);
+        self.takeover_pause = Some(TakeoverPause {
+            retry_ns: now.mono_ns.saturating_add(backoff_ns),
+            next_backoff_ns: backoff_ns.saturating_mul(2).min(APPLY_BACKOFF_NS.1),
+        });
+        self.control.publish(|metadata| {
+            if metadata.paused.is_none() {
+                tracing::error!(
+                    thread = %metadata.name, %error,
+                    "local state cannot be written while it is restored; the takeover is tried again, nothing is lost"
+                );
+                metadata.paused = Some(error);
+            }
+        });
     }
 
     /// Publishes how far the tasks are behind.

@@ -1,0 +1,52 @@
+//! The engines of an application's stores, as configured.
+
+use std::sync::Arc;
+
+use millstream_state::{EngineProvider, MemoryEngines};
+use millstream_topology::graph::Topology;
+use millstream_types::{Config, Now, Result};
+
+/// Opens the state directory if the topology has persistent stores; nothing is touched otherwise.
+pub(super) fn open(topology: &Topology, config: &Config, now: Now) -> Result<Arc<dyn EngineProvider>> {
+    let locals = topology.facts().stores.iter();
+    let globals = topology.global_stores().iter().map(|global| &global.store);
+    let fresh_id = || process_id(now);
+    if locals.chain(globals).any(|store| store.is_persistent) {
+        return persistent(config, fresh_id);
+    }
+    Ok(Arc::new(MemoryEngines::new(fresh_id())))
+}
+
+#[cfg(feature = "fjall")]
+fn persistent(config: &Config, fresh_id: impl FnOnce() -> String) -> Result<Arc<dyn EngineProvider>> {
+    let engines = millstream_state::FjallEngines::open(config.state_dir(), config.application_id(), fresh_id)?;
+    Ok(Arc::new(engines))
+}
+
+#[cfg(not(feature = "fjall"))]
+fn persistent(_: &Config, fresh_id: impl FnOnce() -> String) -> Result<Arc<dyn EngineProvider>> {
+    tracing::warn!("built without a persistent engine: all stores lie in memory and are restored at every start");
+    Ok(Arc::new(MemoryEngines::new(fresh_id())))
+}
+
+/// An id that no other process has, in a UUID's form: made from the time and the process's number.
+fn process_id(now: Now) -> String {
+    let mut state = (now.wall_ms as u64) ^ now.mono_ns.rotate_left(32) ^ u64::from(std::process::id()).rotate_left(48);
+    let mut next = || {
+        // SplitMix64: spreads a few bits over all.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    let (high, low) = (next(), next());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48 & 0xfff,
+        low & 0xffff_ffff_ffff
+    )
+}
