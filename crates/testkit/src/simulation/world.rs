@@ -2,7 +2,7 @@
 //! the log the invariants are checked.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_log::{EmbeddedLog, Log, NewTopic, Options, Writer};
 use millstream_runtime::Step;
@@ -64,7 +64,7 @@ struct World<'a> {
     log: Arc<dyn Log>,
     network: Network,
     trace: Trace,
-    observer: Observer,
+    observer: Arc<Mutex<Observer>>,
     inputs: Box<dyn Writer>,
     machines: Vec<Machine>,
     order: Random,
@@ -104,12 +104,18 @@ impl<'a> World<'a> {
         };
         let log: Arc<dyn Log> = Arc::new(EmbeddedLog::memory(options));
         let network = Network::new(Random::domain(plan.seed, "network"), plan.rates.clone(), trace.clone());
+        let observer = Arc::new(Mutex::new(Observer::new(&*log, APPLICATION)));
+        // What is processed may be deleted in the step that commits it.
+        let watching = Arc::clone(&observer);
+        network.before_delete(move || {
+            lock(&watching).look(Now::default());
+        });
         let machines = (0..plan.instances).map(|number| Machine::new(plan, number, &trace)).collect();
         Self {
             plan,
             wrap,
             network,
-            observer: Observer::new(&*log, APPLICATION),
+            observer,
             inputs: log.writer(None),
             log,
             trace,
@@ -193,7 +199,7 @@ impl<'a> World<'a> {
                     machine.kill();
                     machine.paused_until_ms = 0;
                     machine.start_ms = Some(now_ms + down_ms);
-                    stores::check(self.plan, self.observer.view(), machine)?;
+                    stores::check(self.plan, lock(&self.observer).view(), machine)?;
                 }
                 StrikeKind::Close { down_ms } => {
                     if let Some(process) = &mut machine.process {
@@ -264,7 +270,8 @@ impl<'a> World<'a> {
     /// Checks the invariants if the log has changed.
     fn check(&mut self) -> Result<(), String> {
         let now = self.now(0);
-        let view = self.observer.look(now);
+        let mut observer = lock(&self.observer);
+        let view = observer.look(now);
         if let Some(problem) = view.problems.first() {
             return Err(problem.clone());
         }
@@ -301,7 +308,8 @@ impl<'a> World<'a> {
         if !self.is_healed {
             return Ok(false);
         }
-        let view = self.observer.view();
+        let observer = lock(&self.observer);
+        let view = observer.view();
         let lagging = lag(view);
         let idle: Vec<&Machine> = self
             .machines
@@ -338,7 +346,8 @@ impl<'a> World<'a> {
             self.step()?;
             self.check()?;
         }
-        let view = self.observer.view();
+        let observer = lock(&self.observer);
+        let view = observer.view();
         if let Some((partition, _)) = view.partitions().find(|(_, seen)| !seen.is_stable()) {
             return Err(format!("a transaction is still open in {partition} after everybody has stopped"));
         }
@@ -357,6 +366,10 @@ impl<'a> World<'a> {
         };
         self.machines.iter().enumerate().flat_map(of).collect()
     }
+}
+
+fn lock(observer: &Mutex<Observer>) -> MutexGuard<'_, Observer> {
+    observer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The partitions that are read and not processed to their end.

@@ -37,7 +37,11 @@ impl Admin for FaultyAdmin {
 
     fn delete_records(&mut self, before: &[(TopicPartition, Offset)]) -> Call<()> {
         let before = before.to_vec();
-        self.0.request("delete_records", Effects::Idempotent, move |admin| admin.delete_records(&before))
+        let link = self.0.link.clone();
+        self.0.request("delete_records", Effects::Idempotent, move |admin| {
+            link.is_deleting();
+            admin.delete_records(&before)
+        })
     }
 
     fn offsets(&mut self, partitions: &[TopicPartition], spec: OffsetSpec) -> Call<Vec<Offset>> {

@@ -67,6 +67,7 @@ struct Inner {
     transactional_ids: BTreeSet<String>,
     violations: Vec<String>,
     faults: u64,
+    before_delete: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 /// A connection with requests under way.
@@ -87,6 +88,7 @@ impl Network {
             transactional_ids: BTreeSet::new(),
             violations: Vec::new(),
             faults: 0,
+            before_delete: None,
         })))
     }
 
@@ -110,6 +112,11 @@ impl Network {
     /// Ends all faults: from now on everything arrives.
     pub fn heal(&self) {
         self.set_rates(FaultRates::default());
+    }
+
+    /// Calls this whenever records are about to be deleted, for those who want to see them before.
+    pub fn before_delete(&self, look: impl Fn() + Send + Sync + 'static) {
+        self.lock().before_delete = Some(Arc::new(look));
     }
 
     /// Faults that have struck.
@@ -174,6 +181,14 @@ impl Link {
 
     pub(super) fn saw_transactional_id(&self, id: &str) {
         self.network.lock().transactional_ids.insert(id.to_owned());
+    }
+
+    /// Says that records are about to be deleted.
+    pub(super) fn is_deleting(&self) {
+        let look = self.network.lock().before_delete.clone();
+        if let Some(look) = look {
+            look();
+        }
     }
 
     /// Keeps the connection open on the log's side, whatever becomes of the instance.
