@@ -27,6 +27,12 @@ impl CacheBudget {
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Bytes held now.
+    #[cfg(test)]
+    pub(crate) fn used(&self) -> i64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
     /// Whether more would be held than allowed with that many bytes added.
     pub(crate) fn would_exceed(&self, bytes: usize) -> bool {
         self.used.load(Ordering::Relaxed) + bytes as i64 > self.bytes_max

@@ -5,6 +5,8 @@
 //! other dirty entries along, itself first. All stores of a thread share one [`CacheBudget`].
 
 mod links;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;

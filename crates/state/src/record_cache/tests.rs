@@ -1,0 +1,131 @@
+//! The cache against Kafka Streams' rules (`NamedCache`, `ThreadCache`).
+
+use super::*;
+
+type Cache = RecordCache<String, i64>;
+
+fn origin(timestamp: i64) -> Origin {
+    Origin { timestamp: Timestamp(timestamp), ..Origin::NONE }
+}
+
+/// Bytes that an entry of a key with one byte and a value with eight counts for.
+const ENTRY: usize = 1 + ENTRY_BYTES + CONTEXT_BYTES + 8;
+
+fn put(cache: &mut Cache, key: &str, value: Option<i64>, timestamp: i64) {
+    let len = if value.is_some() { 8 } else { 0 };
+    let write = (value, Timestamp(timestamp));
+    cache.put(key.as_bytes(), &key.to_owned(), write, len, &origin(timestamp), &Headers::new());
+}
+
+fn clean(cache: &mut Cache, key: &str) -> bool {
+    let row = CachedRow { value: Some(0), timestamp: Timestamp(0), headers: Headers::new(), origin: Origin::NONE };
+    cache.put_clean(key.as_bytes(), &key.to_owned(), row, 8).is_ok()
+}
+
+fn keys(taken: &[DirtyRow<String, i64>]) -> String {
+    taken.iter().map(|row| row.key.as_str()).collect()
+}
+
+/// Runs a script: `a` writes a key, `-a` deletes it, `?a` reads it, `=a` keeps it clean, `!` flushes
+/// (its result in brackets), `e` evicts (its result in parentheses).
+fn run(capacity: usize, script: &str) -> String {
+    let budget = CacheBudget::new(capacity * ENTRY);
+    let mut cache = Cache::new(budget.clone());
+    let mut seen = String::new();
+    for (word, step) in script.split(' ').zip(0..) {
+        match word.split_at(usize::from(!word.starts_with(|c: char| c.is_alphabetic()))) {
+            ("-", key) => put(&mut cache, key, None, step),
+            ("?", key) => seen.push(if cache.find(key.as_bytes()).is_some() { '+' } else { '-' }),
+            ("=", key) => assert!(clean(&mut cache, key), "{script}"),
+            ("!", _) => seen.push_str(&format!("[{}]", keys(&cache.take_dirty()))),
+            (_, "evict") => seen.push_str(&format!("({})", keys(&cache.take_evicted()))),
+            (_, key) => put(&mut cache, key, Some(step), step),
+        }
+    }
+    drop(cache);
+    assert_eq!(budget.used(), 0, "{script}: all bytes are given back");
+    seen
+}
+
+#[test]
+fn order_of_flush_and_eviction_is_kafka_streams() {
+    let cases = [
+        ("dirty entries come in order of writing", 9, "a b c !", "[abc]"),
+        ("a second write moves a key to the end", 9, "a b c a !", "[bca]"),
+        ("a second write of the last key changes nothing", 9, "a b b !", "[ab]"),
+        ("a read does not change the order of flushing", 9, "a b ?a !", "+[ab]"),
+        ("a flush cleans", 9, "a b ! ! a !", "[ab][][a]"),
+        ("clean entries are not flushed", 9, "=a b !", "[b]"),
+        ("a write makes a clean entry dirty", 9, "=a b a !", "[ba]"),
+        ("deletions are flushed and leave", 9, "a -b ! ?a ?b", "[ab]+-"),
+        ("a deleted key that is written again stays", 9, "-a a ! ?a", "[a]+"),
+        ("nothing is evicted within the budget", 2, "a b evict ?a ?b", "()++"),
+        ("the least recently used goes, and takes all dirty ones along", 2, "a b c evict ?a ?b ?c", "(abc)-++"),
+        ("a read saves from eviction", 2, "a b ?a c evict ?a ?b ?c", "+(bac)+-+"),
+        ("the evicted comes first, the others in order of writing", 2, "a b c b ?c ?a evict", "++(bac)"),
+        ("clean entries are evicted silently", 2, "=a =b c evict ?a ?b ?c !", "()-++[c]"),
+        ("a clean tail, then a dirty one", 1, "a ! b c evict ?a ?b ?c", "[a](bc)--+"),
+        ("eviction goes on among the ones just cleaned", 1, "a b c evict ?a ?b ?c", "(abc)--+"),
+        ("without a budget everything goes at once", 0, "a evict ?a b evict", "(a)-(b)"),
+        ("an evicted deletion is flushed", 1, "-a b c evict", "(abc)"),
+    ];
+    for (name, capacity, script, expected) in cases {
+        assert_eq!(run(capacity, script), expected, "{name}: {script}");
+    }
+}
+
+#[test]
+fn entries_count_as_in_kafka_streams() {
+    let budget = CacheBudget::new(1 << 20);
+    let mut cache = Cache::new(budget.clone());
+    put(&mut cache, "key", Some(1), 0);
+    assert_eq!(budget.used(), 3 + 24 + 1 + 8 + 8 + 4 + 8);
+    let mut headers = Headers::new();
+    headers.add("name", Some(bytes::Bytes::from_static(b"12")));
+    headers.add("null", None);
+    let topic = Origin { topic: Some("topic".into()), ..origin(0) };
+    cache.put(b"key", &"key".to_owned(), (None, Timestamp(0)), 0, &topic, &headers);
+    assert_eq!(budget.used(), 3 + 24 + 1 + 8 + 8 + 4 + 5 + 4 + 2 + 4);
+    cache.clear();
+    assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn a_read_never_flushes() {
+    let mut cache = Cache::new(CacheBudget::new(2 * ENTRY));
+    put(&mut cache, "a", Some(1), 0);
+    assert!(clean(&mut cache, "b"));
+    assert!(cache.find(b"b").is_some() && cache.find(b"a").is_some());
+    assert!(clean(&mut cache, "c"), "the clean tail makes room");
+    assert!(cache.find(b"b").is_none() && cache.find(b"c").is_some() && cache.find(b"a").is_some());
+    assert!(cache.find(b"c").is_some());
+    assert!(!clean(&mut cache, "d"), "the tail is dirty");
+    assert_eq!(keys(&cache.take_dirty()), "a");
+    assert!(clean(&mut cache, "d"));
+}
+
+#[test]
+fn the_last_write_says_where_a_row_comes_from() {
+    let mut cache = Cache::new(CacheBudget::new(1 << 20));
+    put(&mut cache, "a", Some(1), 10);
+    put(&mut cache, "a", Some(2), 20);
+    let taken = cache.take_dirty();
+    let row = &taken[0].row;
+    assert_eq!((row.value, row.timestamp, &row.origin), (Some(2), Timestamp(20), &origin(20)));
+}
+
+#[test]
+fn stores_of_a_thread_share_the_budget() {
+    let budget = CacheBudget::new(2 * ENTRY);
+    let (mut one, mut two) = (Cache::new(budget.clone()), Cache::new(budget.clone()));
+    put(&mut one, "a", Some(1), 0);
+    put(&mut one, "b", Some(1), 0);
+    put(&mut two, "c", Some(1), 0);
+    assert!(budget.is_exceeded());
+    assert_eq!(keys(&two.take_evicted()), "c", "only the store just written is evicted");
+    assert!(!budget.is_exceeded());
+    drop(one);
+    put(&mut two, "d", Some(1), 0);
+    put(&mut two, "e", Some(1), 0);
+    assert!(!budget.is_exceeded(), "a dropped cache gives its bytes back");
+}
