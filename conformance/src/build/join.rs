@@ -32,15 +32,11 @@ impl Build {
         };
         let select: Function = key(op.text("key")?, &types.key, &types.value)?;
         want(select.out == table_types.key, "joinSG")?;
-        let spec = op.text("fn")?;
-        let Join { out, apply } = join(spec, &types.value, &table_types.value)?;
-        if spec == "kcat" {
-            return Err(unsupported("joinSG with a joiner that sees the key"));
-        }
+        let Join { out, apply } = join(op.text("fn")?, &types.value, &table_types.value)?;
         let stream = named(&stream, op);
         let select = move |key: &Val, value: &Val| (select.apply)(key, value);
         let result = if is_inner(op)? {
-            stream.join_global(table, select, move |value, row| apply(&Val::Null, value, row))
+            stream.join_global_with_key(table, select, move |key, value, row| apply(key, value, row))
         } else {
             stream
                 .left_join_global(table, select, move |value, row| apply(&Val::Null, value, row.unwrap_or(&Val::Null)))

@@ -85,8 +85,22 @@ where
         VG: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        let joiner = inner(move |_: &K, value: &V, row: &VG| joiner(value, row));
-        self.joined_global(table, JoinKind::Inner, Arc::new(key), joiner)
+        self.join_global_with_key(table, key, move |_, value, row| joiner(value, row))
+    }
+
+    /// [`join_global`](Self::join_global) whose joiner sees the key.
+    pub fn join_global_with_key<KG, VG, R>(
+        &self,
+        table: &GlobalKTable<KG, VG>,
+        key: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
+        joiner: impl Fn(&K, &V, &VG) -> R + Send + Sync + 'static,
+    ) -> KStream<K, R>
+    where
+        KG: Clone + Send + 'static,
+        VG: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.joined_global(table, JoinKind::Inner, Arc::new(key), inner(joiner))
     }
 
     /// [`join_global`](Self::join_global) that also emits records without a row or with a null made
@@ -102,8 +116,22 @@ where
         VG: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        let joiner: Joiner<K, V, VG, R> = Arc::new(move |_, value, row| joiner(value, row));
-        self.joined_global(table, JoinKind::Left, Arc::new(key), joiner)
+        self.left_join_global_with_key(table, key, move |_, value, row| joiner(value, row))
+    }
+
+    /// [`left_join_global`](Self::left_join_global) whose joiner sees the key.
+    pub fn left_join_global_with_key<KG, VG, R>(
+        &self,
+        table: &GlobalKTable<KG, VG>,
+        key: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
+        joiner: impl Fn(&K, &V, Option<&VG>) -> R + Send + Sync + 'static,
+    ) -> KStream<K, R>
+    where
+        KG: Clone + Send + 'static,
+        VG: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.joined_global(table, JoinKind::Left, Arc::new(key), Arc::new(joiner))
     }
 
     fn joined<VT, R>(

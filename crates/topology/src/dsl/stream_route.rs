@@ -93,7 +93,17 @@ where
         stores: &[&str],
         key: Option<Serde<P::KeyOut>>,
     ) -> KStream<P::KeyOut, P::ValueOut> {
-        let name = self.draft.borrow_mut().node_name(self.name.clone(), prefix);
+        let name = {
+            let mut draft = self.draft.borrow_mut();
+            match self.name.clone() {
+                // Unlike other operators, a named processor takes no number.
+                Some(name) => {
+                    draft.check_name(Some(&name));
+                    name
+                }
+                None => draft.names.generate(prefix),
+            }
+        };
         let stores: Vec<Arc<str>> = stores.iter().map(|store| Arc::from(*store)).collect();
         let code = NodeFactory::processor(move || supplier.get());
         self.draft.borrow_mut().then(&name, &[&self.node], &stores, code);
