@@ -252,3 +252,51 @@ fn describe(path: &Path, error: fjall::Error) -> Error {
     };
     Error::new(kind, message).with_source(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_failed_write_the_database_is_opened_again_below_its_engines_and_scans() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDirectory::open(directory.path(), "app", || "id".to_owned()).unwrap();
+        let database = Database::new(state);
+        let row = |key: &str, value: &str| (key.as_bytes().to_vec(), Some(value.as_bytes().to_vec()));
+        for name in ["one", "two"] {
+            database.create(name).unwrap();
+            database.write(name, vec![row("a", "1"), row("b", "1")]).unwrap();
+        }
+        let scan = database.scan("one", b"a".to_vec()..b"z".to_vec(), false).unwrap();
+
+        let failed: Result<()> = Err(database.error(fjall::Error::Poisoned));
+        assert_eq!(database.note(failed).unwrap_err().kind(), ErrorKind::Storage);
+        assert_eq!(database.get("two", b"a").unwrap().as_deref(), Some(&b"1"[..]), "reads go on meanwhile");
+        database.write("one", vec![row("a", "2")]).unwrap();
+        assert!(!database.must_reopen.load(Ordering::Acquire));
+        assert_eq!(database.get("one", b"a").unwrap().as_deref(), Some(&b"2"[..]));
+        assert_eq!(database.get("two", b"b").unwrap().as_deref(), Some(&b"1"[..]));
+        let values: Vec<Vec<u8>> = scan.map(|row| row.unwrap().1).collect();
+        assert_eq!(values, [b"1", b"1"], "the snapshot is as it was");
+    }
+
+    #[test]
+    fn a_full_disk_and_a_damaged_file_are_told_apart() {
+        let path = Path::new("/state/app/millstream.db");
+        let io = |kind| fjall::Error::Io(std::io::Error::from(kind));
+        let cases = [
+            (io(std::io::ErrorKind::StorageFull), ErrorKind::Storage, "space"),
+            (io(std::io::ErrorKind::PermissionDenied), ErrorKind::Storage, "permissions"),
+            (io(std::io::ErrorKind::UnexpectedEof), ErrorKind::Corrupted, "rebuilt"),
+            (fjall::Error::Unrecoverable, ErrorKind::Corrupted, "rebuilt"),
+            (fjall::Error::Poisoned, ErrorKind::Storage, "again"),
+            (fjall::Error::Locked, ErrorKind::Storage, "another process"),
+        ];
+        for (error, kind, words) in cases {
+            let shown = format!("{error:?}");
+            let error = describe(path, error);
+            assert_eq!(error.kind(), kind, "{shown}");
+            assert!(error.message().contains(words) && error.message().contains("/state/app"), "{shown}: {error}");
+        }
+    }
+}
