@@ -17,6 +17,7 @@ mod open;
 mod options;
 mod partition;
 mod reader;
+mod retention;
 mod signal;
 mod storage;
 #[cfg(test)]

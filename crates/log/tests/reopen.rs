@@ -7,7 +7,7 @@ mod support;
 use std::path::Path;
 
 use millstream_log::{EmbeddedLog, Flush, Isolation, Log, NewTopic, OffsetSpec, Options};
-use millstream_types::{ErrorKind, Offset};
+use millstream_types::{ErrorKind, Headers, Offset, Timestamp};
 use support::*;
 
 fn options(flush: Flush) -> Options {
@@ -157,4 +157,46 @@ fn large_batches_and_old_positions_are_read() {
         assert_eq!(first, expected[from..from + first.len()]);
         assert!(!first.is_empty());
     }
+}
+
+#[test]
+fn old_segments_go_where_the_topic_says_so() {
+    let dir = dir();
+    let log = open(&dir, Flush::Os);
+    let configs = |key: &str, value: &str| vec![(key.to_owned(), value.to_owned())];
+    ok(log.admin().create_topics(&[
+        NewTopic { configs: configs("retention.ms", "1000"), ..new_topic("time", 1) },
+        NewTopic { configs: configs("retention.bytes", "1200"), ..new_topic("size", 1) },
+        new_topic("all", 1),
+    ]));
+    let now = at(400_000);
+    let mut plain = writer(&log, None);
+    for topic in ["time", "size", "all"] {
+        let handle = plain.partition(&tp(topic, 0));
+        for index in 0..40i64 {
+            let time = Timestamp(now.wall_ms - 20_000 + index * 1000);
+            plain.append(handle, time, None, Some(b"value"), &Headers::new()).unwrap();
+            ok(plain.flush());
+        }
+    }
+    let starts = || {
+        let partitions = ["time", "size", "all"].map(|topic| tp(topic, 0));
+        ok(log.admin().offsets(&partitions, OffsetSpec::Start)).iter().map(|offset| offset.0).collect::<Vec<_>>()
+    };
+    assert_eq!(starts(), [0, 0, 0]);
+    let mut other = member(&log, "anybody");
+    other.join(topology(1));
+    poll(&mut other, now);
+    let found = starts();
+    // Records up to 19 are older than a second, and six fit a segment.
+    assert!(found[0] > 12 && found[0] <= 19, "{found:?}");
+    assert!(found[1] > 15 && found[1] <= 30, "{found:?}");
+    assert_eq!(found[2], 0);
+    let files = |topic: &str| std::fs::read_dir(dir.join(format!("{topic}-0"))).unwrap().count();
+    assert!(files("time") < files("all") && files("size") < files("all"));
+    let first = values(&log, &tp("size", 0), Isolation::ReadCommitted, found[1]);
+    assert_eq!(first[0], format!("{}:value", found[1]));
+    drop((log, plain, other));
+    let log = open(&dir, Flush::Os);
+    assert_eq!(ok(log.admin().offsets(&[tp("time", 0)], OffsetSpec::Start)), [Offset(found[0])]);
 }

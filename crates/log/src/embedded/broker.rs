@@ -38,6 +38,8 @@ pub(super) struct Broker {
     pub(super) ids: u64,
     /// Where the log lies; `None` in memory.
     pub(super) files: Option<Files>,
+    /// When retention is looked at next, in ms of the monotonic clock.
+    pub(super) retention_due_ms: i64,
 }
 
 /// Index of a partition in the broker.
@@ -65,6 +67,7 @@ impl Broker {
             seed,
             ids: 0,
             files: None,
+            retention_due_ms: 0,
         }
     }
 
@@ -85,8 +88,10 @@ impl Broker {
             }
         }
         self.abort_overdue(now_ms);
+        self.expire_records(now_ms);
     }
 
+    /// Slot of a partition that exists.
     pub(super) fn slot(&self, partition: &TopicPartition) -> Option<Slot> {
         let index = usize::try_from(partition.partition.0).ok()?;
         self.topics.get(&partition.topic)?.slots.get(index).copied()
@@ -252,7 +257,7 @@ impl Broker {
         Ok(())
     }
 
-    fn delete_before(&mut self, slot: Slot, offset: i64) -> Answer<()> {
+    pub(super) fn delete_before(&mut self, slot: Slot, offset: i64) -> Answer<()> {
         self.writable()?;
         let Some(partition) = self.partition(slot) else { return Ok(()) };
         let offset = offset.min(partition.end());

@@ -12,7 +12,7 @@ use millstream_types::{Result, TopicPartition};
 
 use super::options::Flush;
 use crate::batch::Batch;
-use crate::fs::{self, Fs, Mode};
+use crate::fs::{self, Fs};
 use segment::Segment;
 
 pub(super) use recovery::Evidence;
@@ -51,7 +51,7 @@ impl DiskStorage {
         let dir = disk.partition_dir(name);
         disk.fs.remove_dir(&dir).map_err(|error| fs::error("remove", &dir, error))?;
         disk.fs.create_dir(&dir).map_err(|error| fs::error("create", &dir, error))?;
-        let first = Segment::create(&*disk.fs, &dir, 0)?;
+        let first = Segment::create(&disk.fs, &dir, 0)?;
         sync_dir(&*disk.fs, &dir)?;
         Ok(Self { disk: disk.clone(), dir, segments: vec![first], end: 0, synced: 0 })
     }
@@ -103,6 +103,19 @@ impl DiskStorage {
         Ok(())
     }
 
+    /// Offset before which closed segments lie that are out of date: all their timestamps are
+    /// before `time`, or what follows is `bytes_max` bytes without them.
+    pub(super) fn expired(&self, time: Option<i64>, bytes_max: Option<u64>) -> Option<i64> {
+        let mut bytes: u64 = self.segments.iter().map(|segment| segment.len).sum();
+        let closed = self.segments.len().saturating_sub(1);
+        let expired = self.segments.iter().take(closed).take_while(|segment| {
+            bytes -= segment.len;
+            time.is_some_and(|time| segment.time_max < time) || bytes_max.is_some_and(|max| bytes >= max)
+        });
+        let count = expired.count();
+        self.segments.get(count).filter(|_| count > 0).map(|segment| segment.base)
+    }
+
     /// Offset of a batch before which no timestamp is `time` or later.
     pub(super) fn seek_time(&self, time: i64) -> Option<i64> {
         let segment = self.segments.iter().find(|segment| segment.time_max >= time)?;
@@ -132,7 +145,8 @@ impl DiskStorage {
         if self.disk.flush == Flush::Commit {
             self.sync_all()?;
         }
-        self.segments.push(Segment::create(&*self.disk.fs, &self.dir, base)?);
+        self.active_mut()?.close();
+        self.segments.push(Segment::create(&self.disk.fs, &self.dir, base)?);
         if self.disk.flush == Flush::Commit {
             sync_dir(&*self.disk.fs, &self.dir)?;
         }
@@ -155,9 +169,4 @@ fn no_segment() -> millstream_types::Error {
 /// Makes the names in a directory durable.
 pub(super) fn sync_dir(fs: &dyn Fs, dir: &Path) -> Result<()> {
     fs.sync_dir(dir).map_err(|error| fs::error("sync", dir, error))
-}
-
-/// Opens a file of the log.
-fn open(fs: &dyn Fs, path: &Path, mode: Mode) -> Result<Box<dyn fs::FsFile>> {
-    fs.open(path, mode).map_err(|error| fs::error("open", path, error))
 }

@@ -99,6 +99,12 @@ impl Partition {
         self.open.contains_key(&producer_id)
     }
 
+    /// Offset up to which records may be forgotten, those of open transactions never.
+    pub(super) fn expired(&self, time: Option<i64>, bytes_max: Option<u64>) -> Option<i64> {
+        let Storage::Disk(disk) = &self.storage else { return None };
+        disk.expired(time, bytes_max).map(|offset| offset.min(self.end_for(Isolation::ReadCommitted)))
+    }
+
     /// Makes everything appended durable. Gives whether there was anything to do.
     pub(super) fn sync(&mut self) -> Result<bool> {
         self.storage.sync().map_err(|error| at(error, &self.name))

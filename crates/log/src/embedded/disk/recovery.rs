@@ -7,9 +7,9 @@ use millstream_types::{Error, ErrorKind, Result, TopicPartition};
 
 use super::segment::Segment;
 use super::walk::{Depth, Invalid, Stop, find_batch, walk};
-use super::{Disk, DiskStorage, open};
+use super::{Disk, DiskStorage};
 use crate::batch::{Batch, BatchHeader};
-use crate::fs::{self, Mode};
+use crate::fs;
 
 /// What the journal knows of a partition.
 #[derive(Clone, Copy, Debug)]
@@ -44,13 +44,14 @@ impl DiskStorage {
             if *base != storage.end {
                 return Err(missing(&storage.dir, storage.end, Some(*base)));
             }
-            let path = storage.dir.join(format!("{base:020}.log"));
-            let mut segment = Segment::new(*base, path.clone(), open(&*disk.fs, &path, Mode::Existing)?);
+            let mut segment = Segment::existing(&disk.fs, &storage.dir, *base)?;
             let depth = if is_last { Depth::Checksums } else { Depth::Headers };
-            let stop = walk(&mut segment, depth, &mut storage.end, &mut visit)
-                .map_err(|error| fs::error("read", &path, error))?;
+            let stop = walk(&mut segment, depth, &mut storage.end, &mut visit)?;
             if let Stop::Invalid(invalid) = stop {
                 storage.cut(&segment, invalid, is_last, evidence)?;
+            }
+            if !is_last {
+                segment.close();
             }
             storage.segments.push(segment);
         }
@@ -67,16 +68,14 @@ impl DiskStorage {
         let is_damage = !is_last
             || match evidence.synced {
                 Some(synced) => self.end < synced,
-                None => find_batch(segment, position, self.end)
-                    .map_err(|error| fs::error("read", &segment.path, error))?
-                    .is_some(),
+                None => find_batch(segment, position, self.end)?.is_some(),
             };
         if is_damage {
             return Err(segment.damaged(position, invalid));
         }
         let path = segment.path.display();
         tracing::warn!(%path, position, offset = self.end, reason = %invalid, "an unfinished batch is cut off");
-        segment.file.truncate(position).map_err(|error| fs::error("truncate", &segment.path, error))
+        segment.with_file("truncate", |file| file.truncate(position))
     }
 
     /// Makes all files durable, those of before included.

@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_types::{Error, ErrorKind, Offset, Result};
 
-use super::open;
 use crate::batch::{Batch, BatchHeader};
 use crate::fs::{self, Fs, FsFile, Mode};
 
@@ -21,7 +21,10 @@ pub(super) struct Segment {
     /// Offset of its first record; the file's name.
     pub(super) base: i64,
     pub(super) path: PathBuf,
-    pub(super) file: Box<dyn FsFile>,
+    fs: Arc<dyn Fs>,
+    /// Open as long as the segment is written to. Closed segments are opened for each read: a log
+    /// may have more of them than a process may have files.
+    file: Option<Box<dyn FsFile>>,
     /// Bytes that count. More may be there after a failed write.
     pub(super) len: u64,
     pub(super) time_max: i64,
@@ -43,25 +46,44 @@ struct Entry {
 
 impl Segment {
     /// A new, empty file.
-    pub(super) fn create(fs: &dyn Fs, dir: &Path, base: i64) -> Result<Self> {
-        let path = dir.join(format!("{base:020}.log"));
-        let file = open(fs, &path, Mode::Fresh)?;
-        Ok(Self::new(base, path, file))
+    pub(super) fn create(fs: &Arc<dyn Fs>, dir: &Path, base: i64) -> Result<Self> {
+        Self::open(fs, dir, base, Mode::Fresh)
     }
 
-    /// A file nothing is known of yet but its name; [`note`](Self::note) tells its batches.
-    pub(super) fn new(base: i64, path: PathBuf, file: Box<dyn FsFile>) -> Self {
-        Self {
+    /// An existing file, of which nothing is known yet; [`note`](Self::note) tells its batches.
+    pub(super) fn existing(fs: &Arc<dyn Fs>, dir: &Path, base: i64) -> Result<Self> {
+        Self::open(fs, dir, base, Mode::Existing)
+    }
+
+    fn open(fs: &Arc<dyn Fs>, dir: &Path, base: i64, mode: Mode) -> Result<Self> {
+        let path = dir.join(format!("{base:020}.log"));
+        let file = fs.open(&path, mode).map_err(|error| fs::error("open", &path, error))?;
+        Ok(Self {
             base,
             path,
-            file,
+            fs: fs.clone(),
+            file: Some(file),
             len: 0,
             time_max: i64::MIN,
             index: Vec::new(),
             index_due: 0,
             is_dirty: true,
             read_on: Cell::new((base, 0)),
-        }
+        })
+    }
+
+    /// Nothing will be written any more.
+    pub(super) fn close(&mut self) {
+        self.file = None;
+    }
+
+    /// Uses the file, open or not.
+    pub(super) fn with_file<T>(&self, action: &str, run: impl FnOnce(&dyn FsFile) -> std::io::Result<T>) -> Result<T> {
+        let answer = match &self.file {
+            Some(file) => run(&**file),
+            None => self.fs.open(&self.path, Mode::Existing).and_then(|file| run(&*file)),
+        };
+        answer.map_err(|error| fs::error(action, &self.path, error))
     }
 
     /// Whether a batch of this length belongs into the next segment.
@@ -72,11 +94,13 @@ impl Segment {
     /// Writes a batch at the end.
     pub(super) fn append(&mut self, batch: &Batch) -> Result<()> {
         self.is_dirty = true;
-        if let Err(error) = self.file.write_at(batch.bytes(), self.len) {
-            // If this fails as well, the bytes are cut off when the log is opened.
-            let _ = self.file.truncate(self.len);
-            return Err(fs::error("write", &self.path, error));
-        }
+        let position = self.len;
+        self.with_file("write", |file| {
+            file.write_at(batch.bytes(), position).inspect_err(|_| {
+                // If this fails as well, the bytes are cut off when the log is opened.
+                let _ = file.truncate(position);
+            })
+        })?;
         self.note(batch.header());
         Ok(())
     }
@@ -94,7 +118,7 @@ impl Segment {
 
     pub(super) fn sync(&mut self) -> Result<()> {
         if self.is_dirty {
-            self.file.sync().map_err(|error| fs::error("sync", &self.path, error))?;
+            self.with_file("sync", |file| file.sync())?;
             self.is_dirty = false;
         }
         Ok(())
@@ -160,7 +184,7 @@ impl Segment {
     fn chunk(&self, position: u64, len: usize) -> Result<Bytes> {
         let left = usize::try_from(self.len.saturating_sub(position)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; len.min(left)];
-        self.file.read_at(&mut bytes, position).map_err(|error| fs::error("read", &self.path, error))?;
+        self.with_file("read", |file| file.read_at(&mut bytes, position))?;
         Ok(bytes.into())
     }
 

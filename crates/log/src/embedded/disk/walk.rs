@@ -1,8 +1,7 @@
 //! Walking a segment batch by batch, when a log is opened.
 
-use std::io;
-
 use bytes::Bytes;
+use millstream_types::Result;
 
 use super::segment::Segment;
 use crate::batch::{Batch, BatchError, BatchHeader, HEADER_LEN};
@@ -51,14 +50,14 @@ struct Window<'a> {
 
 impl Window<'_> {
     /// Bytes from a position on: at least `needed`, or all up to the end of the file.
-    fn at(&mut self, position: u64, needed: usize, ahead: usize) -> io::Result<Bytes> {
+    fn at(&mut self, position: u64, needed: usize, ahead: usize) -> Result<Bytes> {
         let skip = position.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
         if let Some(skip) = skip.filter(|skip| skip.saturating_add(needed) <= self.bytes.len()) {
             return Ok(self.bytes.slice(skip..));
         }
         let left = usize::try_from(self.file_len.saturating_sub(position)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; needed.max(ahead).min(left)];
-        self.segment.file.read_at(&mut bytes, position)?;
+        self.segment.with_file("read", |file| file.read_at(&mut bytes, position))?;
         self.start = position;
         self.bytes = bytes.into();
         Ok(self.bytes.clone())
@@ -72,8 +71,8 @@ pub(super) fn walk(
     depth: Depth,
     expected: &mut i64,
     mut visit: impl FnMut(&BatchHeader, Option<&Batch>),
-) -> io::Result<Stop> {
-    let file_len = segment.file.len()?;
+) -> Result<Stop> {
+    let file_len = segment.with_file("read", |file| file.len())?;
     let mut window_state = (0, Bytes::new());
     let mut last_len = 0;
     while segment.len < file_len {
@@ -100,7 +99,7 @@ pub(super) fn walk(
 type Look = Result<(BatchHeader, Option<Batch>), Invalid>;
 
 /// Looks at the batch at a position. Control batches come whole at any depth.
-fn look(window: &mut Window<'_>, depth: Depth, position: u64, ahead: usize, expected: i64) -> io::Result<Look> {
+fn look(window: &mut Window<'_>, depth: Depth, position: u64, ahead: usize, expected: i64) -> Result<Look> {
     let bytes = window.at(position, HEADER_LEN, ahead)?;
     let header = match BatchHeader::parse(&bytes) {
         Ok(header) => header,
@@ -127,10 +126,10 @@ fn look(window: &mut Window<'_>, depth: Depth, position: u64, ahead: usize, expe
 
 /// Position of a whole batch with an offset above `offset` behind a position: the sign that what
 /// lies between was damaged and not merely never finished.
-pub(super) fn find_batch(segment: &Segment, position: u64, offset: i64) -> io::Result<Option<u64>> {
-    let file_len = segment.file.len()?;
+pub(super) fn find_batch(segment: &Segment, position: u64, offset: i64) -> Result<Option<u64>> {
+    let file_len = segment.with_file("read", |file| file.len())?;
     let mut bytes = vec![0; usize::try_from(file_len.saturating_sub(position)).unwrap_or(0)];
-    segment.file.read_at(&mut bytes, position)?;
+    segment.with_file("read", |file| file.read_at(&mut bytes, position))?;
     let bytes = Bytes::from(bytes);
     for at in 1..bytes.len() {
         let rest = bytes.get(at..).unwrap_or_default();
