@@ -86,6 +86,13 @@ impl Disk {
         }
     }
 
+    /// The disk is replaced by an empty one; open engines die.
+    pub fn replace(&self) {
+        let mut inner = self.lock();
+        inner.generation += 1;
+        inner.stores.clear();
+    }
+
     /// The process ends in order: nothing is lost, open engines die.
     pub fn close(&self) {
         let mut inner = self.lock();

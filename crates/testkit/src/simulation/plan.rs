@@ -87,6 +87,11 @@ pub enum StrikeKind {
         /// Time it stands still.
         ms: u64,
     },
+    /// Killed, and its disk is replaced by an empty one; started again after that many ms.
+    LoseDisk {
+        /// Time until it is started again.
+        down_ms: u64,
+    },
     /// Another writer takes its transactional id.
     Fence,
     /// Its wall clock jumps.
@@ -142,6 +147,7 @@ fn rates(random: &mut Random) -> FaultRates {
         late_request: some(100),
         lost_reply: some(30),
         lost_request: some(30),
+        straggler: some(30),
         retriable: some(60),
         duplicate: some(60),
         append_failure: some(4),
@@ -180,10 +186,11 @@ fn inputs(random: &mut Random, scenario: ScenarioKind, partitions: i32) -> Vec<P
 
 fn strikes(random: &mut Random, instances: usize) -> Vec<Strike> {
     let mut kinds: Vec<fn(&mut Random) -> StrikeKind> = Vec::new();
-    let all: [fn(&mut Random) -> StrikeKind; 5] = [
+    let all: [fn(&mut Random) -> StrikeKind; 6] = [
         |random| StrikeKind::Kill { down_ms: random.between(1, 500) },
         |random| StrikeKind::Close { down_ms: random.between(1, 300) },
         |random| StrikeKind::Pause { ms: random.between(50, SESSION_TIMEOUT_MS * 3) },
+        |random| StrikeKind::LoseDisk { down_ms: random.between(1, 300) },
         |_| StrikeKind::Fence,
         |random| StrikeKind::WallJump { by_ms: random.below(200_000) as i64 - 100_000 },
     ];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_log::Log;
-use millstream_runtime::{Components, Handlers, Instance, Step, StreamThread, ThreadState};
+use millstream_runtime::{Components, Handlers, Instance, Metrics, Step, StreamThread, ThreadState};
 use millstream_state::EngineProvider;
 use millstream_types::clock::Clock;
 use millstream_types::{Config, Now, ProcessingGuarantee, Result, TaskId};
@@ -22,6 +22,9 @@ pub struct Wrap {
     pub log: Option<fn(Arc<dyn Log>) -> Arc<dyn Log>>,
     /// Around the engines.
     pub engines: Option<fn(Arc<dyn EngineProvider>) -> Arc<dyn EngineProvider>>,
+    /// Whether rules of the seam may be broken: a planted bug is to be found by what it does to the
+    /// results.
+    pub breaks_seam_rules: bool,
 }
 
 /// A machine: its disk and its clock outlive the process on it.
@@ -34,6 +37,8 @@ pub(super) struct Machine {
     /// When the process is started again, if it is down.
     pub(super) start_ms: Option<u64>,
     pub(super) process: Option<Process>,
+    /// What all processes on this machine have counted.
+    pub(super) metrics: Vec<Arc<Metrics>>,
 }
 
 /// A running process: everything that SIGKILL destroys.
@@ -65,6 +70,7 @@ impl Machine {
             paused_until_ms: 0,
             start_ms: Some(number as u64 * 7),
             process: None,
+            metrics: Vec::new(),
         }
     }
 
@@ -81,6 +87,7 @@ impl Machine {
         };
         let instance = Instance::new(&plan.scenario.topology(plan)?, &config(plan)?, &components)?;
         let thread = instance.stream_thread(1);
+        self.metrics.push(instance.metrics());
         self.start_ms = None;
         self.process = Some(Process { log: faulty, thread, stop_ms: None, down_ms: 0 });
         Ok(())

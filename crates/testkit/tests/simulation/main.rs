@@ -43,6 +43,34 @@ fn one_seed_is_replayed_on_request() {
     }
 }
 
+/// `MILLSTREAM_SEEDS=1000..9000`: many more seeds, for longer hunts.
+#[test]
+fn a_range_of_seeds_runs_on_request() {
+    let Ok(range) = std::env::var("MILLSTREAM_SEEDS") else { return };
+    let (from, to) = range.split_once("..").expect("MILLSTREAM_SEEDS is a range");
+    seeds(from.parse().expect("a number"), to.parse().expect("a number"));
+}
+
+/// A simulation in which nothing happens proves nothing.
+#[test]
+fn the_seeds_reach_what_they_are_for() {
+    let reports: Vec<Report> = (0..100).filter_map(|number| seed(number).ok()).collect();
+    let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    println!(
+        "faults {}, commits {}, rollbacks {}, restored {}, full restores {}, simulated {} s",
+        sum(|report| report.faults),
+        sum(|report| report.commits),
+        sum(|report| report.rollbacks),
+        sum(|report| report.restored),
+        sum(|report| report.restores_full),
+        sum(|report| report.simulated_ms) / 1000
+    );
+    assert!(sum(|report| report.faults) > 2_000);
+    assert!(sum(|report| report.commits) > 2_000);
+    assert!(sum(|report| report.rollbacks) > 300);
+    assert!(sum(|report| report.restored) > 1_000);
+}
+
 #[test]
 fn without_faults_all_is_well() {
     for number in 0..20 {
@@ -93,7 +121,7 @@ fn with_bug(bug: Bug) -> Wrap {
 }
 
 fn buggy(log: fn(Arc<dyn millstream_log::Log>) -> Arc<dyn millstream_log::Log>) -> Wrap {
-    Wrap { log: Some(log), ..Wrap::default() }
+    Wrap { log: Some(log), breaks_seam_rules: true, ..Wrap::default() }
 }
 
 /// The simulation can fail: each of these bugs is found within the seeds that run every time.

@@ -1,10 +1,10 @@
 //! Bugs on purpose, between the runtime and its seams: the simulation must find each of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use millstream_log::{
-    Acks, Admin, Call, CommittedOffset, FailureKind, GroupMetadata, GroupTopology, Isolation, Log, Member,
+    Acks, Admin, Call, CommittedOffset, Failure, FailureKind, GroupMetadata, GroupTopology, Isolation, Log, Member,
     MemberConfig, MemberEvent, NewTopic, OffsetSpec, Outcome, PartitionHandle, Pending, Reader, TopicMetadata, Writer,
 };
 use millstream_state::{CommitMark, Engine, EngineProvider, Scan, StoreFacts};
@@ -60,15 +60,12 @@ impl Log for BuggyLog {
     }
 
     fn writer(&self, transactional_id: Option<&str>) -> Box<dyn Writer> {
-        let offsets = transactional_id
-            .filter(|_| self.bug == Bug::OffsetsBeforeOutput)
-            .map(|id| self.inner.writer(Some(&format!("{id}-offsets"))));
         Box::new(BuggyWriter {
-            inner: self.inner.writer(transactional_id),
-            offsets,
+            inner: Arc::new(Mutex::new(self.inner.writer(transactional_id))),
             bug: self.bug,
             changelogs: Vec::new(),
             appends: 0,
+            held: Vec::new(),
         })
     }
 
@@ -135,28 +132,29 @@ impl Admin for BuggyAdmin {
 }
 
 struct BuggyWriter {
-    inner: Box<dyn Writer>,
-    /// A second producer for offsets alone.
-    offsets: Option<Box<dyn Writer>>,
+    inner: SharedWriter,
     bug: Bug,
     changelogs: Vec<PartitionHandle>,
     appends: u64,
+    /// Records held back until the offsets are committed.
+    held: Vec<Held>,
 }
+
+type SharedWriter = Arc<Mutex<Box<dyn Writer>>>;
+type Held = (PartitionHandle, Timestamp, Option<Vec<u8>>, Option<Vec<u8>>, Headers);
 
 impl Writer for BuggyWriter {
     fn init(&mut self) -> Call<()> {
-        if let Some(offsets) = &mut self.offsets {
-            let _ = offsets.init();
-        }
-        self.inner.init()
+        self.held.clear();
+        self.inner.lock().unwrap().init()
     }
 
     fn partition_count(&mut self, topic: &str, now: Now) -> Outcome<i32> {
-        self.inner.partition_count(topic, now)
+        self.inner.lock().unwrap().partition_count(topic, now)
     }
 
     fn partition(&mut self, partition: &TopicPartition) -> PartitionHandle {
-        let handle = self.inner.partition(partition);
+        let handle = self.inner.lock().unwrap().partition(partition);
         if partition.topic.ends_with("-changelog") {
             self.changelogs.push(handle);
         }
@@ -172,33 +170,67 @@ impl Writer for BuggyWriter {
         headers: &Headers,
     ) -> Result<()> {
         self.appends += 1;
-        if self.bug == Bug::ChangelogWriteLost && self.appends.is_multiple_of(23) && self.changelogs.contains(&to) {
-            return Ok(());
+        match self.bug {
+            Bug::ChangelogWriteLost if self.appends.is_multiple_of(23) && self.changelogs.contains(&to) => Ok(()),
+            Bug::OffsetsBeforeOutput => {
+                self.held.push((to, timestamp, key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec), headers.clone()));
+                Ok(())
+            }
+            _ => self.inner.lock().unwrap().append(to, timestamp, key, value, headers),
         }
-        self.inner.append(to, timestamp, key, value, headers)
     }
 
     fn flush(&mut self) -> Call<Acks> {
-        self.inner.flush()
+        self.inner.lock().unwrap().flush()
     }
 
     fn commit(&mut self, offsets: Vec<(TopicPartition, CommittedOffset)>, group: &GroupMetadata) -> Call<()> {
-        if let Some(first) = &mut self.offsets {
-            let _ = first.commit(offsets, group);
-            return self.inner.commit(Vec::new(), group);
+        let call = self.inner.lock().unwrap().commit(offsets, group);
+        match self.bug {
+            Bug::OffsetsBeforeOutput => Call::pending(OutputAfter {
+                writer: Arc::clone(&self.inner),
+                call,
+                held: Some(std::mem::take(&mut self.held)),
+                group: group.clone(),
+            }),
+            Bug::UnknownTakenAsDone => mapped(call, |outcome| match outcome {
+                Outcome::Failed(failure) if failure.kind == FailureKind::Unknown => Outcome::Done(()),
+                other => other,
+            }),
+            _ => call,
         }
-        let call = self.inner.commit(offsets, group);
-        if self.bug != Bug::UnknownTakenAsDone {
-            return call;
-        }
-        mapped(call, |outcome| match outcome {
-            Outcome::Failed(failure) if failure.kind == FailureKind::Unknown => Outcome::Done(()),
-            other => other,
-        })
     }
 
     fn abort(&mut self) -> Call<()> {
-        self.inner.abort()
+        self.held.clear();
+        self.inner.lock().unwrap().abort()
+    }
+}
+
+/// The offsets are being committed; the output follows in a transaction of its own.
+struct OutputAfter {
+    writer: SharedWriter,
+    call: Call<()>,
+    held: Option<Vec<Held>>,
+    group: GroupMetadata,
+}
+
+impl Pending<()> for OutputAfter {
+    fn poll(&mut self, now: Now) -> Outcome<()> {
+        let outcome = self.call.poll(now);
+        if !matches!(outcome, Outcome::Done(())) {
+            return outcome;
+        }
+        let Some(held) = self.held.take() else { return outcome };
+        let mut writer = self.writer.lock().unwrap();
+        for (to, timestamp, key, value, headers) in held {
+            if let Err(error) = writer.append(to, timestamp, key.as_deref(), value.as_deref(), &headers) {
+                return Outcome::Failed(Failure { kind: FailureKind::Unknown, error });
+            }
+        }
+        self.call = writer.commit(Vec::new(), &self.group);
+        drop(writer);
+        self.call.poll(now)
     }
 }
 

@@ -79,6 +79,11 @@ impl<C: ?Sized + Send + 'static> Connection<C> {
                 self.wire.lock().under_way.push_back((now_ns + delay, request));
                 reply(Answer::Slot(slot), 0)
             }
+            Fate::Straggler(delay) => {
+                let request: Request<C> = Box::new(move |client| drop(run(client)));
+                self.wire.lock().under_way.push_back((now_ns + 2 * delay, request));
+                reply(Answer::Lost, now_ns + delay)
+            }
             Fate::Pass | Fate::LateReply(_) | Fate::LostReply(_) | Fate::Duplicate => {
                 let mut call = self.now(&run).unwrap_or_else(|| Call::pending(Never));
                 if fate == Fate::Duplicate {

@@ -24,7 +24,7 @@ impl Member for FaultyMember {
     }
 
     fn poll(&mut self, now: Now, events: &mut Vec<MemberEvent>) {
-        if now.mono_ns < self.deaf_until_ns {
+        if now.mono_ns < self.deaf_until_ns && self.connection.link.is_faulty() {
             return;
         }
         let link = &self.connection.link;

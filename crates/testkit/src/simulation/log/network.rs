@@ -17,6 +17,8 @@ pub struct FaultRates {
     pub lost_reply: u32,
     /// The request is lost: no effect, but the outcome is unknown just the same.
     pub lost_request: u32,
+    /// The outcome is given up as unknown, and then the request arrives.
+    pub straggler: u32,
     /// Refused without effect, to be repeated.
     pub retriable: u32,
     /// The request arrives twice.
@@ -48,6 +50,8 @@ pub(super) enum Fate {
     LostReply(u64),
     /// Has no effect; after this many ns the outcome is given up as unknown.
     LostRequest(u64),
+    /// The outcome is given up as unknown after this many ns; twice as long and it takes effect.
+    Straggler(u64),
     /// Has no effect and may be repeated.
     Retriable(u64),
     /// Takes effect twice.
@@ -208,6 +212,7 @@ impl Link {
             (rates.late_request, Fate::LateRequest(delay)),
             (rates.lost_reply, Fate::LostReply(delay)),
             (rates.lost_request, Fate::LostRequest(delay)),
+            (rates.straggler, Fate::Straggler(delay)),
             (rates.retriable, Fate::Retriable(delay / 4)),
             (if may_duplicate { rates.duplicate } else { 0 }, Fate::Duplicate),
         ];
@@ -231,6 +236,11 @@ impl Link {
         }
         inner.faults += 1;
         Some(inner.random.between(ms_max.div_ceil(2).max(1), ms_max.max(1)) * 1_000_000)
+    }
+
+    /// Whether anything may still go wrong: what lasts ends with the healing.
+    pub(super) fn is_faulty(&self) -> bool {
+        self.network.lock().rates != FaultRates::default()
     }
 
     /// An even chance.

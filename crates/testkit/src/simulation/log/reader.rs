@@ -33,7 +33,7 @@ impl Reader for FaultyReader {
     }
 
     fn poll(&mut self, now: Now, bytes_max: usize, events: &mut Vec<ReaderEvent>) {
-        if now.mono_ns < self.stalled_until_ns {
+        if now.mono_ns < self.stalled_until_ns && self.connection.link.is_faulty() {
             return;
         }
         let link = &self.connection.link;
