@@ -253,11 +253,12 @@ impl StreamThread {
                     task.add(&mut WriterOutput { writer: &mut *self.writer, now }, now, fetched)?;
                 }
                 ReaderEvent::OutOfRange { partition, position, log_start, log_end } => {
-                    let message = format!(
-                        "offset {position} is to be read, but the log holds {log_start} to {log_end}: records were deleted \
-                         or truncated before they were processed"
-                    );
-                    return Err(of_partition(Error::new(ErrorKind::Fatal, message), &partition));
+                    // Perhaps the task is somebody else's already, who has processed and deleted them. The
+                    // committed offset tells: if it lies before the log's start, the takeover ends the
+                    // thread with the number of lost records.
+                    let message =
+                        format!("offset {position} is to be read, but the log holds {log_start} to {log_end}");
+                    return Err(of_partition(Error::new(ErrorKind::Retriable, message), &partition));
                 }
                 ReaderEvent::Gone { partition } => {
                     let message = "the source topic was deleted, or deleted and created again";
