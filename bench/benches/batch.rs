@@ -1,6 +1,5 @@
 //! Record batches: writing records of 100 bytes into a batch and reading them again. Bound by CPU
 //! and the first cache; a batch has 64 KB.
-#![expect(missing_docs, reason = "the macros of criterion write functions")]
 
 use std::hint::black_box;
 

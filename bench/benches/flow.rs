@@ -1,6 +1,5 @@
 //! The flow: what crossing operators costs, and a whole stateless flow from bytes to bytes whose
 //! output is counted and dropped. Bound by CPU.
-#![expect(missing_docs, reason = "the macros of criterion write functions")]
 
 use std::sync::Arc;
 

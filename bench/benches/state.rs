@@ -1,11 +1,8 @@
 //! The record cache of a store with timestamps: a get and a put of a row that is there, as a count
 //! does them. Bound by memory: 100,000 rows do not fit the second cache.
-#![expect(missing_docs, reason = "the macros of criterion write functions")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use millstream_state::{
-    CacheBudget, MemoryEngine, StateStore, StoreEnv, StoreFactory, Stores, TimestampedKeyValueStore,
-};
+use millstream_state::{CacheBudget, MemoryEngine, StoreEnv, StoreFactory, Stores, TimestampedKeyValueStore};
 use millstream_types::{Headers, Result, Serdes, Timestamp};
 
 const KEYS: u64 = 100_000;
