@@ -289,7 +289,7 @@ fn run<S: Subject>(disk: Disk, is_cached: bool, seed: u64, steps: i64) {
 
 #[test]
 fn window_stores_in_memory_follow_the_rules() {
-    for seed in 0..40 {
+    for seed in 0..15 {
         for disk in [Disk::Forgetful, Disk::Simulated] {
             for is_cached in [false, true] {
                 run::<WindowStore<String, i64>>(disk, is_cached, seed, 700);

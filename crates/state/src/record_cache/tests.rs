@@ -27,7 +27,7 @@ fn keys(taken: &[DirtyRow<String, i64>]) -> String {
 }
 
 /// Runs a script: `a` writes a key, `-a` deletes it, `?a` reads it, `=a` keeps it clean, `!` flushes
-/// (its result in brackets), `e` evicts (its result in parentheses).
+/// (its result in brackets), `evict` evicts (its result in parentheses).
 fn run(capacity: usize, script: &str) -> String {
     let budget = CacheBudget::new(capacity * ENTRY);
     let mut cache = Cache::new(budget.clone());
@@ -37,8 +37,8 @@ fn run(capacity: usize, script: &str) -> String {
             ("-", key) => put(&mut cache, key, None, step),
             ("?", key) => seen.push(if cache.find(key.as_bytes()).is_some() { '+' } else { '-' }),
             ("=", key) => assert!(clean(&mut cache, key), "{script}"),
-            ("!", _) => seen.push_str(&format!("[{}]", keys(&cache.take_dirty()))),
-            (_, "evict") => seen.push_str(&format!("({})", keys(&cache.take_evicted()))),
+            ("!", _) => seen += &["[", &keys(&cache.take_dirty()), "]"].concat(),
+            (_, "evict") => seen += &["(", &keys(&cache.take_evicted()), ")"].concat(),
             (_, key) => put(&mut cache, key, Some(step), step),
         }
     }
