@@ -38,8 +38,8 @@ pub use millstream_types as types;
 
 pub use millstream_log::{EmbeddedLog, Log};
 pub use millstream_runtime::{
-    Components, Handlers, Instance, Metrics, State, StreamThreadExceptionResponse, Streams, ThreadMetadata,
-    ThreadState, log_options,
+    Components, ConsumedRecord, Consumer, Handlers, Instance, Metrics, Producer, State, StreamThreadExceptionResponse,
+    Streams, ThreadMetadata, ThreadState, log_options,
 };
 #[cfg(feature = "fjall")]
 pub use millstream_state::FjallEngines;
@@ -65,8 +65,13 @@ pub use millstream_types::{
 /// What nearly every application uses.
 pub mod prelude {
     pub use crate::{
-        Config, Consumed, Context, Grouped, Incoming, Joined, KStream, KTable, Materialized, ProcessingGuarantee,
-        Processor, ProcessorError, Produced, PunctuationType, Record, Serde, Serdes, SinkSpec, SourceSpec, State,
-        Stores, Streams, StreamsBuilder, TimeWindows, Timestamp, Topology,
+        Config, Consumed, Consumer, Context, Grouped, Incoming, Joined, KStream, KTable, Materialized,
+        ProcessingGuarantee, Processor, ProcessorError, Produced, Producer, PunctuationType, Record, Serde, Serdes,
+        SinkSpec, SourceSpec, State, Stores, Streams, StreamsBuilder, TimeWindows, Timestamp, Topology,
     };
 }
+
+/// The code of the README, tried with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

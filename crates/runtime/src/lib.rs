@@ -4,6 +4,7 @@
 //! steps, which tests and simulations call by hand; a [`Task`] is one partition of a sub-topology
 //! without any log around it.
 
+mod client;
 pub mod globals;
 mod guard;
 mod instance;
@@ -14,6 +15,7 @@ mod streams;
 pub mod task;
 pub mod thread;
 
+pub use client::{ConsumedRecord, Consumer, Producer};
 pub use globals::GlobalThread;
 pub use instance::{Components, Handlers, Instance};
 pub use metrics::Metrics;

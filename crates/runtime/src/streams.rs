@@ -191,6 +191,12 @@ impl Streams {
         self.supervisor.metadata()
     }
 
+    /// The log the application runs on: to write its input and read its output, where that log is
+    /// the embedded one.
+    pub fn log(&self) -> Arc<dyn millstream_log::Log> {
+        Arc::clone(&self.components.log)
+    }
+
     /// What the instance counts.
     pub fn metrics(&self) -> Arc<Metrics> {
         self.instance.metrics()

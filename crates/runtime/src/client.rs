@@ -1,0 +1,51 @@
+//! Typed reading and writing of topics from outside a topology: how records get into an embedded
+//! log and out of it. These block the calling thread; nothing of the runtime uses them.
+
+mod consumer;
+mod producer;
+
+pub use consumer::{ConsumedRecord, Consumer};
+pub use producer::Producer;
+
+use std::time::Duration;
+
+use millstream_log::{Call, Log, Outcome};
+use millstream_types::{Clock, Error, ErrorKind, Result};
+
+/// Longest wait for an answer of the log.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// Longest wait between two looks at it.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits for the answer of a call.
+fn answer<T>(log: &dyn Log, clock: &dyn Clock, mut call: Call<T>) -> Result<T> {
+    let give_up_ns = clock.now().mono_ns.saturating_add(ANSWER_MAX.as_nanos() as u64);
+    loop {
+        let now = clock.now();
+        match call.poll(now) {
+            Outcome::Done(answer) => return Ok(answer),
+            Outcome::Failed(failure) => return Err(failure.error),
+            Outcome::Pending if now.mono_ns < give_up_ns => log.wait(LOOK),
+            Outcome::Pending => {
+                return Err(Error::new(ErrorKind::Retriable, "the log gave no answer within a minute"));
+            }
+        }
+    }
+}
+
+/// Number of partitions of a topic, made by the log if it does not exist and the log does so.
+fn partition_count(log: &dyn Log, clock: &dyn Clock, topic: &str) -> Result<i32> {
+    let mut writer = log.writer(None);
+    let give_up_ns = clock.now().mono_ns.saturating_add(ANSWER_MAX.as_nanos() as u64);
+    loop {
+        let now = clock.now();
+        match writer.partition_count(topic, now) {
+            Outcome::Done(count) => return Ok(count),
+            Outcome::Failed(failure) => return Err(failure.error),
+            Outcome::Pending if now.mono_ns < give_up_ns => log.wait(LOOK),
+            Outcome::Pending => {
+                return Err(Error::new(ErrorKind::Retriable, format!("the log does not tell about topic {topic}")));
+            }
+        }
+    }
+}

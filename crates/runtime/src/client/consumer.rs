@@ -1,0 +1,125 @@
+//! Reading a topic.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_log::batch::{BatchError, RecordView};
+use millstream_log::{Fetched, Isolation, Log, OffsetSpec, Reader, ReaderEvent};
+use millstream_types::clock::SystemClock;
+use millstream_types::{Clock, CodecError, Error, ErrorKind, Offset, Partition, Record, Result, Serde, TopicPartition};
+
+use super::{answer, partition_count};
+
+/// Bytes asked for at once.
+const POLL_BYTES: usize = 1 << 20;
+
+/// Reads all partitions of one topic from their start: committed records only, each partition in
+/// order. It belongs to no group and remembers nothing. See [`Producer`](super::Producer) for an
+/// example.
+pub struct Consumer<K, V> {
+    log: Arc<dyn Log>,
+    clock: SystemClock,
+    reader: Box<dyn Reader>,
+    key: Serde<K>,
+    value: Serde<V>,
+    events: Vec<ReaderEvent>,
+}
+
+/// A record and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumedRecord<K, V> {
+    /// Partition of the topic.
+    pub partition: Partition,
+    /// Offset in the partition.
+    pub offset: Offset,
+    /// The record.
+    pub record: Record<K, V>,
+}
+
+impl<K, V> Consumer<K, V> {
+    /// Opens a topic for reading.
+    ///
+    /// # Errors
+    /// What the log gives, for example for a topic that does not exist and is not made.
+    pub fn new(log: Arc<dyn Log>, topic: &str, key: Serde<K>, value: Serde<V>) -> Result<Self> {
+        let clock = SystemClock::new();
+        let count = partition_count(&*log, &clock, topic)?;
+        let partitions: Vec<TopicPartition> = (0..count).map(|number| TopicPartition::new(topic, number)).collect();
+        let starts = answer(&*log, &clock, log.admin().offsets(&partitions, OffsetSpec::Start))?;
+        let mut reader = log.reader(Isolation::ReadCommitted);
+        let positions: Vec<(TopicPartition, Offset)> = partitions.into_iter().zip(starts).collect();
+        reader.assign(&positions);
+        Ok(Self { log, clock, reader, key, value, events: Vec::new() })
+    }
+
+    /// The next records; waits up to `timeout` for the first. Empty when none came.
+    ///
+    /// # Errors
+    /// `Deserialization` when a record does not fit the serdes; what the log gives.
+    pub fn poll(&mut self, timeout: Duration) -> Result<Vec<ConsumedRecord<K, V>>> {
+        let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let give_up_ns = self.clock.now().mono_ns.saturating_add(timeout_ns);
+        loop {
+            let now = self.clock.now();
+            let mut events = std::mem::take(&mut self.events);
+            self.reader.poll(now, POLL_BYTES, &mut events);
+            let mut records = Vec::new();
+            for event in events.drain(..) {
+                self.take(event, &mut records)?;
+            }
+            self.events = events;
+            if !records.is_empty() || now.mono_ns >= give_up_ns {
+                return Ok(records);
+            }
+            self.log.wait(Duration::from_nanos(give_up_ns - now.mono_ns));
+        }
+    }
+
+    fn take(&self, event: ReaderEvent, records: &mut Vec<ConsumedRecord<K, V>>) -> Result<()> {
+        let fetched = match event {
+            ReaderEvent::Fetched(fetched) => fetched,
+            ReaderEvent::OutOfRange { partition, position, log_start, log_end } => {
+                let message = format!("offset {position} is not in the log, which goes from {log_start} to {log_end}");
+                return Err(located(Error::new(ErrorKind::Fatal, message), &partition));
+            }
+            ReaderEvent::Gone { partition } => {
+                return Err(located(Error::new(ErrorKind::Fatal, "the topic was deleted"), &partition));
+            }
+            ReaderEvent::Failed(failure) => return Err(failure.error),
+        };
+        for batch in &fetched.batches {
+            let mut cursor = batch.cursor(fetched.from).map_err(|error| damaged(&fetched, error))?;
+            while let Some(view) = cursor.next_record().map_err(|error| damaged(&fetched, error))? {
+                let offset = view.offset;
+                let record = self.typed(&view).map_err(|error| {
+                    let error = Error::new(ErrorKind::Deserialization, "a record does not fit the serdes given")
+                        .with_source(error)
+                        .with_context(|context| context.offset = Some(offset));
+                    located(error, &fetched.partition)
+                })?;
+                records.push(ConsumedRecord { partition: fetched.partition.partition, offset, record });
+            }
+        }
+        Ok(())
+    }
+
+    fn typed(&self, view: &RecordView<'_>) -> Result<Record<K, V>, CodecError> {
+        Ok(Record {
+            key: self.key.decode(view.key)?,
+            value: self.value.decode(view.value)?,
+            timestamp: view.timestamp,
+            headers: view.headers.to_headers(),
+        })
+    }
+}
+
+fn located(error: Error, partition: &TopicPartition) -> Error {
+    error.with_context(|context| {
+        context.topic = Some(Arc::clone(&partition.topic));
+        context.partition = Some(partition.partition);
+    })
+}
+
+fn damaged(fetched: &Fetched, error: BatchError) -> Error {
+    located(Error::new(ErrorKind::Corrupted, "a batch cannot be read").with_source(error), &fetched.partition)
+}
