@@ -30,6 +30,7 @@ pub(crate) trait Driven: Send + 'static {
 ///
 /// # Errors
 /// `State` when the system gives no thread.
+#[expect(clippy::disallowed_methods, reason = "the one home of threads")]
 pub(crate) fn spawn(
     name: &str,
     mut driven: Box<dyn Driven>,

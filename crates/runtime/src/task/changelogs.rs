@@ -1,5 +1,6 @@
 //! Where the stores of a task write their changes.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use millstream_log::PartitionHandle;
@@ -33,11 +34,11 @@ struct Changelog {
 
 impl Changelogs {
     pub(crate) fn new(stores: &[Box<dyn StateStore>], changelogs: &[StoreChangelog]) -> Self {
-        let of_store = |store: &Box<dyn StateStore>| {
-            let facts = changelogs.iter().find(|changelog| changelog.store == store.facts().name)?;
+        let of_store = |name: &Arc<str>| {
+            let facts = changelogs.iter().find(|changelog| changelog.store == *name)?;
             Some(Changelog { facts: facts.clone(), handle: None, is_written: false })
         };
-        Self(stores.iter().map(of_store).collect())
+        Self(stores.iter().map(|store| of_store(&store.facts().name)).collect())
     }
 
     pub(crate) fn get(&self, store: usize) -> Option<&StoreChangelog> {
@@ -80,7 +81,10 @@ impl Changelogs {
 /// A change that cannot be written stops the task: leaving it out would lose state silently.
 #[cold]
 fn located(error: Error, task: TaskId, changelog: &StoreChangelog, key: &[u8]) -> Error {
-    let shown: String = key.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let mut shown = String::new();
+    for byte in key.iter().take(16) {
+        let _ = write!(shown, "{byte:02x}");
+    }
     Error::new(
         error.kind(),
         format!("the change of key 0x{shown} cannot be written to the changelog: {}", error.message()),

@@ -54,18 +54,23 @@ impl RecordQueues {
             TaskIdle::Wait(wait) => u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX),
             TaskIdle::Never | TaskIdle::Fetching => 0,
         };
-        let mut is_ready = true;
+        // One empty partition is waited for after the other, as in Kafka Streams: those behind the
+        // first that is still worth waiting for are not looked at.
         for (queue, until) in self.list.iter().zip(&mut self.idle_until) {
-            if queue.state != HeadState::None || queue.lag() != Some(0) {
+            if queue.state != HeadState::None {
                 *until = None;
-                // An empty queue whose lag is unknown, or not zero: its records are on their way.
-                is_ready &= queue.state != HeadState::None;
                 continue;
             }
-            let until = *until.get_or_insert(now.mono_ns.saturating_add(wait_ns));
-            is_ready &= now.mono_ns >= until;
+            if queue.lag() != Some(0) {
+                // Unknown, or not zero: its records are on their way.
+                *until = None;
+                return false;
+            }
+            if now.mono_ns < *until.get_or_insert(now.mono_ns.saturating_add(wait_ns)) {
+                return false;
+            }
         }
-        is_ready && !self.heap.is_empty()
+        !self.heap.is_empty()
     }
 
     /// When waiting for empty partitions ends, if records wait meanwhile (monotonic ns).

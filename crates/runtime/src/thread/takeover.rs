@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_log::{Admin, Call, Isolation, Outcome, Writer};
-use millstream_state::{CacheBudget, StoreEnv};
+use millstream_state::{CacheBudget, CommitMark, StoreEnv};
 use millstream_topology::flow::{Flow, FlowBuild};
 use millstream_topology::graph::OffsetReset;
 use millstream_types::config::OffsetReset as ConfiguredReset;
@@ -44,8 +44,8 @@ struct NewTask {
     flow: Option<Flow>,
     /// Whether an offset was committed for any input.
     is_committed: bool,
-    /// Whether a store has applied a commit before.
-    has_mark: bool,
+    /// Whether a store's mark proves an earlier commit.
+    has_history: bool,
 }
 
 enum Stage {
@@ -78,7 +78,7 @@ impl Takeover {
                 ends: Vec::new(),
                 flow: None,
                 is_committed: false,
-                has_mark: false,
+                has_history: false,
             });
         }
         let shared = tools.shared;
@@ -237,7 +237,7 @@ impl NewTask {
                     self.inputs.iter().find(|input| input.partition == partition).map_or(start, |input| input.position);
             }
             let mark = store.mark().map_err(|error| of_store(error, id, &name))?;
-            self.has_mark |= mark.is_some() && !log.is_source;
+            self.has_history |= !log.is_source && mark.as_ref().is_some_and(|mark| proves_commit(mark, shared));
             let topic = facts.topics.get(&log.topic);
             let (next, is_wiped) = match restore_start(mark.as_ref(), topic, (start, end), now.wall_ms) {
                 RestoreStart::From(next) => (next, false),
@@ -293,7 +293,7 @@ impl NewTask {
                 && store.records > 0
                 && !self.subtopology.changelogs.iter().any(|log| log.is_source && log.store == store.name)
         });
-        let has_state = self.has_mark || (shared.config.is_exactly_once() && was_restored);
+        let has_state = self.has_history || (shared.config.is_exactly_once() && was_restored);
         if self.is_committed || !has_state || self.inputs.is_empty() {
             return Ok(());
         }
@@ -319,6 +319,12 @@ impl NewTask {
         task.init(&mut WriterOutput { writer: tools.writer, now }, now)?;
         Ok(Some(task))
     }
+}
+
+/// Whether there can be no such mark without committed offsets. Under at-least-once a restore leaves
+/// one too, of changes whose offsets were never committed; only a commit knows the inputs' position.
+fn proves_commit(mark: &CommitMark, shared: &Shared) -> bool {
+    !mark.position.is_empty() || (shared.config.is_exactly_once() && mark.changelog_offset.0 >= 0)
 }
 
 /// Takes the answers for inputs that start at a point in time; whether all are there.

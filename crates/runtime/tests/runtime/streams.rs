@@ -1,17 +1,14 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 //! The handle: real threads, its states, its end.
-
-mod support;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::*;
 use millstream_log::Log;
 use millstream_runtime::{Components, Handlers, State, StreamThreadExceptionResponse, Streams};
 use millstream_state::MemoryEngines;
 use millstream_types::clock::SystemClock;
 use millstream_types::{ErrorKind, ProcessingGuarantee};
-use support::*;
 
 const LONG: Duration = Duration::from_secs(60);
 

@@ -1,13 +1,10 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 //! Counting by key: commits, crashes, rebalances, restores.
-
-mod support;
 
 use std::sync::Arc;
 
+use crate::support::*;
 use millstream_state::MemoryEngines;
 use millstream_types::{Offset, ProcessingGuarantee, TaskId};
-use support::*;
 
 #[test]
 fn records_are_counted_and_committed() {

@@ -186,7 +186,7 @@ impl App {
         Self { instance, threads, globals }
     }
 
-    fn step(&mut self, now: Now) -> bool {
+    pub fn step(&mut self, now: Now) -> bool {
         let mut progress = false;
         if let Some(globals) = &mut self.globals {
             progress |= globals.step(now) == Step::Progress;

@@ -1,0 +1,17 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    dead_code,
+    missing_docs
+)]
+//! Behaviour of instances on the log in memory.
+
+mod count;
+mod failures;
+mod handlers;
+mod streams;
+mod support;
+mod topologies;
