@@ -55,7 +55,7 @@ pub(super) fn write(out: &mut Vec<u8>, value: i64) {
     out.push(rest as u8);
 }
 
-/// Bytes [`write`] appends.
+/// Bytes [`write()`] appends.
 #[inline]
 pub(super) fn len(value: i64) -> usize {
     let zigzag = ((value << 1) ^ (value >> 63)) as u64;

@@ -45,6 +45,7 @@ pub(super) fn open(
     broker.now.wall_ms = wall_ms;
     if let Some(replay) = replay {
         restore(&mut broker, &disk, replay)?;
+        broker.transactions.forget_writers();
     }
     let mut entries = broker.snapshot();
     if let Some(super::journal::Entry::Opened { is_flushed, .. }) = entries.first_mut() {

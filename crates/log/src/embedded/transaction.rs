@@ -74,6 +74,13 @@ impl Transactions {
         }
     }
 
+    /// Forgets all writers. No writer outlives its process, and ids are never given out twice, so
+    /// a log that was just opened has nobody to fence.
+    pub(super) fn forget_writers(&mut self) {
+        self.by_id.clear();
+        self.producers.clear();
+    }
+
     /// Epoch of a producer; 0 when it is not in charge any more.
     pub(super) fn epoch_of(&self, producer_id: i64) -> i16 {
         let transaction = self.producers.get(&producer_id).and_then(|id| self.by_id.get(id));
