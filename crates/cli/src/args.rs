@@ -1,0 +1,136 @@
+//! What the command accepts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Where the demo lives unless told.
+const DEMO_DIR: &str = "millstream-demo";
+
+/// Kafka Streams for Rust. Without a command, the demo runs.
+#[derive(Debug, Parser)]
+#[command(name = "millstream", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// A year of flights from New York through a topology, exactly once, on the embedded log.
+    Demo(Demo),
+}
+
+/// The demo; without a command of its own it runs.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Demo {
+    #[command(subcommand)]
+    command: Option<DemoCommand>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// What to do with the demo.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DemoCommand {
+    /// Replays the year and prints a report.
+    Run(RunArgs),
+    /// Prints the committed records of a topic, one a line.
+    Dump(DumpArgs),
+}
+
+/// How to run the demo.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Directory for topics and state; that of an earlier demo is replaced.
+    #[arg(long, default_value = DEMO_DIR)]
+    pub(crate) dir: PathBuf,
+    /// Stream threads.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) threads: u16,
+    /// What a crash may cost.
+    #[arg(long, value_enum, default_value_t = Guarantee::ExactlyOnceV2)]
+    pub(crate) guarantee: Guarantee,
+    /// Continue where the last run stopped.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Abort without warning, as `kill -9` would, once this run has processed N flights.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) crash_after: Option<u64>,
+}
+
+/// `processing.guarantee`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Guarantee {
+    /// Nothing is lost and nothing counts twice.
+    #[value(name = "exactly_once_v2")]
+    ExactlyOnceV2,
+    /// Nothing is lost; after a crash records may count twice.
+    #[value(name = "at_least_once")]
+    AtLeastOnce,
+}
+
+/// What to print.
+#[derive(Debug, Args)]
+pub(crate) struct DumpArgs {
+    /// Name of the topic.
+    pub(crate) topic: String,
+    /// One JSON object a line: partition, offset, timestamp, key, value.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Directory of the demo.
+    #[arg(long, default_value = DEMO_DIR)]
+    pub(crate) dir: PathBuf,
+}
+
+impl Arguments {
+    /// The command that was given or meant.
+    pub(crate) fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Demo(Demo { command: None, run: self.run }))
+    }
+}
+
+impl Demo {
+    /// The command that was given or meant.
+    pub(crate) fn into_command(self) -> DemoCommand {
+        self.command.unwrap_or(DemoCommand::Run(self.run))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn run_args(arguments: &[&str]) -> RunArgs {
+        let Command::Demo(demo) = Arguments::try_parse_from(arguments).unwrap().into_command();
+        match demo.into_command() {
+            DemoCommand::Run(args) => args,
+            DemoCommand::Dump(args) => panic!("{args:?}"),
+        }
+    }
+
+    #[test]
+    fn the_demo_runs_by_default() {
+        let prefixes: [&[&str]; 3] = [&["millstream"], &["millstream", "demo"], &["millstream", "demo", "run"]];
+        for prefix in prefixes {
+            assert_eq!(run_args(prefix).threads, 1);
+            let args = run_args(&[prefix, &["--threads", "4", "--keep", "--guarantee", "at_least_once"]].concat());
+            assert_eq!((args.threads, args.keep, args.guarantee), (4, true, Guarantee::AtLeastOnce));
+            assert_eq!(args.dir, PathBuf::from(DEMO_DIR));
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        let cases: [&[&str]; 3] = [&["--threads", "0"], &["--crash-after", "0"], &["demo", "dump"]];
+        for case in cases {
+            let error = Arguments::try_parse_from([&["millstream"], case].concat()).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Talking to the log from the command's own thread: one call after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream::log::batch::RecordView;
+use millstream::log::{
+    Call, EmbeddedLog, Fetched, Isolation, Log, OffsetSpec, Options, Outcome, ReaderEvent, TopicMetadata,
+};
+use millstream::types::{Clock, Error, ErrorKind, Offset, Result, TopicPartition, clock::SystemClock};
+
+use super::directory::Directory;
+
+/// Bytes asked for at once.
+const POLL_BYTES_MAX: usize = 256 << 10;
+/// How long to sleep between two looks at an answer that is not there.
+const WAIT: Duration = Duration::from_millis(10);
+
+/// The log of a demo, for reading.
+pub(super) fn open_log(directory: &Directory) -> Result<EmbeddedLog> {
+    EmbeddedLog::open(directory.log(), Options::default())
+}
+
+/// The answer of a call. The embedded log answers at once, so there is nothing to wait for.
+pub(super) fn done<T>(mut call: Call<T>) -> Result<T> {
+    match call.poll(SystemClock::new().now()) {
+        Outcome::Done(answer) => Ok(answer),
+        Outcome::Failed(failure) => Err(failure.error),
+        Outcome::Pending => Err(Error::new(ErrorKind::Fatal, "the log did not answer at once")),
+    }
+}
+
+/// One past the last record of each partition, whether its transaction has ended or not.
+pub(super) fn end_offsets(log: &dyn Log, partitions: &[TopicPartition]) -> Result<Vec<Offset>> {
+    done(log.admin().offsets(partitions, OffsetSpec::EndUncommitted))
+}
+
+/// What the log knows of a topic.
+pub(super) fn topic(log: &dyn Log, name: &str) -> Result<TopicMetadata> {
+    let found = done(log.admin().topics(&[Arc::from(name)]))?.into_iter().next().flatten();
+    found.ok_or_else(|| Error::new(ErrorKind::Configuration, format!("there is no topic {name}")))
+}
+
+/// Shows every committed record of a topic, partition after partition, in the order of offsets.
+/// `visit` gives `false` to stop.
+pub(super) fn scan(
+    log: &dyn Log,
+    name: &str,
+    mut visit: impl FnMut(i32, RecordView<'_>) -> Result<bool>,
+) -> Result<()> {
+    let partitions: Vec<_> =
+        (0..topic(log, name)?.partitions).map(|number| TopicPartition::new(name, number)).collect();
+    let starts = done(log.admin().offsets(&partitions, OffsetSpec::Start))?;
+    let ends = done(log.admin().offsets(&partitions, OffsetSpec::EndCommitted))?;
+    for ((partition, start), end) in partitions.into_iter().zip(starts).zip(ends) {
+        if !scan_partition(log, partition, start, end, &mut visit)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Shows the committed records from `start` on; those at `end` or later were not there when the
+/// scan began. Gives whether `visit` wants more.
+fn scan_partition(
+    log: &dyn Log,
+    partition: TopicPartition,
+    start: Offset,
+    end: Offset,
+    visit: &mut impl FnMut(i32, RecordView<'_>) -> Result<bool>,
+) -> Result<bool> {
+    let clock = SystemClock::new();
+    let number = partition.partition.0;
+    let mut reader = log.reader(Isolation::ReadCommitted);
+    reader.assign(&[(partition, start)]);
+    let mut position = start;
+    let mut events = Vec::new();
+    while position < end {
+        reader.poll(clock.now(), POLL_BYTES_MAX, &mut events);
+        if events.is_empty() {
+            log.wait(WAIT);
+        }
+        for event in events.drain(..) {
+            let fetched = fetched(event)?;
+            for batch in &fetched.batches {
+                let mut records = batch.cursor(fetched.from).map_err(|error| damaged(&fetched, error))?;
+                while let Some(record) = records.next_record().map_err(|error| damaged(&fetched, error))? {
+                    if record.offset < end && !visit(number, record)? {
+                        return Ok(false);
+                    }
+                }
+            }
+            position = fetched.next;
+        }
+    }
+    Ok(true)
+}
+
+pub(super) fn fetched(event: ReaderEvent) -> Result<Fetched> {
+    let lost = |partition: &TopicPartition, what: &str| {
+        Error::new(ErrorKind::Corrupted, format!("{partition} {what} while it was read"))
+    };
+    match event {
+        ReaderEvent::Fetched(fetched) => Ok(fetched),
+        ReaderEvent::OutOfRange { partition, position, .. } => {
+            Err(lost(&partition, &format!("lost offset {position}")))
+        }
+        ReaderEvent::Gone { partition } => Err(lost(&partition, "was deleted")),
+        ReaderEvent::Failed(failure) => Err(failure.error),
+    }
+}
+
+fn damaged(fetched: &Fetched, error: millstream::log::batch::BatchError) -> Error {
+    Error::new(ErrorKind::Corrupted, format!("a batch of {} cannot be read", fetched.partition)).with_source(error)
+}
