@@ -1,5 +1,7 @@
 //! A broker as five small traits, Kafka's record batches, and the embedded log.
 //!
+//! [`EmbeddedLog`] takes a broker's place inside the process, in memory or on disk.
+//!
 //! The runtime speaks to every broker through [`seam`]: an operation is started and its outcome
 //! polled; nothing blocks. [`batch`] is the one batch format of the project (v2).
 
