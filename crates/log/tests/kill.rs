@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use millstream_log::{EmbeddedLog, Flush, Log, Options};
+use millstream_log::{EmbeddedLog, Flush, Options};
 use support::*;
 
 /// Set in the process that is to be killed: the log's directory.
