@@ -39,7 +39,7 @@ impl Build {
             stream.join_global_with_key(table, select, move |key, value, row| apply(key, value, row))
         } else {
             stream
-                .left_join_global(table, select, move |value, row| apply(&Val::Null, value, row.unwrap_or(&Val::Null)))
+                .left_join_global_with_key(table, select, move |key, value, row| apply(key, value, row.unwrap_or(&Val::Null)))
         };
         self.put(op, Node::Stream(result, Types::new(types.key, out)))
     }
