@@ -18,7 +18,7 @@ use millstream_types::{Headers, Timestamp};
 
 use crate::bytes::{ByteRange, HASH_SEED};
 use crate::{CacheBudget, Origin};
-use links::{Links, List, NIL};
+use links::{Links, List, NIL, Which};
 
 /// Bytes that Kafka Streams counts for an entry besides its key: three references of its list.
 const ENTRY_BYTES: usize = 24;
@@ -84,8 +84,8 @@ impl<K, V> RecordCache<K, V> {
             entries: Vec::new(),
             links: Links::default(),
             free: Vec::new(),
-            used: List::new(),
-            dirty: List::new(),
+            used: List::new(Which::Used),
+            dirty: List::new(Which::Dirty),
             scan_count: 0,
             ordered: None,
         }
@@ -126,8 +126,8 @@ impl<K, V> RecordCache<K, V> {
 
     fn touch(&mut self, slot: u32) {
         if self.used.head() != slot {
-            self.links.unlink_used(&mut self.used, slot);
-            self.links.push_used(&mut self.used, slot);
+            self.links.unlink(&mut self.used, slot);
+            self.links.push_front(&mut self.used, slot);
         }
     }
 
@@ -158,12 +158,14 @@ impl<K, V> RecordCache<K, V> {
         let Some(slot) = self.slot(hash, key_bytes) else {
             let row = CachedRow { value, timestamp, headers: headers.clone(), origin: origin.clone() };
             let slot = self.insert(hash, key_bytes, key.clone(), row, size, true);
-            self.links.push_dirty(&mut self.dirty, slot);
+            self.links.push_back(&mut self.dirty, slot);
             return;
         };
         let Some(entry) = self.entries.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        self.budget.add(size as i64 - entry.size as i64);
-        entry.size = size;
+        if entry.size != size {
+            self.budget.add(size as i64 - entry.size as i64);
+            entry.size = size;
+        }
         entry.row.value = value;
         entry.row.timestamp = timestamp;
         if !(entry.row.headers.is_empty() && headers.is_empty()) {
@@ -174,9 +176,9 @@ impl<K, V> RecordCache<K, V> {
         self.touch(slot);
         if self.dirty.tail() != slot || !was_dirty {
             if was_dirty {
-                self.links.unlink_dirty(&mut self.dirty, slot);
+                self.links.unlink(&mut self.dirty, slot);
             }
-            self.links.push_dirty(&mut self.dirty, slot);
+            self.links.push_back(&mut self.dirty, slot);
         }
     }
 
@@ -221,7 +223,7 @@ impl<K, V> RecordCache<K, V> {
         let entries = &self.entries;
         let hash_of = |slot: &u32| entries.get(*slot as usize).and_then(Option::as_ref).map_or(0, |entry| entry.hash);
         self.table.insert_unique(hash, slot, hash_of);
-        self.links.push_used(&mut self.used, slot);
+        self.links.push_front(&mut self.used, slot);
         self.budget.add(size as i64);
         if let (Some(ordered), Some(key)) = (&mut self.ordered, ordered_key) {
             ordered.insert(key, slot);
@@ -235,9 +237,9 @@ impl<K, V> RecordCache<K, V> {
         if let Ok(found) = self.table.find_entry(entry.hash, |other| *other == slot) {
             found.remove();
         }
-        self.links.unlink_used(&mut self.used, slot);
+        self.links.unlink(&mut self.used, slot);
         if entry.is_dirty {
-            self.links.unlink_dirty(&mut self.dirty, slot);
+            self.links.unlink(&mut self.dirty, slot);
         }
         if let Some(ordered) = &mut self.ordered {
             ordered.remove(&entry.key_bytes);
@@ -289,7 +291,7 @@ impl<K, V> RecordCache<K, V> {
                 taken.push(DirtyRow { key: entry.key, key_bytes: entry.key_bytes.into_vec(), row: entry.row });
                 continue;
             }
-            self.links.unlink_dirty(&mut self.dirty, slot);
+            self.links.unlink(&mut self.dirty, slot);
             let Some(entry) = self.entry_mut(slot) else { return };
             entry.is_dirty = false;
             let row = CachedRow {

@@ -3,12 +3,19 @@
 /// No slot.
 pub(super) const NIL: u32 = u32::MAX;
 
-/// Neighbours of each slot in the list of use and in the list of dirty entries.
-#[derive(Default)]
-pub(super) struct Links {
-    used: Vec<Link>,
-    dirty: Vec<Link>,
+/// Which of the two lists.
+#[derive(Clone, Copy)]
+pub(super) enum Which {
+    /// In order of use: the head was used last.
+    Used,
+    /// The dirty entries in order of writing: the tail was written last.
+    Dirty,
 }
+
+/// Neighbours of each slot in both lists. They lie together and apart from the entries: a write
+/// moves a slot in both lists, and often has the same neighbours in both.
+#[derive(Default)]
+pub(super) struct Links(Vec<[Link; 2]>);
 
 #[derive(Clone, Copy)]
 struct Link {
@@ -18,14 +25,15 @@ struct Link {
 
 /// One list: from `head` to `tail`.
 pub(super) struct List {
+    which: Which,
     head: u32,
     tail: u32,
     len: usize,
 }
 
 impl List {
-    pub(super) fn new() -> Self {
-        Self { head: NIL, tail: NIL, len: 0 }
+    pub(super) fn new(which: Which) -> Self {
+        Self { which, head: NIL, tail: NIL, len: 0 }
     }
 
     pub(super) fn head(&self) -> u32 {
@@ -44,16 +52,24 @@ impl List {
 impl Links {
     /// Room for one more slot.
     pub(super) fn grow(&mut self) {
-        let link = Link { before: NIL, after: NIL };
-        self.used.push(link);
-        self.dirty.push(link);
+        self.0.push([Link { before: NIL, after: NIL }; 2]);
     }
 
-    /// Puts a slot at the head: the most recently used.
-    pub(super) fn push_used(&mut self, list: &mut List, slot: u32) {
+    fn link(&mut self, which: Which, slot: u32) -> Option<&mut Link> {
+        let [used, dirty] = self.0.get_mut(slot as usize)?;
+        Some(match which {
+            Which::Used => used,
+            Which::Dirty => dirty,
+        })
+    }
+
+    /// Puts a slot before all others.
+    pub(super) fn push_front(&mut self, list: &mut List, slot: u32) {
         let after = list.head;
-        set(&mut self.used, slot, Link { before: NIL, after });
-        match self.used.get_mut(after as usize) {
+        if let Some(link) = self.link(list.which, slot) {
+            *link = Link { before: NIL, after };
+        }
+        match self.link(list.which, after) {
             Some(link) => link.before = slot,
             None => list.tail = slot,
         }
@@ -61,11 +77,13 @@ impl Links {
         list.len += 1;
     }
 
-    /// Puts a slot at the tail: the last written.
-    pub(super) fn push_dirty(&mut self, list: &mut List, slot: u32) {
+    /// Puts a slot behind all others.
+    pub(super) fn push_back(&mut self, list: &mut List, slot: u32) {
         let before = list.tail;
-        set(&mut self.dirty, slot, Link { before, after: NIL });
-        match self.dirty.get_mut(before as usize) {
+        if let Some(link) = self.link(list.which, slot) {
+            *link = Link { before, after: NIL };
+        }
+        match self.link(list.which, before) {
             Some(link) => link.after = slot,
             None => list.head = slot,
         }
@@ -73,30 +91,17 @@ impl Links {
         list.len += 1;
     }
 
-    pub(super) fn unlink_used(&mut self, list: &mut List, slot: u32) {
-        unlink(&mut self.used, list, slot);
+    /// Takes a slot out.
+    pub(super) fn unlink(&mut self, list: &mut List, slot: u32) {
+        let Some(Link { before, after }) = self.link(list.which, slot).copied() else { return };
+        match self.link(list.which, before) {
+            Some(link) => link.after = after,
+            None => list.head = after,
+        }
+        match self.link(list.which, after) {
+            Some(link) => link.before = before,
+            None => list.tail = before,
+        }
+        list.len -= 1;
     }
-
-    pub(super) fn unlink_dirty(&mut self, list: &mut List, slot: u32) {
-        unlink(&mut self.dirty, list, slot);
-    }
-}
-
-fn set(links: &mut [Link], slot: u32, link: Link) {
-    if let Some(place) = links.get_mut(slot as usize) {
-        *place = link;
-    }
-}
-
-fn unlink(links: &mut [Link], list: &mut List, slot: u32) {
-    let Some(Link { before, after }) = links.get(slot as usize).copied() else { return };
-    match links.get_mut(before as usize) {
-        Some(link) => link.after = after,
-        None => list.head = after,
-    }
-    match links.get_mut(after as usize) {
-        Some(link) => link.before = before,
-        None => list.tail = before,
-    }
-    list.len -= 1;
 }
