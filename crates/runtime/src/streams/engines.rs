@@ -11,22 +11,25 @@ pub(super) fn open(topology: &Topology, config: &Config, now: Now) -> Result<Arc
     let locals = topology.facts().stores.iter();
     let globals = topology.global_stores().iter().map(|global| &global.store);
     let fresh_id = || process_id(now);
-    if locals.chain(globals).any(|store| store.is_persistent) {
-        return persistent(config, fresh_id);
+    match locals.chain(globals).find(|store| store.is_persistent) {
+        Some(store) => persistent(config, &store.name, fresh_id),
+        None => Ok(Arc::new(MemoryEngines::new(fresh_id()))),
     }
-    Ok(Arc::new(MemoryEngines::new(fresh_id())))
 }
 
 #[cfg(feature = "fjall")]
-fn persistent(config: &Config, fresh_id: impl FnOnce() -> String) -> Result<Arc<dyn EngineProvider>> {
+fn persistent(config: &Config, _: &str, fresh_id: impl FnOnce() -> String) -> Result<Arc<dyn EngineProvider>> {
     let engines = millstream_state::FjallEngines::open(config.state_dir(), config.application_id(), fresh_id)?;
     Ok(Arc::new(engines))
 }
 
 #[cfg(not(feature = "fjall"))]
-fn persistent(_: &Config, fresh_id: impl FnOnce() -> String) -> Result<Arc<dyn EngineProvider>> {
-    tracing::warn!("built without a persistent engine: all stores lie in memory and are restored at every start");
-    Ok(Arc::new(MemoryEngines::new(fresh_id())))
+fn persistent(_: &Config, store: &str, _: impl FnOnce() -> String) -> Result<Arc<dyn EngineProvider>> {
+    let message = format!(
+        "store {store} is persistent, and this build has no engine for that (feature fjall); keep it in memory, for \
+         the DSL's stores by dsl.store.suppliers.class=in_memory"
+    );
+    Err(millstream_types::Error::new(millstream_types::ErrorKind::Configuration, message))
 }
 
 /// An id that no other process has, in a UUID's form: made from the time and the process's number.

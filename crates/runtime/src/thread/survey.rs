@@ -17,6 +17,8 @@ pub(crate) struct Survey {
     input_end: OffsetSpec,
     asked: Question,
     facts: SurveyFacts,
+    /// Inputs whose log starts behind what is committed, and where.
+    overtaken: Vec<(TopicPartition, Offset)>,
 }
 
 /// The answers.
@@ -46,7 +48,7 @@ impl Survey {
         input_end: OffsetSpec,
     ) -> Self {
         let asked = Question::Committed(admin.committed(group, &inputs));
-        Self { group: Arc::clone(group), inputs, changelogs, input_end, asked, facts: SurveyFacts::default() }
+        Self { group: Arc::clone(group), inputs, changelogs, input_end, asked, facts: SurveyFacts::default(), overtaken: Vec::new() }
     }
 
     /// The answers once all are there. A question that failed without effect is asked again.
@@ -101,6 +103,12 @@ impl Survey {
 
     /// Asks the next question; `true` when there is none left.
     fn ask_next(&mut self, admin: &mut dyn Admin) -> bool {
+        // Between the two answers another owner may have committed, and deleted what it had
+        // processed. Only what was committed after the start was known says whether any was lost.
+        if matches!(self.asked, Question::Starts(_)) && self.was_overtaken() {
+            self.asked = Question::Committed(admin.committed(&self.group, &self.inputs));
+            return false;
+        }
         self.asked = match &self.asked {
             Question::Committed(_) => {
                 let mut names: Vec<Arc<str>> =
@@ -121,6 +129,19 @@ impl Survey {
             Question::ChangelogEnds(_) | Question::None => Question::None,
         };
         matches!(self.asked, Question::None)
+    }
+
+    /// Whether a log starts behind what is committed, in another place than when this was asked last.
+    fn was_overtaken(&mut self) -> bool {
+        let facts = &self.facts;
+        let starts_behind = |partition: &&TopicPartition| {
+            facts.committed.get(*partition).is_some_and(|committed| committed.offset < facts.range(partition).0)
+        };
+        let with_start = |partition: &TopicPartition| (partition.clone(), facts.range(partition).0);
+        let overtaken: Vec<_> = self.inputs.iter().filter(starts_behind).map(with_start).collect();
+        let is_news = !overtaken.is_empty() && overtaken != self.overtaken;
+        self.overtaken = overtaken;
+        is_news
     }
 
     fn ask_again(&mut self, admin: &mut dyn Admin) {
