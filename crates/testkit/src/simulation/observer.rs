@@ -23,6 +23,9 @@ pub struct View {
     committed: BTreeMap<TopicPartition, i64>,
     /// What should not happen to a reader that reads all along.
     pub(super) problems: Vec<String>,
+    /// Offsets committed anew that lie before earlier ones. A late commit may do that under
+    /// at-least-once, nothing under exactly-once.
+    pub(super) regressions: Vec<String>,
 }
 
 /// One partition as read so far.
@@ -130,7 +133,8 @@ impl Observer {
             let before = self.view.committed.insert(partition.clone(), committed.offset.0);
             if before.is_some_and(|before| before > committed.offset.0) {
                 let (to, from) = (committed.offset, before.unwrap_or_default());
-                self.view.problems.push(format!("the committed offset of {partition} went back from {from} to {to}"));
+                let problem = format!("the committed offset of {partition} went back from {from} to {to}");
+                self.view.regressions.push(problem);
             }
         }
         &self.view

@@ -296,7 +296,8 @@ impl<'a> World<'a> {
         let now = self.now(0);
         let mut observer = lock(&self.observer);
         let view = observer.look(now);
-        if let Some(problem) = view.problems.first() {
+        let regressions: &[String] = if self.plan.is_exactly_once { &view.regressions } else { &[] };
+        if let Some(problem) = view.problems.iter().chain(regressions).next() {
             return Err(problem.clone());
         }
         let violations = if self.wrap.breaks_seam_rules { Vec::new() } else { self.network.violations() };
