@@ -27,6 +27,9 @@ pub(crate) use rows::{Cell, Rows};
 /// Most bytes of clean values that one store of one task remembers.
 const CLEAN_BYTES_MAX: usize = 1024 * 1024;
 
+/// The same below a record cache, which remembers them itself.
+const CLEAN_BYTES_MAX_CACHED: usize = 128 * 1024;
+
 /// Bytes of the timestamp in front of a local value.
 pub(crate) const TIMESTAMP_LEN: usize = 8;
 
@@ -56,8 +59,12 @@ pub(crate) struct ByteStore {
 impl ByteStore {
     pub(crate) fn new(facts: StoreFacts, value_at: usize, engine: Box<dyn Engine>) -> Result<Self> {
         let retention = Retention::of(&facts, &*engine)?;
-        // A map in memory is its own cache.
-        let clean_bytes_max = if engine.is_persistent() { CLEAN_BYTES_MAX } else { 0 };
+        let clean_bytes_max = match (engine.is_persistent(), facts.is_cached) {
+            (true, false) => CLEAN_BYTES_MAX,
+            (true, true) => CLEAN_BYTES_MAX_CACHED,
+            // A map in memory is its own cache.
+            (false, _) => 0,
+        };
         Ok(Self {
             facts,
             value_at,

@@ -95,6 +95,10 @@ impl<K, V> RecordCache<K, V> {
         &self.budget
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// The entry of a key, which counts as used.
     pub(crate) fn find(&mut self, key_bytes: &[u8]) -> Option<Slot> {
         let hash = self.hasher.hash_one(key_bytes);

@@ -177,7 +177,8 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         let value = value.filter(|value| !self.decoder.values.is_null(value));
         let Some(cache) = &mut self.cache else {
             let context = self.origin.timestamp;
-            let is_expired = self.write_through(key_bytes, value.as_ref(), timestamp, context, headers)?;
+            // Headers go downstream with the record, not into the changelog.
+            let is_expired = self.write_through(key_bytes, value.as_ref(), timestamp, context, &Headers::new())?;
             return Ok(Put { is_over_budget: false, is_expired });
         };
         let value_at = if self.decoder.is_timestamped { TIMESTAMP_LEN } else { 0 };
@@ -211,7 +212,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         Ok(self.below.write(&write))
     }
 
-    /// The headers a changelog record gets; for stores that log them.
+    /// Writes a row past the record cache, with headers for its changelog record.
     pub(crate) fn put_uncached(&mut self, key_bytes: &[u8], value: Option<&V>, headers: &Headers) -> Result<bool> {
         let context = self.origin.timestamp;
         self.write_through(key_bytes, value, context, context, headers)
@@ -336,7 +337,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     }
 
     pub(crate) fn forget_cached(&mut self) {
-        if let Some(cache) = &mut self.cache {
+        if let Some(cache) = self.cache.as_mut().filter(|cache| !cache.is_empty()) {
             cache.clear();
         }
     }
@@ -387,6 +388,8 @@ macro_rules! state_store {
                 records: &[crate::RestoreRecord<'_>],
                 mark: &crate::CommitMark,
             ) -> millstream_types::Result<()> {
+                // A standby that is queried may have kept rows that change now.
+                self.core.forget_cached();
                 self.core.below.restore(records, mark)
             }
 

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use millstream_state::{
-    CacheBudget, ChangelogRecord, CommitMark, Engine, EngineProvider, MemoryEngine, MemoryEngines, Origin, StateStore,
-    StoreBuilder, StoreEnv, StoreFactory, StoreFacts, Stores, ValueAndTimestamp,
+    CacheBudget, ChangelogRecord, CommitMark, Engine, EngineProvider, MemoryEngine, MemoryEngines, Origin,
+    RestoreRecord, StateStore, StoreBuilder, StoreEnv, StoreFactory, StoreFacts, Stores, ValueAndTimestamp,
 };
 use millstream_types::{
     Codec, CodecError, ErrorKind, Headers, Offset, Partition, Serde, Serdes, TaskId, Timestamp, Windowed,
@@ -152,7 +152,9 @@ fn without_a_cache_a_deletion_of_nothing_is_written() {
     let builder = Stores::timestamped_key_value_store_builder("s", Serdes::string(), Serdes::long());
     let mut store = build(&builder, 0);
     enter(&mut store, 3);
-    let put = store.put_row(&"k".to_owned(), None, Timestamp(3), &Headers::new()).unwrap();
+    let mut headers = Headers::new();
+    headers.add("h", None);
+    let put = store.put_row(&"k".to_owned(), None, Timestamp(3), &headers).unwrap();
     assert!(!put.is_over_budget);
     assert_eq!(drain(&mut store), ["6b -> null @3 #0"]);
 }
@@ -325,6 +327,20 @@ fn wiping_forgets_cache_overlay_and_engine() {
     assert_eq!((store.uncommitted_bytes(), store.mark().unwrap()), (0, None));
     assert!(drain(&mut store).is_empty());
     assert!(store.get(&"cache".to_owned()).unwrap().is_none());
+}
+
+#[test]
+fn a_read_of_a_standby_does_not_hide_what_is_restored_later() {
+    let builder = Stores::key_value_store_builder("s", Serdes::string(), Serdes::long()).with_caching_enabled();
+    let mut store = build(&builder, 1 << 20);
+    let headers = Headers::new();
+    for value in [1_i64, 2] {
+        let bytes = value.to_be_bytes();
+        let record = ChangelogRecord { key: b"k", value: Some(&bytes), timestamp: Timestamp(0), headers: &headers };
+        let records = [RestoreRecord { offset: Offset(value), record }];
+        store.restore(&records, &CommitMark::default()).unwrap();
+        assert_eq!(store.get(&"k".to_owned()).unwrap(), Some(value));
+    }
 }
 
 #[test]
