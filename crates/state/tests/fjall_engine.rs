@@ -80,6 +80,37 @@ fn a_scan_does_not_see_later_writes() {
 }
 
 #[test]
+fn a_large_batch_is_like_any_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || engines(directory.path()).open(Some(TASK), &facts("counts", StoreKind::KeyValue)).unwrap();
+    let mut engine = open();
+    let keys: Vec<[u8; 4]> = (0..30_000_u32).map(u32::to_be_bytes).collect();
+    let all = |value: Option<&'static [u8]>| keys.iter().map(move |key| (&key[..], value));
+    apply(&mut *engine, &[(&keys[0], Some(b"small")), (b"\xff", Some(b"other"))], &mark(0));
+    engine.apply(&mut all(Some(b"large")), &mark(1)).unwrap();
+    assert_eq!(engine.mark().unwrap(), Some(mark(1)));
+    let scan = engine.scan(None, None, false).unwrap();
+    apply(&mut *engine, &[(&keys[1], None), (&keys[2], Some(b"small"))], &mark(2));
+    let expected = |at: usize| match at {
+        1 => None,
+        2 => Some(&b"small"[..]),
+        _ => Some(&b"large"[..]),
+    };
+    assert_eq!(scan.map(Result::unwrap).filter(|(_, value)| value == b"large").count(), 30_000);
+    drop(engine);
+    let mut engine = open();
+    for at in [0, 1, 2, 3, 29_999] {
+        assert_eq!(engine.get(&keys[at]).unwrap().as_deref(), expected(at), "{at}");
+    }
+    assert_eq!(engine.mark().unwrap(), Some(mark(2)));
+    engine.apply(&mut all(None), &mark(3)).unwrap();
+    assert_eq!(rows(&*engine, None, None, false), [b"\xff"]);
+    drop(engine);
+    let engine = open();
+    assert_eq!((rows(&*engine, None, None, false), engine.mark().unwrap()), (vec![b"\xff".to_vec()], Some(mark(3))));
+}
+
+#[test]
 fn stores_and_tasks_are_apart_and_can_be_wiped_and_removed() {
     let directory = tempfile::tempdir().unwrap();
     let engines = engines(directory.path());
@@ -223,7 +254,9 @@ fn write_until_killed(directory: &Path) {
     let first = engine.mark().unwrap().map_or(0, |mark| mark.changelog_offset.0 + 1);
     for batch in first.. {
         let value = batch.to_be_bytes();
-        let keys: Vec<[u8; 2]> = (0..500u16).map(u16::to_be_bytes).collect();
+        // Among them batches that are so large that they take another way to the disk.
+        let count = if batch % 7 == 3 { 25_000 } else { 500 };
+        let keys: Vec<[u8; 2]> = (0..count).map(u16::to_be_bytes).collect();
         let writes: Vec<(&[u8], Option<&[u8]>)> = keys.iter().map(|key| (&key[..], Some(&value[..]))).collect();
         apply(&mut *engine, &writes, &mark(batch));
         if batch == first + 20 {
@@ -262,7 +295,10 @@ fn a_killed_writer_leaves_marks_that_agree_with_the_data() {
         assert!(offset >= last + 20, "round {round}: {offset} after {last}");
         assert_eq!(found, mark(offset));
         let values: Vec<Vec<u8>> = engine.scan(None, None, false).unwrap().map(|row| row.unwrap().1).collect();
-        assert_eq!(values, vec![offset.to_be_bytes().to_vec(); 500], "round {round}");
+        assert_eq!(values.len(), 25_000, "round {round}");
+        let large = offset - (offset - 3) % 7;
+        assert!(values[..500].iter().all(|value| *value == offset.to_be_bytes()), "round {round}");
+        assert!(values[500..].iter().all(|value| *value == large.to_be_bytes()), "round {round}");
         last = offset;
     }
 }

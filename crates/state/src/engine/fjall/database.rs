@@ -21,6 +21,10 @@ const BLOCK_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of writes that one keyspace keeps in memory before they become a table.
 const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Rows from which on a batch becomes tables at once, about eight times faster than by way of the
+/// journal. Smaller ones would leave many small tables.
+const INGEST_ROWS_MIN: usize = 20_000;
+
 /// Threads that flush and compact.
 const WORKERS: usize = 2;
 
@@ -103,11 +107,15 @@ impl Database {
         Ok(if is_reverse { Box::new(rows.rev().map(row)) } else { Box::new(rows.map(row)) })
     }
 
-    /// Writes a batch, whole or not at all.
+    /// Writes a batch, sorted by key and each key once, whole or not at all.
     pub(super) fn write(&self, name: &str, batch: Batch) -> Result<()> {
         self.directory.check_present()?;
         self.reopen_if_needed()?;
         let written = self.with(name, |database, keyspace| {
+            // A caller that breaks the order must not make the ingestion panic.
+            if batch.len() >= INGEST_ROWS_MIN && batch.is_sorted_by(|one, next| one.0 < next.0) {
+                return ingest(keyspace, batch);
+            }
             let mut rows = database.batch();
             for (key, value) in batch {
                 match value {
@@ -212,6 +220,19 @@ impl Database {
         let message = format!("the state database {} {what}; {}", self.path.display(), delete_remedy(&self.path));
         Error::new(ErrorKind::Corrupted, message)
     }
+}
+
+/// Writes a large batch straight into tables, past journal and memtable: the bulk load of a
+/// restore. The tables become visible together.
+fn ingest(keyspace: &Keyspace, batch: Batch) -> fjall::Result<()> {
+    let mut ingestion = keyspace.start_ingestion()?;
+    for (key, value) in batch {
+        match value {
+            Some(value) => ingestion.write(key, value)?,
+            None => ingestion.write_tombstone(key)?,
+        }
+    }
+    ingestion.finish()
 }
 
 fn options() -> KeyspaceCreateOptions {
