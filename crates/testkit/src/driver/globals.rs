@@ -65,8 +65,12 @@ impl Globals {
                 value: record.value.as_deref(),
                 headers: record.headers.clone(),
             };
-            let extraction = TimestampExtraction::LogAndSkipOnInvalidTimestamp;
+            // Global stores know no timestamp extractor: the record's time counts, and none below 0.
+            let extraction = TimestampExtraction::FailOnInvalidTimestamp;
             let outcome = feed.head.decode(raw, Timestamp::UNKNOWN, 0, &extraction);
+            if let HeadOutcome::Fatal(error) = outcome {
+                return Err(error);
+            }
             let (HeadOutcome::Ready(timestamp), Some(key)) = (outcome, &record.key) else {
                 self.dropped += 1;
                 continue;

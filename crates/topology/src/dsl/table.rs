@@ -368,7 +368,10 @@ where
         key: None,
         value: None,
         name: None,
-        timestamp_extractor: consumed.timestamp_extractor.map(crate::flow::TimestampExtractor::optional),
+        timestamp_extractor: match (consumed.timestamp_extractor, key.clone().zip(value.clone())) {
+            (Some(extractor), Some((key, value))) => Some(extractor.optional(key, value)),
+            _ => None,
+        },
         reset: consumed.reset,
     };
     let optional = (key.clone().map(Serde::optional), value.clone().map(Serde::optional));

@@ -173,18 +173,18 @@ impl Flow {
 
     /// Fires the timers of that clock that are due; whether any fired.
     pub fn punctuate(&mut self, env: &mut dyn FlowEnv, kind: PunctuationType, now: Timestamp) -> Result<bool, Error> {
-        if !self.timers.is_due(kind, now) {
-            return Ok(false);
+        let mut has_fired = false;
+        while let Some((index, timer)) = self.timers.take_due(kind, now) {
+            has_fired = true;
+            self.origin = no_origin(now);
+            self.origin_headers = Headers::new();
+            self.enter(env, index, |node, place| node.punctuate(place, timer, now));
+            self.timers.fired(kind, now);
         }
-        for (index, timer) in self.timers.take_due(kind, now) {
-            if self.timers.contains(timer) {
-                self.origin = no_origin(now);
-                self.origin_headers = Headers::new();
-                self.enter(env, index, |node, place| node.punctuate(place, timer, now));
-            }
+        if has_fired {
+            self.check()?;
         }
-        self.check()?;
-        Ok(true)
+        Ok(has_fired)
     }
 
     /// When the next wall-clock timer is due, in ms since the epoch.

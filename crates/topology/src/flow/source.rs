@@ -29,15 +29,16 @@ impl<K, V> TimestampExtractor<K, V> {
 }
 
 impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampExtractor<K, V> {
-    /// The same extractor for a source whose keys and values may be null: a record with a null
-    /// keeps its own timestamp, since there is no typed record to show the code.
-    pub(crate) fn optional(self) -> TimestampExtractor<Option<K>, Option<V>> {
+    /// The same extractor for a source whose keys and values may be null. A null is shown to the
+    /// code as the value that stands for it, says the serde; where the type has none, the record
+    /// keeps its own timestamp, since there is nothing to show.
+    pub(crate) fn optional(self, key: Serde<K>, value: Serde<V>) -> TimestampExtractor<Option<K>, Option<V>> {
         match self {
             Self::BuiltIn(kind) => TimestampExtractor::BuiltIn(kind),
             Self::Custom(extract) => TimestampExtractor::Custom(Arc::new(move |record, partition_time| {
-                let (Some(key), Some(value)) = (record.key.clone(), record.value.clone()) else {
-                    return Ok(record.timestamp);
-                };
+                let shown_key = record.key.clone().or_else(|| key.decode(None).ok());
+                let shown_value = record.value.clone().or_else(|| value.decode(None).ok());
+                let (Some(key), Some(value)) = (shown_key, shown_value) else { return Ok(record.timestamp) };
                 let typed = Record { key, value, timestamp: record.timestamp, headers: record.headers.clone() };
                 extract(&typed, partition_time)
             })),
