@@ -19,7 +19,7 @@ pub use memory::MemoryEngine;
 pub use memory_engines::MemoryEngines;
 
 /// Up to where a store's engine has taken in its changelog. Written atomically with the data.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitMark {
     /// Offset of the last changelog record applied; -1 when none was.
     pub changelog_offset: Offset,
@@ -31,6 +31,13 @@ pub struct CommitMark {
     pub position: Vec<(TopicPartition, Offset)>,
     /// Wall clock of the commit, in ms since the epoch.
     pub wall_ms: i64,
+}
+
+impl Default for CommitMark {
+    /// The mark before anything was applied.
+    fn default() -> Self {
+        Self { changelog_offset: Offset(-1), topic_id: 0, leader_epoch: -1, position: Vec::new(), wall_ms: 0 }
+    }
 }
 
 /// An ordered map of bytes to bytes with atomic batches. One per store and task.

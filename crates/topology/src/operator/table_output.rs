@@ -154,6 +154,7 @@ where
     fn forward_flushed(&self, ctx: &mut TableContext<'_, K, V>, entries: Vec<FlushedEntry<K, V>>) {
         let sends_old = self.sends_old.is_on();
         for entry in entries {
+            ctx.count_dropped(u64::from(entry.is_expired));
             let old = if sends_old { entry.old } else { None };
             let record = Record {
                 key: entry.key,
