@@ -22,6 +22,8 @@ use feed::Feed;
 
 /// Bytes taken from the log in one step.
 const FETCH_BYTES: usize = 4 << 20;
+/// Wait before trying again what failed.
+const RETRY_NS: u64 = 1_000_000_000;
 /// Longest wait between steps: the log wakes the thread earlier.
 const IDLE_NS: u64 = 100_000_000;
 
@@ -35,6 +37,8 @@ pub struct GlobalThread {
     phase: Phase,
     feeds: Vec<Feed>,
     events: Vec<ReaderEvent>,
+    /// Nothing is tried before (monotonic ns).
+    retry_ns: u64,
     error: Option<Error>,
 }
 
@@ -57,6 +61,7 @@ impl GlobalThread {
             phase: Phase::Asking(Bootstrap::default()),
             feeds,
             events: Vec::new(),
+            retry_ns: 0,
             error: None,
             state,
             shared,
@@ -67,9 +72,13 @@ impl GlobalThread {
     pub fn step(&mut self, now: Now) -> Step {
         let step = match self.advance(now) {
             Ok(step) => step,
-            Err(error) if error.kind() == ErrorKind::Retriable => {
+            Err(error) if matches!(error.kind(), ErrorKind::Retriable | ErrorKind::Storage) => {
+                // A full disk as well: reading begins again behind the stores' marks.
                 tracing::warn!(%error, "filling the global stores is tried again");
-                idle(now)
+                self.reader.assign(&[]);
+                self.phase = Phase::Asking(Bootstrap::default());
+                self.retry_ns = now.mono_ns.saturating_add(RETRY_NS);
+                Step::Idle { until_ns: self.retry_ns }
             }
             Err(error) => {
                 tracing::error!(%error, "the global thread ends");
@@ -104,6 +113,9 @@ impl GlobalThread {
     fn advance(&mut self, now: Now) -> Result<Step> {
         if self.control.is_stopping() {
             self.phase = Phase::Dead;
+        }
+        if now.mono_ns < self.retry_ns && !matches!(self.phase, Phase::Dead) {
+            return Ok(Step::Idle { until_ns: self.retry_ns });
         }
         match &mut self.phase {
             Phase::Dead => Ok(Step::Stopped),

@@ -23,8 +23,8 @@ pub use supervisor::{StreamThreadExceptionResponse, UncaughtExceptionHandler};
 
 use crate::instance::{Components, Handlers, Instance};
 use crate::metrics::Metrics;
-use crate::thread::{ThreadMetadata, ThreadState};
-use supervisor::{GlobalRun, StreamRun, Supervisor};
+use crate::thread::ThreadMetadata;
+use supervisor::{Run, Supervisor};
 
 /// A running application, or one about to run: Kafka Streams' `KafkaStreams`.
 ///
@@ -107,21 +107,11 @@ impl Streams {
         let mut runs: Vec<(Arc<str>, Box<dyn driver::Driven>)> = Vec::new();
         if let Some(global) = global {
             let name = global.control().metadata().name;
-            runs.push((
-                name,
-                Box::new(GlobalRun {
-                    thread: global,
-                    supervisor: Arc::clone(&self.supervisor),
-                    seen: ThreadState::Created,
-                }),
-            ));
+            runs.push((name, Box::new(Run::new(global, &self.supervisor))));
         }
         for thread in threads {
             let name = thread.metadata().name;
-            runs.push((
-                name,
-                Box::new(StreamRun { thread, supervisor: Arc::clone(&self.supervisor), seen: ThreadState::Created }),
-            ));
+            runs.push((name, Box::new(Run::new(thread, &self.supervisor))));
         }
         let mut failure = None;
         for (name, run) in runs {

@@ -98,6 +98,9 @@ enum Phase {
     },
     Running,
     Leaving(Call<()>),
+    /// Ended by an error, and still a member of the group: whoever watches the thread decides on the
+    /// application before another thread is given the same record.
+    Failed,
     Dead,
 }
 
@@ -211,7 +214,7 @@ impl StreamThread {
     fn state(&self) -> ThreadState {
         match &self.phase {
             Phase::Dead => ThreadState::Dead,
-            Phase::Leaving(_) => ThreadState::PendingShutdown,
+            Phase::Leaving(_) | Phase::Failed => ThreadState::PendingShutdown,
             _ if self.control.is_stopping() => ThreadState::PendingShutdown,
             Phase::Setup(_) => ThreadState::Starting,
             _ if self.revoking.is_some() => ThreadState::PartitionsRevoked,

@@ -95,7 +95,8 @@ impl Supervisor {
 
     /// A thread could not be made.
     pub(super) fn not_started(&self, error: &Error) {
-        self.ended(Some(error.clone()));
+        self.failed(error);
+        self.ended();
     }
 
     fn stop_all(&self) {
@@ -125,25 +126,27 @@ impl Supervisor {
         }
     }
 
+    /// A thread ends with an error: asks the handler and ends the others.
+    fn failed(&self, error: &Error) {
+        let handler = {
+            let mut threads = self.threads.lock();
+            threads.error.get_or_insert_with(|| error.clone());
+            threads.handler.clone()
+        };
+        let response = match handler {
+            None => StreamThreadExceptionResponse::ShutdownClient,
+            Some(handler) => guarded("uncaught exception handler", || handler(error)).unwrap_or_else(|broken| {
+                tracing::error!(error = %broken, "the uncaught exception handler is at fault");
+                StreamThreadExceptionResponse::ShutdownClient
+            }),
+        };
+        tracing::error!(%error, ?response, "a thread ended with an error; the instance shuts down");
+        self.state.become_state(State::PendingError);
+        self.stop_all();
+    }
+
     /// A thread has ended, by an error or because it was asked to.
-    fn ended(&self, error: Option<Error>) {
-        if let Some(error) = error {
-            let handler = {
-                let mut threads = self.threads.lock();
-                threads.error.get_or_insert_with(|| error.clone());
-                threads.handler.clone()
-            };
-            let response = match handler {
-                None => StreamThreadExceptionResponse::ShutdownClient,
-                Some(handler) => guarded("uncaught exception handler", || handler(&error)).unwrap_or_else(|broken| {
-                    tracing::error!(error = %broken, "the uncaught exception handler is at fault");
-                    StreamThreadExceptionResponse::ShutdownClient
-                }),
-            };
-            tracing::error!(%error, ?response, "a thread ended with an error; the instance shuts down");
-            self.state.become_state(State::PendingError);
-            self.stop_all();
-        }
+    fn ended(&self) {
         let alive = {
             let mut threads = self.threads.lock();
             threads.alive = threads.alive.saturating_sub(1);
@@ -157,19 +160,68 @@ impl Supervisor {
     }
 }
 
-/// A stream thread under supervision.
-pub(super) struct StreamRun {
-    pub(super) thread: StreamThread,
-    pub(super) supervisor: Arc<Supervisor>,
-    pub(super) seen: ThreadState,
+/// A thread that can be supervised.
+pub(super) trait Supervised: Send + 'static {
+    fn step(&mut self, now: Now) -> Step;
+    fn control(&self) -> &Arc<ThreadControl>;
+    fn error(&self) -> Option<&Error>;
 }
 
-impl Driven for StreamRun {
+impl Supervised for StreamThread {
+    fn step(&mut self, now: Now) -> Step {
+        self.step(now)
+    }
+
+    fn control(&self) -> &Arc<ThreadControl> {
+        self.control()
+    }
+
+    fn error(&self) -> Option<&Error> {
+        self.error()
+    }
+}
+
+impl Supervised for GlobalThread {
+    fn step(&mut self, now: Now) -> Step {
+        self.step(now)
+    }
+
+    fn control(&self) -> &Arc<ThreadControl> {
+        self.control()
+    }
+
+    fn error(&self) -> Option<&Error> {
+        self.error()
+    }
+}
+
+/// A thread under supervision.
+pub(super) struct Run<T> {
+    thread: T,
+    supervisor: Arc<Supervisor>,
+    seen: ThreadState,
+    has_failed: bool,
+}
+
+impl<T: Supervised> Run<T> {
+    pub(super) fn new(thread: T, supervisor: &Arc<Supervisor>) -> Self {
+        Self { thread, supervisor: Arc::clone(supervisor), seen: ThreadState::Created, has_failed: false }
+    }
+}
+
+impl<T: Supervised> Driven for Run<T> {
     fn step(&mut self, now: Now) -> Step {
         self.thread.step(now)
     }
 
     fn observe(&mut self) {
+        // Before the next step, with which the thread leaves the group.
+        if !self.has_failed
+            && let Some(error) = self.thread.error()
+        {
+            self.has_failed = true;
+            self.supervisor.failed(error);
+        }
         let state = self.thread.control().state();
         if state != self.seen {
             self.seen = state;
@@ -179,39 +231,12 @@ impl Driven for StreamRun {
 
     fn end(self: Box<Self>, bug: Option<Error>) {
         let Self { thread, supervisor, .. } = *self;
-        let error = bug.or_else(|| thread.error().cloned());
+        if let Some(bug) = bug {
+            supervisor.failed(&bug);
+        }
+        thread.control().publish(|metadata| metadata.state = ThreadState::Dead);
         // Stores are closed before the instance says it is closed.
-        thread.control().publish(|metadata| metadata.state = ThreadState::Dead);
         drop(thread);
-        supervisor.ended(error);
-    }
-}
-
-/// The global thread under supervision.
-pub(super) struct GlobalRun {
-    pub(super) thread: GlobalThread,
-    pub(super) supervisor: Arc<Supervisor>,
-    pub(super) seen: ThreadState,
-}
-
-impl Driven for GlobalRun {
-    fn step(&mut self, now: Now) -> Step {
-        self.thread.step(now)
-    }
-
-    fn observe(&mut self) {
-        let state = self.thread.control().state();
-        if state != self.seen {
-            self.seen = state;
-            self.supervisor.threads_changed();
-        }
-    }
-
-    fn end(self: Box<Self>, bug: Option<Error>) {
-        let Self { thread, supervisor, .. } = *self;
-        let error = bug.or_else(|| thread.error().cloned());
-        thread.control().publish(|metadata| metadata.state = ThreadState::Dead);
-        drop(thread);
-        supervisor.ended(error);
+        supervisor.ended();
     }
 }

@@ -64,13 +64,12 @@ impl StreamThread {
     pub(super) fn die(&mut self, error: Error) -> Step {
         tracing::error!(thread = %self.control.metadata().name, %error, "the stream thread ends");
         self.drop_tasks();
-        // Whether these succeed changes nothing for us: an open transaction that cannot be aborted
-        // ends by its timeout, a member that cannot leave by its own.
+        // Whether this succeeds changes nothing for us: a transaction that cannot be aborted ends by
+        // its timeout.
         drop(self.writer.abort());
-        drop(self.member.leave());
         self.error = Some(error);
-        self.phase = Phase::Dead;
-        Step::Stopped
+        self.phase = Phase::Failed;
+        Step::Progress
     }
 
     /// Drops all tasks with what they have not committed.
@@ -90,6 +89,7 @@ impl StreamThread {
         self.reader.assign(&[]);
         self.cache = self.shared.thread_cache();
         self.batch = 1;
+        self.count_lag();
     }
 
     /// Whether failures follow each other for longer than `task.timeout.ms` without a commit.

@@ -26,6 +26,12 @@ impl StreamThread {
         }
         match &mut self.phase {
             Phase::Dead => Ok(Step::Stopped),
+            Phase::Failed => {
+                // A member that cannot leave is expelled in the end.
+                drop(self.member.leave());
+                self.phase = Phase::Dead;
+                Ok(Step::Stopped)
+            }
             Phase::Leaving(call) => match call.poll(now) {
                 Outcome::Pending => Ok(pending(now)),
                 // The session ends by itself where leaving failed.
@@ -128,10 +134,18 @@ impl StreamThread {
 
     fn assigned(&mut self, active: Vec<TaskId>) {
         self.is_settled = true;
-        let gone: Vec<TaskId> = self.assigned.iter().filter(|task| !active.contains(task)).copied().collect();
-        if !gone.is_empty() {
-            // Not ours any more: what they have not committed is somebody else's to do.
-            self.close(&gone);
+        let is_gone = |task: &Task| !active.contains(&task.id());
+        if self.tasks.iter().any(is_gone) {
+            // Not ours any more without having been revoked. What they wrote lies in the transaction
+            // of all: the others cannot be committed without them.
+            self.assigned = active;
+            self.roll_back(false);
+            return;
+        }
+        self.waiting.retain(|task| active.contains(task));
+        if let Some(takeover) = &mut self.takeover {
+            let gone: Vec<TaskId> = takeover.tasks().filter(|task| !active.contains(task)).collect();
+            takeover.remove(&gone);
         }
         self.waiting.extend(active.iter().filter(|task| !self.assigned.contains(task)));
         self.assigned = active;
@@ -160,6 +174,7 @@ impl StreamThread {
             task.close();
         }
         self.tasks.retain(|task| !ids.contains(&task.id()));
+        self.count_lag();
         self.assign_reader();
     }
 

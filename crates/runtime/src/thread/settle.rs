@@ -155,7 +155,7 @@ impl StreamThread {
     }
 
     /// Publishes how far the tasks are behind.
-    fn count_lag(&mut self) {
+    pub(super) fn count_lag(&mut self) {
         let lag = self.tasks.iter().map(Task::lag).sum::<i64>();
         self.shared.metrics.move_lag(lag - self.lag);
         self.lag = lag;

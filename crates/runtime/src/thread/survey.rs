@@ -48,7 +48,15 @@ impl Survey {
         input_end: OffsetSpec,
     ) -> Self {
         let asked = Question::Committed(admin.committed(group, &inputs));
-        Self { group: Arc::clone(group), inputs, changelogs, input_end, asked, facts: SurveyFacts::default(), overtaken: Vec::new() }
+        Self {
+            group: Arc::clone(group),
+            inputs,
+            changelogs,
+            input_end,
+            asked,
+            facts: SurveyFacts::default(),
+            overtaken: Vec::new(),
+        }
     }
 
     /// The answers once all are there. A question that failed without effect is asked again.

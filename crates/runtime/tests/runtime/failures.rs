@@ -219,6 +219,13 @@ struct FullDisk {
     refusals: Arc<AtomicU32>,
 }
 
+/// A disk that refuses so many writes, and the number of refusals left.
+pub fn full_disk(refusals: u32) -> (Arc<dyn EngineProvider>, Arc<AtomicU32>) {
+    let refusals = Arc::new(AtomicU32::new(refusals));
+    let inner = MemoryEngines::simulated_disk("process-1");
+    (Arc::new(FullDisk { inner, refusals: Arc::clone(&refusals) }), refusals)
+}
+
 struct FullEngine {
     inner: Box<dyn Engine>,
     refusals: Arc<AtomicU32>,

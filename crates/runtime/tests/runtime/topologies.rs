@@ -256,3 +256,28 @@ fn a_large_backlog_is_processed_with_bounded_queues() {
     assert_eq!(app.instance.metrics().lag(), 0);
     app.close(&mut world);
 }
+
+#[test]
+fn a_full_disk_under_a_global_store_is_waited_for() {
+    let builder = StreamsBuilder::new();
+    let names = builder.global_table::<String, String>("names");
+    builder
+        .stream::<String, String>("in")
+        .join_global(&names, |_, value| value.clone(), |value, name| format!("{value}:{name}"))
+        .to("out");
+    let mut world = World::new(&[("names", 1), ("in", 1), ("out", 1)]);
+    world.produce("names", 0, &[("AA", "American", 0)]);
+    world.produce("in", 0, &[("1", "AA", 1)]);
+    let config = config(ProcessingGuarantee::ExactlyOnceV2).build().unwrap();
+    let (engines, refusals) = crate::failures::full_disk(u32::MAX);
+    let mut app = App::new(&world, &builder.build().unwrap(), &config, engines);
+    world.settle(&mut [&mut app]);
+    assert!(world.lines("out").is_empty(), "no task runs before its global stores are filled");
+
+    refusals.store(0, std::sync::atomic::Ordering::SeqCst);
+    world.settle_for(&mut [&mut app], 5000);
+
+    app.assert_running();
+    assert_eq!(world.lines("out"), ["1=AA:American"]);
+    app.close(&mut world);
+}
