@@ -19,6 +19,8 @@ use changelog::ChangelogBuffer;
 use clean::CleanValues;
 use overlay::Overlay;
 
+use crate::small_bytes::SmallBytes;
+
 pub(crate) use map::{ByteRange, HASH_SEED, ordered_range};
 use retention::Stretch;
 pub(crate) use retention::{Retention, key_of, window_of};
@@ -105,7 +107,7 @@ impl ByteStore {
         }
         let value = self.engine.get(key)?;
         let result = use_value(value.as_deref());
-        self.clean.put(key.to_vec(), value);
+        self.clean.put(key.into(), value.map(SmallBytes::from));
         Ok(result)
     }
 
@@ -172,7 +174,7 @@ impl ByteStore {
         }
         self.engine.apply(&mut writes.into_iter(), mark)?;
         for key in &stretch.expired {
-            self.clean.put(key.clone(), None);
+            self.clean.put(key.as_slice().into(), None);
         }
         if let Some(retention) = &mut self.retention {
             retention.swept(stretch);
@@ -212,7 +214,7 @@ impl ByteStore {
         // The row of the retention has the empty key and so comes first.
         self.engine.apply(&mut state.chain(rows), mark)?;
         for (record, value) in last.iter().zip(values) {
-            self.clean.put(record.key.to_vec(), value);
+            self.clean.put(record.key.into(), value.map(SmallBytes::from));
         }
         Ok(())
     }

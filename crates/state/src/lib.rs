@@ -13,6 +13,7 @@ mod facts;
 mod iterator;
 mod key_value;
 mod record_cache;
+mod small_bytes;
 mod store;
 mod stores;
 mod typed;

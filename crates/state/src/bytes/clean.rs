@@ -1,6 +1,7 @@
 //! Values lately read or written that the engine holds as well.
 
 use super::map::ByteMap;
+use crate::small_bytes::SmallBytes;
 
 /// A bounded memory of what the engine answers, absent keys included.
 ///
@@ -21,16 +22,16 @@ impl CleanValues {
     /// What the engine is known to hold under a key.
     pub(crate) fn get(&mut self, key: &[u8]) -> Option<Option<&[u8]>> {
         if let Some(value) = self.old.remove(key) {
-            self.put(key.to_vec(), value);
+            self.put(key.into(), value);
         }
         // The put may have closed the young generation.
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
     /// Notes what the engine holds from now on.
-    pub(crate) fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+    pub(crate) fn put(&mut self, key: SmallBytes, value: Option<SmallBytes>) {
         self.old.remove(&key);
-        if value.as_ref().map_or(0, Vec::len) + key.len() > self.generation_bytes_max / 4 {
+        if value.as_ref().map_or(0, |value| value.len()) + key.len() > self.generation_bytes_max / 4 {
             self.young.remove(&key);
             return;
         }

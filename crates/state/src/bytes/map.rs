@@ -8,8 +8,10 @@ use std::ops::Bound;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::small_bytes::SmallBytes;
+
 /// A key's last write; `None` deletes.
-pub(crate) type Write = (Vec<u8>, Option<Vec<u8>>);
+pub(crate) type Write = (SmallBytes, Option<SmallBytes>);
 
 /// The last write of each key.
 pub(crate) struct ByteMap {
@@ -18,8 +20,8 @@ pub(crate) struct ByteMap {
 }
 
 enum Writes {
-    Hashed(HashMap<Vec<u8>, Option<Vec<u8>>, FixedState>),
-    Ordered(BTreeMap<Vec<u8>, Option<Vec<u8>>>),
+    Hashed(HashMap<SmallBytes, Option<SmallBytes>, FixedState>),
+    Ordered(BTreeMap<SmallBytes, Option<SmallBytes>>),
 }
 
 /// What an entry costs besides its key and value.
@@ -66,23 +68,20 @@ impl ByteMap {
             Writes::Ordered(map) => map.get_mut(key),
         };
         if let Some(present) = present {
-            self.bytes = self.bytes + value.map_or(0, <[u8]>::len) - present.as_ref().map_or(0, Vec::len);
+            self.bytes = self.bytes + value.map_or(0, <[u8]>::len) - present.as_ref().map_or(0, |value| value.len());
             match (present, value) {
-                (Some(present), Some(value)) => {
-                    present.clear();
-                    present.extend_from_slice(value);
-                }
-                (present, value) => *present = value.map(<[u8]>::to_vec),
+                (Some(present), Some(value)) => present.set(value),
+                (present, value) => *present = value.map(SmallBytes::from),
             }
             return;
         }
-        self.insert(key.to_vec(), value.map(<[u8]>::to_vec));
+        self.insert(key.into(), value.map(SmallBytes::from));
     }
 
     /// Puts an owned write.
-    pub(crate) fn insert(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+    pub(crate) fn insert(&mut self, key: SmallBytes, value: Option<SmallBytes>) {
         let key_len = key.len();
-        self.bytes += value.as_ref().map_or(0, Vec::len);
+        self.bytes += value.as_ref().map_or(0, |value| value.len());
         let before = match &mut self.writes {
             Writes::Hashed(map) => map.insert(key, value),
             Writes::Ordered(map) => map.insert(key, value),
@@ -93,12 +92,12 @@ impl ByteMap {
         }
     }
 
-    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Option<Vec<u8>>> {
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Option<SmallBytes>> {
         let before = match &mut self.writes {
             Writes::Hashed(map) => map.remove(key),
             Writes::Ordered(map) => map.remove(key),
         }?;
-        self.bytes -= key.len() + ENTRY_BYTES + before.as_ref().map_or(0, Vec::len);
+        self.bytes -= key.len() + ENTRY_BYTES + before.as_ref().map_or(0, |value| value.len());
         Some(before)
     }
 
@@ -124,11 +123,7 @@ impl ByteMap {
     /// All writes, sorted by key.
     pub(crate) fn sorted(&self) -> Vec<(&[u8], Option<&[u8]>)> {
         match &self.writes {
-            Writes::Hashed(map) => {
-                let mut sorted: Vec<_> = map.iter().map(|(key, value)| (&**key, value.as_deref())).collect();
-                sorted.sort_unstable_by_key(|(key, _)| *key);
-                sorted
-            }
+            Writes::Hashed(map) => sort(map.iter().map(|(key, value)| (&**key, value.as_deref())).collect()),
             Writes::Ordered(map) => map.iter().map(|(key, value)| (&**key, value.as_deref())).collect(),
         }
     }
@@ -140,6 +135,27 @@ impl ByteMap {
             Writes::Ordered(map) => Box::new(map.into_iter()),
         }
     }
+}
+
+/// Sorts writes by key. Keys are compared as numbers first, made of the eight bytes behind the prefix
+/// that all of them share: keys often differ nowhere else.
+fn sort<'a>(writes: Vec<(&'a [u8], Option<&'a [u8]>)>) -> Vec<(&'a [u8], Option<&'a [u8]>)> {
+    let Some((first, _)) = writes.first().copied() else { return writes };
+    let shared = writes.iter().fold(first.len(), |shared, (key, _)| {
+        let same = first.iter().zip(*key).take(shared).take_while(|(one, other)| one == other);
+        same.count()
+    });
+    let number = |key: &[u8]| {
+        let mut bytes = [0; 8];
+        let distinct = key.get(shared..).unwrap_or_default();
+        bytes.iter_mut().zip(distinct).for_each(|(byte, distinct)| *byte = *distinct);
+        u64::from_be_bytes(bytes)
+    };
+    let mut numbered: Vec<_> = writes.into_iter().map(|write| (number(write.0), write)).collect();
+    numbered.sort_unstable_by(|(one, (one_key, _)), (other, (other_key, _))| {
+        one.cmp(other).then_with(|| one_key.cmp(other_key))
+    });
+    numbered.into_iter().map(|(_, write)| write).collect()
 }
 
 /// The pairs of an ordered map within a range; none if the range is upside down.

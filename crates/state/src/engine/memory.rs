@@ -1,7 +1,6 @@
 //! The engine in memory.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec;
 
@@ -94,14 +93,17 @@ impl Table {
         let mut undo = (self.undo_max > 0).then(|| Undo { rows: Vec::new(), mark: self.mark.clone() });
         let rows = Arc::make_mut(&mut self.rows);
         for (key, value) in writes {
-            let before = match (rows.entry(key.to_vec()), value) {
-                (Entry::Occupied(mut row), Some(value)) => Some(row.insert(value.to_vec())),
-                (Entry::Occupied(row), None) => Some(row.remove()),
-                (Entry::Vacant(row), Some(value)) => {
-                    row.insert(value.to_vec());
-                    None
+            let before = match (rows.get_mut(key), value) {
+                // Most writes replace a row by one of the same length: nothing is allocated then.
+                (Some(row), Some(value)) => {
+                    let before = undo.is_some().then(|| row.clone());
+                    row.clear();
+                    row.extend_from_slice(value);
+                    before
                 }
-                (Entry::Vacant(_), None) => None,
+                (Some(_), None) => rows.remove(key),
+                (None, Some(value)) => rows.insert(key.to_vec(), value.to_vec()),
+                (None, None) => None,
             };
             if let Some(undo) = &mut undo {
                 undo.rows.push((key.to_vec(), before));
