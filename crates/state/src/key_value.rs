@@ -225,8 +225,8 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedKeyValueSt
         self.core.take_evicted(wants_old, |key, _| key)
     }
 
-    /// Writes all dirty rows through and gives them, to be forwarded in this order. Old values are
-    /// looked up if asked for.
+    /// Writes dirty rows through, some at a time, and gives them, to be forwarded in this order; none
+    /// is left when it gives none. Old values are looked up if asked for.
     pub fn take_dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>> {
         self.core.take_dirty(wants_old, |key, _| key)
     }

@@ -4,7 +4,7 @@
 //! dirty entries are flushed in the order of their last write, and an evicted dirty entry takes all
 //! other dirty entries along, itself first. All stores of a thread share one [`CacheBudget`].
 
-mod links;
+mod order;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +17,9 @@ use hashbrown::HashTable;
 use millstream_types::{Headers, Timestamp};
 
 use crate::bytes::{ByteRange, HASH_SEED};
+use crate::small_bytes::SmallBytes;
 use crate::{CacheBudget, Origin};
-use links::{Links, List, NIL, Which};
+use order::Order;
 
 /// Bytes that Kafka Streams counts for an entry besides its key: three references of its list.
 const ENTRY_BYTES: usize = 24;
@@ -43,13 +44,13 @@ pub(crate) struct CachedRow<V> {
 /// A dirty row taken out for writing.
 pub(crate) struct DirtyRow<K, V> {
     pub(crate) key: K,
-    pub(crate) key_bytes: Vec<u8>,
+    pub(crate) key_bytes: SmallBytes,
     pub(crate) row: CachedRow<V>,
 }
 
 struct Entry<K, V> {
     key: K,
-    key_bytes: Box<[u8]>,
+    key_bytes: SmallBytes,
     hash: u64,
     row: CachedRow<V>,
     /// Bytes counted against the budget.
@@ -67,10 +68,11 @@ pub(crate) struct RecordCache<K, V> {
     hasher: FixedState,
     table: HashTable<u32>,
     entries: Vec<Option<Entry<K, V>>>,
-    links: Links,
     free: Vec<u32>,
-    used: List,
-    dirty: List,
+    /// All entries, in order of use.
+    used: Order,
+    /// The dirty ones, in order of their last write.
+    dirty: Order,
     scan_count: u32,
     ordered: Option<BTreeMap<Box<[u8]>, u32>>,
 }
@@ -82,10 +84,9 @@ impl<K, V> RecordCache<K, V> {
             hasher: FixedState::with_seed(HASH_SEED),
             table: HashTable::new(),
             entries: Vec::new(),
-            links: Links::default(),
             free: Vec::new(),
-            used: List::new(Which::Used),
-            dirty: List::new(Which::Dirty),
+            used: Order::default(),
+            dirty: Order::default(),
             scan_count: 0,
             ordered: None,
         }
@@ -103,7 +104,7 @@ impl<K, V> RecordCache<K, V> {
     pub(crate) fn find(&mut self, key_bytes: &[u8]) -> Option<Slot> {
         let hash = self.hasher.hash_one(key_bytes);
         let slot = self.slot(hash, key_bytes)?;
-        self.touch(slot);
+        self.used.touch(slot);
         Some(Slot(slot))
     }
 
@@ -126,13 +127,6 @@ impl<K, V> RecordCache<K, V> {
 
     fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry<K, V>> {
         self.entries.get_mut(slot as usize).and_then(Option::as_mut)
-    }
-
-    fn touch(&mut self, slot: u32) {
-        if self.used.head() != slot {
-            self.links.unlink(&mut self.used, slot);
-            self.links.push_front(&mut self.used, slot);
-        }
     }
 
     /// Bytes that an entry counts for, as Kafka Streams counts them.
@@ -162,11 +156,11 @@ impl<K, V> RecordCache<K, V> {
         let Some(slot) = self.slot(hash, key_bytes) else {
             let row = CachedRow { value, timestamp, headers: headers.clone(), origin: origin.clone() };
             let slot = self.insert(hash, key_bytes, key.clone(), row, size, true);
-            self.links.push_back(&mut self.dirty, slot);
+            self.dirty.touch(slot);
             return;
         };
         let Some(entry) = self.entries.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        if entry.size != size {
+        if size != entry.size {
             self.budget.add(size as i64 - entry.size as i64);
             entry.size = size;
         }
@@ -176,14 +170,9 @@ impl<K, V> RecordCache<K, V> {
             entry.row.headers = headers.clone();
         }
         entry.row.origin.set(origin);
-        let was_dirty = std::mem::replace(&mut entry.is_dirty, true);
-        self.touch(slot);
-        if self.dirty.tail() != slot || !was_dirty {
-            if was_dirty {
-                self.links.unlink(&mut self.dirty, slot);
-            }
-            self.links.push_back(&mut self.dirty, slot);
-        }
+        entry.is_dirty = true;
+        self.used.touch(slot);
+        self.dirty.touch(slot);
     }
 
     /// Keeps a row that was read from below, if clean entries can make room for it.
@@ -199,20 +188,19 @@ impl<K, V> RecordCache<K, V> {
     {
         let size = Self::size(key_bytes.len(), value_len, &row.headers, &row.origin);
         while self.budget.would_exceed(size) {
-            let tail = self.used.tail();
-            if self.entry(tail).is_none_or(|entry| entry.is_dirty) {
-                // A read cannot flush: that forwards, and only the owner of the store may.
-                return Err(row);
-            }
-            self.remove(tail);
+            // A read cannot flush: that forwards, and only the owner of the store may.
+            match self.used.oldest() {
+                Some(oldest) if self.entry(oldest).is_some_and(|entry| !entry.is_dirty) => self.remove(oldest),
+                _ => return Err(row),
+            };
         }
         let hash = self.hasher.hash_one(key_bytes);
         Ok(Slot(self.insert(hash, key_bytes, key.clone(), row, size, false)))
     }
 
     fn insert(&mut self, hash: u64, key_bytes: &[u8], key: K, row: CachedRow<V>, size: usize, is_dirty: bool) -> u32 {
-        let key_bytes: Box<[u8]> = key_bytes.into();
-        let ordered_key = self.ordered.is_some().then(|| key_bytes.clone());
+        let ordered_key = self.ordered.is_some().then(|| key_bytes.into());
+        let key_bytes = SmallBytes::from(key_bytes);
         let entry = Some(Entry { key, key_bytes, hash, row, size, is_dirty });
         let slot = if let Some(slot) = self.free.pop() {
             if let Some(place) = self.entries.get_mut(slot as usize) {
@@ -221,13 +209,12 @@ impl<K, V> RecordCache<K, V> {
             slot
         } else {
             self.entries.push(entry);
-            self.links.grow();
             (self.entries.len() - 1) as u32
         };
         let entries = &self.entries;
         let hash_of = |slot: &u32| entries.get(*slot as usize).and_then(Option::as_ref).map_or(0, |entry| entry.hash);
         self.table.insert_unique(hash, slot, hash_of);
-        self.links.push_front(&mut self.used, slot);
+        self.used.touch(slot);
         self.budget.add(size as i64);
         if let (Some(ordered), Some(key)) = (&mut self.ordered, ordered_key) {
             ordered.insert(key, slot);
@@ -241,12 +228,10 @@ impl<K, V> RecordCache<K, V> {
         if let Ok(found) = self.table.find_entry(entry.hash, |other| *other == slot) {
             found.remove();
         }
-        self.links.unlink(&mut self.used, slot);
-        if entry.is_dirty {
-            self.links.unlink(&mut self.dirty, slot);
-        }
+        self.used.remove(slot);
+        self.dirty.remove(slot);
         if let Some(ordered) = &mut self.ordered {
-            ordered.remove(&entry.key_bytes);
+            ordered.remove(&*entry.key_bytes);
         }
         self.budget.add(-(entry.size as i64));
         self.free.push(slot);
@@ -261,41 +246,37 @@ impl<K, V> RecordCache<K, V> {
         V: Clone,
     {
         let mut taken = Vec::new();
-        while self.budget.is_exceeded() && self.used.tail() != NIL {
-            let Some(entry) = self.remove(self.used.tail()) else { break };
+        while self.budget.is_exceeded() {
+            let Some(entry) = self.used.oldest().and_then(|oldest| self.remove(oldest)) else { break };
             if entry.is_dirty {
-                taken.push(DirtyRow { key: entry.key, key_bytes: entry.key_bytes.into_vec(), row: entry.row });
-                self.take_dirty_into(&mut taken);
+                taken.push(DirtyRow { key: entry.key, key_bytes: entry.key_bytes, row: entry.row });
+                self.take_dirty(usize::MAX, &mut taken);
             }
         }
         taken
     }
 
-    /// Takes all dirty entries, in the order of their last write. They stay as clean ones, except
-    /// deletions, which leave.
-    pub(crate) fn take_dirty(&mut self) -> Vec<DirtyRow<K, V>>
-    where
-        K: Clone,
-        V: Clone,
-    {
-        let mut taken = Vec::with_capacity(self.dirty.len());
-        self.take_dirty_into(&mut taken);
-        taken
+    /// Whether an entry is dirty.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty.len() > 0
     }
 
-    fn take_dirty_into(&mut self, taken: &mut Vec<DirtyRow<K, V>>)
+    /// Takes dirty entries, in the order of their last write, until `taken` has `rows_max`. They
+    /// stay as clean ones, except deletions, which leave.
+    pub(crate) fn take_dirty(&mut self, rows_max: usize, taken: &mut Vec<DirtyRow<K, V>>)
     where
         K: Clone,
         V: Clone,
     {
-        while self.dirty.head() != NIL {
-            let slot = self.dirty.head();
+        while taken.len() < rows_max
+            && let Some(slot) = self.dirty.oldest()
+        {
             if self.entry(slot).is_some_and(|entry| entry.row.value.is_none()) {
                 let Some(entry) = self.remove(slot) else { return };
-                taken.push(DirtyRow { key: entry.key, key_bytes: entry.key_bytes.into_vec(), row: entry.row });
+                taken.push(DirtyRow { key: entry.key, key_bytes: entry.key_bytes, row: entry.row });
                 continue;
             }
-            self.links.unlink(&mut self.dirty, slot);
+            self.dirty.remove(slot);
             let Some(entry) = self.entry_mut(slot) else { return };
             entry.is_dirty = false;
             let row = CachedRow {
@@ -304,7 +285,7 @@ impl<K, V> RecordCache<K, V> {
                 headers: entry.row.headers.clone(),
                 origin: entry.row.origin.clone(),
             };
-            taken.push(DirtyRow { key: entry.key.clone(), key_bytes: entry.key_bytes.to_vec(), row });
+            taken.push(DirtyRow { key: entry.key.clone(), key_bytes: entry.key_bytes.clone(), row });
         }
     }
 
@@ -313,7 +294,7 @@ impl<K, V> RecordCache<K, V> {
         self.scan_count = self.scan_count.saturating_add(1);
         if self.scan_count > SCANS_UNTIL_ORDERED && self.ordered.is_none() {
             let slots = self.entries.iter().zip(0..);
-            let keyed = slots.filter_map(|(entry, slot)| Some((entry.as_ref()?.key_bytes.clone(), slot)));
+            let keyed = slots.filter_map(|(entry, slot)| Some((Box::from(&*entry.as_ref()?.key_bytes), slot)));
             self.ordered = Some(keyed.collect());
         }
         if let Some(ordered) = &self.ordered {

@@ -8,6 +8,10 @@ use crate::bytes::{ByteRange, ByteStore, Cell, Rows, TIMESTAMP_LEN, Write};
 use crate::record_cache::{CachedRow, DirtyRow, RecordCache};
 use crate::{Origin, StoreEnv, StoreFacts, StoreKind};
 
+/// Rows written through at once in a flush: few enough to stay in the processor's cache until they
+/// are forwarded.
+const FLUSH_ROWS: usize = 128;
+
 /// What a put did besides writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Put {
@@ -228,14 +232,22 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         self.write_taken(taken, wants_old, key)
     }
 
-    /// Writes all dirty rows through.
+    /// Writes dirty rows through, some at a time, in the order of their last write; gives none only
+    /// when no row is dirty any more.
     pub(crate) fn take_dirty<T>(
         &mut self,
         wants_old: bool,
         key: impl Fn(K, &[u8]) -> T,
     ) -> Result<Vec<FlushedEntry<T, V>>> {
-        let taken = self.cache.as_mut().map(RecordCache::take_dirty).unwrap_or_default();
-        self.write_taken(taken, wants_old, key)
+        let mut flushed = Vec::new();
+        while flushed.is_empty()
+            && let Some(cache) = self.cache.as_mut().filter(|cache| cache.is_dirty())
+        {
+            let mut taken = Vec::with_capacity(FLUSH_ROWS);
+            cache.take_dirty(FLUSH_ROWS, &mut taken);
+            flushed = self.write_taken(taken, wants_old, &key)?;
+        }
+        Ok(flushed)
     }
 
     fn write_taken<T>(
@@ -290,10 +302,14 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             .read(key_bytes, |bytes| bytes.map(|bytes| decoder.decode(bytes).map(|(value, _)| value)).transpose())?
     }
 
-    /// Writes dirty rows through that nobody forwards; all of them, or as many as the budget asks.
+    /// Writes all dirty rows through; nobody forwards them.
     pub(crate) fn flush_silently(&mut self) -> Result<()> {
-        let taken = self.cache.as_mut().map(RecordCache::take_dirty).unwrap_or_default();
-        self.write_silently(taken)
+        while let Some(cache) = self.cache.as_mut().filter(|cache| cache.is_dirty()) {
+            let mut taken = Vec::with_capacity(FLUSH_ROWS);
+            cache.take_dirty(FLUSH_ROWS, &mut taken);
+            self.write_silently(taken)?;
+        }
+        Ok(())
     }
 
     /// After a put into a store that no operator owns: evicts without forwarding.

@@ -236,8 +236,8 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedWindowStor
         self.core.take_evicted(wants_old, |key, row_key| windowed(key, row_key, size_ms))
     }
 
-    /// Writes all dirty windows through and gives them, to be forwarded in this order. Old values
-    /// are looked up if asked for.
+    /// Writes dirty windows through, some at a time, and gives them, to be forwarded in this order;
+    /// none is left when it gives none. Old values are looked up if asked for.
     pub fn take_dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
         let size_ms = self.core.window_size_ms();
         self.core.take_dirty(wants_old, |key, row_key| windowed(key, row_key, size_ms))

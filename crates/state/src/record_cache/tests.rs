@@ -4,6 +4,12 @@ use super::*;
 
 type Cache = RecordCache<String, i64>;
 
+fn flush(cache: &mut Cache) -> Vec<DirtyRow<String, i64>> {
+    let mut taken = Vec::new();
+    cache.take_dirty(usize::MAX, &mut taken);
+    taken
+}
+
 fn origin(timestamp: i64) -> Origin {
     Origin { timestamp: Timestamp(timestamp), ..Origin::NONE }
 }
@@ -37,7 +43,7 @@ fn run(capacity: usize, script: &str) -> String {
             ("-", key) => put(&mut cache, key, None, step),
             ("?", key) => seen.push(if cache.find(key.as_bytes()).is_some() { '+' } else { '-' }),
             ("=", key) => assert!(clean(&mut cache, key), "{script}"),
-            ("!", _) => seen += &["[", &keys(&cache.take_dirty()), "]"].concat(),
+            ("!", _) => seen += &["[", &keys(&flush(&mut cache)), "]"].concat(),
             (_, "evict") => seen += &["(", &keys(&cache.take_evicted()), ")"].concat(),
             (_, key) => put(&mut cache, key, Some(step), step),
         }
@@ -100,7 +106,7 @@ fn a_read_never_flushes() {
     assert!(cache.find(b"b").is_none() && cache.find(b"c").is_some() && cache.find(b"a").is_some());
     assert!(cache.find(b"c").is_some());
     assert!(!clean(&mut cache, "d"), "the tail is dirty");
-    assert_eq!(keys(&cache.take_dirty()), "a");
+    assert_eq!(keys(&flush(&mut cache)), "a");
     assert!(clean(&mut cache, "d"));
 }
 
@@ -109,7 +115,7 @@ fn the_last_write_says_where_a_row_comes_from() {
     let mut cache = Cache::new(CacheBudget::new(1 << 20));
     put(&mut cache, "a", Some(1), 10);
     put(&mut cache, "a", Some(2), 20);
-    let taken = cache.take_dirty();
+    let taken = flush(&mut cache);
     let row = &taken[0].row;
     assert_eq!((row.value, row.timestamp, &row.origin), (Some(2), Timestamp(20), &origin(20)));
 }
@@ -128,4 +134,32 @@ fn stores_of_a_thread_share_the_budget() {
     put(&mut two, "d", Some(1), 0);
     put(&mut two, "e", Some(1), 0);
     assert!(!budget.is_exceeded(), "a dropped cache gives its bytes back");
+}
+
+#[test]
+fn a_flush_in_parts_gives_the_same_order() {
+    let mut cache = Cache::new(CacheBudget::new(1 << 20));
+    for step in 0..5000 {
+        put(&mut cache, &format!("{:03}", step * 7 % 300), Some(step), step);
+        cache.find(format!("{:03}", step * 11 % 300).as_bytes());
+    }
+    let mut seen = Vec::new();
+    while cache.is_dirty() {
+        let mut part = Vec::new();
+        cache.take_dirty(7, &mut part);
+        assert!(part.len() <= 7);
+        seen.extend(part.into_iter().map(|row| row.row.timestamp.0));
+    }
+    assert_eq!(seen, (4700..5000).collect::<Vec<_>>(), "each key once, by its last write");
+}
+
+#[test]
+fn keys_of_any_length_are_found() {
+    let mut cache = Cache::new(CacheBudget::new(1 << 20));
+    let keys: Vec<String> = (0..100).map(|len| "k".repeat(len)).collect();
+    keys.iter().zip(0..).for_each(|(key, number)| put(&mut cache, key, Some(number), 0));
+    for (key, number) in keys.iter().zip(0..) {
+        let slot = cache.find(key.as_bytes()).expect("it was put");
+        assert_eq!(cache.row(slot).and_then(|row| row.value), Some(number));
+    }
 }

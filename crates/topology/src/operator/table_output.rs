@@ -146,9 +146,13 @@ where
     /// Writes all dirty rows through and forwards them.
     pub(crate) fn flush(&self, ctx: &mut TableContext<'_, K, V>) -> Result<(), ProcessorError> {
         let Some(handle) = self.handle.filter(|_| self.is_cached) else { return Ok(()) };
-        let dirty = ctx.store(handle).dirty(self.sends_old.is_on())?;
-        self.forward_flushed(ctx, dirty);
-        Ok(())
+        loop {
+            let dirty = ctx.store(handle).dirty(self.sends_old.is_on())?;
+            if dirty.is_empty() {
+                return Ok(());
+            }
+            self.forward_flushed(ctx, dirty);
+        }
     }
 
     fn forward_flushed(&self, ctx: &mut TableContext<'_, K, V>, entries: Vec<FlushedEntry<K, V>>) {
