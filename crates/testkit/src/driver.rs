@@ -16,7 +16,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use millstream_topology::graph::Topology;
-use millstream_types::{Clock, Config, Error, ErrorKind, Headers, RawRecord, Result, Serde, Timestamp, clock::SystemClock};
+use millstream_types::{
+    Clock, Config, Error, ErrorKind, Headers, RawRecord, Result, Serde, Timestamp, clock::SystemClock,
+};
 
 pub use input_topic::TestInputTopic;
 pub use output_topic::TestOutputTopic;

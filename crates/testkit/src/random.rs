@@ -29,9 +29,9 @@ impl Random {
     /// A generator for one domain of the same seed, so that what one domain draws does not shift
     /// what another gets.
     pub fn domain(seed: u64, domain: &str) -> Self {
-        let hash = domain.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let hash = domain
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         Self::new(seed ^ mix(hash))
     }
 
@@ -98,9 +98,15 @@ mod tests {
     #[test]
     fn the_sequence_is_that_of_the_published_algorithm() {
         // splitmix64 of seed 0 and xoshiro256++ over its first four words, computed independently.
-        assert_eq!(Random::new(0).state, [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f, 0xf88b_b8a8_724c_81ec]);
+        assert_eq!(
+            Random::new(0).state,
+            [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f, 0xf88b_b8a8_724c_81ec]
+        );
         let mut random = Random { state: [1, 2, 3, 4] };
-        assert_eq!([random.next_u64(), random.next_u64(), random.next_u64()], [41_943_041, 58_720_359, 3_588_806_011_781_223]);
+        assert_eq!(
+            [random.next_u64(), random.next_u64(), random.next_u64()],
+            [41_943_041, 58_720_359, 3_588_806_011_781_223]
+        );
     }
 
     #[test]

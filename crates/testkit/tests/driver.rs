@@ -27,7 +27,7 @@ fn sink() -> SinkSpec<String, i64> {
 }
 
 fn driver(topology: &Topology, config: ConfigBuilder) -> TopologyTestDriver {
-    TopologyTestDriver::with_start(topology, &config.build().unwrap(), Timestamp(0)).unwrap()
+    TopologyTestDriver::with_start(topology, config.build().unwrap(), Timestamp(0)).unwrap()
 }
 
 fn output(driver: &TopologyTestDriver, topic: &str) -> TestOutputTopic<String, i64> {
@@ -79,10 +79,12 @@ impl Processor for Ticker {
 
 fn ticking(kind: Option<PunctuationType>) -> Topology {
     let mut topology = Topology::new();
-    topology
-        .add_source("s", &["in"], source())
-        .add_processor("p", move || Ticker(kind, 0), &["s"])
-        .add_sink("o", "out", sink(), &["p"]);
+    topology.add_source("s", &["in"], source()).add_processor("p", move || Ticker(kind, 0), &["s"]).add_sink(
+        "o",
+        "out",
+        sink(),
+        &["p"],
+    );
     topology
 }
 
@@ -216,7 +218,9 @@ fn an_input_topic_gives_times_and_a_record_may_have_its_own() {
     let mut headers = Headers::new();
     headers.add("trace", None);
     input.pipe_input("a".into(), 1).unwrap();
-    input.pipe_record(TestRecord::new("b".into(), 2).with_timestamp(Timestamp(7)).with_headers(headers.clone())).unwrap();
+    input
+        .pipe_record(TestRecord::new("b".into(), 2).with_timestamp(Timestamp(7)).with_headers(headers.clone()))
+        .unwrap();
     input.advance_time(Duration::from_millis(1));
     input.pipe_input("c".into(), 3).unwrap();
     let out = output(&driver, "out");

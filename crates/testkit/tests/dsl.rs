@@ -1,4 +1,4 @@
-//! The DSL through the test driver: names, describe() and results as Kafka Streams has them.
+//! The DSL through the test driver: names, `describe()` and results as Kafka Streams has them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::time::Duration;
@@ -22,12 +22,11 @@ fn word_count_repartitions_and_counts() {
         .to_stream()
         .to("words");
     let topology = builder.build().unwrap();
-    let driver = TopologyTestDriver::new(&topology, &config()).unwrap();
+    let driver = TopologyTestDriver::new(&topology, config()).unwrap();
     let lines = driver.create_input_topic("lines", Serdes::string(), Serdes::string());
     let words = driver.create_output_topic("words", Serdes::string(), Serdes::long());
     lines.pipe_input("k".to_owned(), "a b a".to_owned()).unwrap();
-    let read: Vec<(String, i64)> =
-        words.read_key_values_to_list().unwrap().into_iter().collect();
+    let read: Vec<(String, i64)> = words.read_key_values_to_list().unwrap().into_iter().collect();
     assert_eq!(read, [("a".into(), 1), ("b".into(), 1), ("a".into(), 2)]);
 }
 
@@ -47,7 +46,7 @@ fn windows_and_joins() {
         .to_stream()
         .to("sums");
     let topology = builder.build().unwrap();
-    let driver = TopologyTestDriver::new(&topology, &config()).unwrap();
+    let driver = TopologyTestDriver::new(&topology, config()).unwrap();
     driver.create_input_topic("names", Serdes::string(), Serdes::string()).pipe_input("a".into(), "A".into()).unwrap();
     driver.create_input_topic("rows", Serdes::string(), Serdes::string()).pipe_input("a".into(), "R".into()).unwrap();
     let input = driver.create_input_topic("in", Serdes::string(), Serdes::long());

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use millstream_log::batch::Batch;
 use millstream_log::{EmbeddedLog, FailureKind, GroupMetadata, Isolation, Log, Options, Outcome, ReaderEvent, Writer};
 use millstream_testkit::Random;
 use millstream_testkit::simulation::{FaultRates, FaultyLog, Network, Trace};
@@ -47,7 +48,7 @@ impl Fixture {
         let mut events = Vec::new();
         reader.poll(self.now, 1 << 20, &mut events);
         let fetched = events.iter().filter_map(|event| match event {
-            ReaderEvent::Fetched(fetched) => Some(fetched.batches.iter().map(|batch| batch.count()).sum::<usize>()),
+            ReaderEvent::Fetched(fetched) => Some(fetched.batches.iter().map(Batch::count).sum::<usize>()),
             _ => None,
         });
         fetched.sum()

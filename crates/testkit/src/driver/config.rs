@@ -24,7 +24,7 @@ pub(super) fn flow_options(config: &Config) -> FlowOptions {
 pub(super) fn task_options(config: &Config, globals: Arc<RwLock<GlobalState>>) -> TaskOptions {
     let handler: Arc<dyn DeserializationExceptionHandler> = match config.deserialization_exception_handler() {
         HandlerChoice::Continue => Arc::new(LogAndContinue),
-        _ => Arc::new(LogAndFail),
+        HandlerChoice::Fail => Arc::new(LogAndFail),
     };
     TaskOptions {
         extraction: extraction(config),
@@ -43,7 +43,7 @@ fn extraction(config: &Config) -> TimestampExtraction {
             TimestampExtraction::UsePartitionTimeOnInvalidTimestamp
         }
         TimestampExtractorChoice::WallclockTimestamp => TimestampExtraction::WallclockTimestampExtractor,
-        _ => TimestampExtraction::FailOnInvalidTimestamp,
+        TimestampExtractorChoice::FailOnInvalidTimestamp => TimestampExtraction::FailOnInvalidTimestamp,
     }
 }
 

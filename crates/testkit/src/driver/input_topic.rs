@@ -106,7 +106,8 @@ impl<K, V> TestInputTopic<K, V> {
 fn encode<T>(serde: &Serde<T>, value: &T, what: &str) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let has_bytes = serde.encode(value, &mut bytes).map_err(|error| {
-        Error::new(ErrorKind::Production, format!("the {what} of a test record cannot be serialised")).with_source(error)
+        Error::new(ErrorKind::Production, format!("the {what} of a test record cannot be serialised"))
+            .with_source(error)
     })?;
     Ok(has_bytes.then_some(bytes))
 }

@@ -9,9 +9,7 @@ use millstream_runtime::{StoreChangelog, Task, TaskInput};
 use millstream_state::{CacheBudget, CommitMark, MemoryEngine, StateStore, StoreEnv};
 use millstream_topology::flow::{Flow, FlowBuild};
 use millstream_topology::graph::{NodeKind, Topology};
-use millstream_types::{
-    Config, Error, Headers, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition,
-};
+use millstream_types::{Config, Error, Headers, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition};
 
 use super::collector::{Collector, Produced};
 use super::globals::Globals;

@@ -104,9 +104,10 @@ impl<S: StateStore> TestStore<S> {
         let name = &self.name;
         let found = machine.stores_mut().iter_mut().find(|store| store.facts().name == *name);
         let store = found.ok_or_else(|| state_error(format!("there is no open store {name}")))?;
-        let typed = store.as_any_mut().downcast_mut().ok_or_else(|| {
-            state_error(format!("store {name} is not a {}", std::any::type_name::<S>()))
-        })?;
+        let typed = store
+            .as_any_mut()
+            .downcast_mut()
+            .ok_or_else(|| state_error(format!("store {name} is not a {}", std::any::type_name::<S>())))?;
         run(typed)
     }
 }

@@ -63,7 +63,14 @@ impl Disk {
     /// An empty disk.
     pub fn new(process_id: &str, random: Random, failures: u32, trace: Trace) -> Self {
         let process_id = process_id.into();
-        Self(Arc::new(Mutex::new(Inner { process_id, random, trace, failures, generation: 0, stores: BTreeMap::new() })))
+        Self(Arc::new(Mutex::new(Inner {
+            process_id,
+            random,
+            trace,
+            failures,
+            generation: 0,
+            stores: BTreeMap::new(),
+        })))
     }
 
     /// The machine fails: un-synced batches are lost and open engines die.

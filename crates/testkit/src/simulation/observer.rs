@@ -152,12 +152,8 @@ impl Observer {
             }
         }
         if is_new {
-            let positions: Vec<(TopicPartition, Offset)> = self
-                .view
-                .partitions
-                .iter()
-                .map(|(partition, seen)| (partition.clone(), Offset(seen.next)))
-                .collect();
+            let positions: Vec<(TopicPartition, Offset)> =
+                self.view.partitions.iter().map(|(partition, seen)| (partition.clone(), Offset(seen.next))).collect();
             self.reader.assign(&positions);
         }
     }

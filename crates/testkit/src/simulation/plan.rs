@@ -25,6 +25,8 @@ pub struct Plan {
     pub partitions: i32,
     /// Instances of the application.
     pub instances: usize,
+    /// Stream threads of each instance.
+    pub threads: usize,
     /// `commit.interval.ms`.
     pub commit_interval_ms: u64,
     /// Size at which a writer sends a batch, in bytes.
@@ -113,7 +115,7 @@ impl Plan {
         let kinds = ScenarioKind::ALL;
         let scenario = random.pick(&kinds).copied().unwrap_or(ScenarioKind::Count);
         let partitions = random.between(1, 3) as i32;
-        let instances = random.between(1, 3) as usize;
+        let instances = random.pick(&[1, 2, 2, 3, 3]).copied().unwrap_or(2);
         let is_exactly_once = !scenario.may_repeat() || random.per_mille(600);
         Self {
             seed,
@@ -122,6 +124,7 @@ impl Plan {
             is_cached: random.coin(),
             partitions,
             instances,
+            threads: if random.per_mille(300) { 2 } else { 1 },
             commit_interval_ms: random.between(10, 80),
             batch_bytes_max: random.between(150, 2000) as usize,
             rates: rates(&mut Random::domain(seed, "rates")),
@@ -143,8 +146,8 @@ impl Plan {
 fn rates(random: &mut Random) -> FaultRates {
     let mut some = |most: u64| if random.coin() { random.between(1, most) as u32 } else { 0 };
     FaultRates {
-        late_reply: some(150),
-        late_request: some(100),
+        late_reply: some(300),
+        late_request: some(300),
         lost_reply: some(30),
         lost_request: some(30),
         straggler: some(30),
@@ -195,7 +198,7 @@ fn strikes(random: &mut Random, instances: usize) -> Vec<Strike> {
         |random| StrikeKind::WallJump { by_ms: random.below(200_000) as i64 - 100_000 },
     ];
     kinds.extend(all.iter().filter(|_| random.coin()));
-    let count = random.below(8);
+    let count = random.below(14);
     let mut strikes = Vec::new();
     for _ in 0..count {
         let at_ms = random.between(50, INPUT_MS + 500);

@@ -44,7 +44,7 @@ pub(super) struct Machine {
 /// A running process: everything that SIGKILL destroys.
 pub(super) struct Process {
     log: Arc<FaultyLog>,
-    thread: StreamThread,
+    threads: Vec<StreamThread>,
     pub(super) stop_ms: Option<u64>,
     /// Time between stopping and starting again.
     pub(super) down_ms: u64,
@@ -86,10 +86,10 @@ impl Machine {
             handlers: Handlers::default(),
         };
         let instance = Instance::new(&plan.scenario.topology(plan)?, &config(plan)?, &components)?;
-        let thread = instance.stream_thread(1);
+        let threads = (1..=plan.threads).map(|number| instance.stream_thread(number)).collect();
         self.metrics.push(instance.metrics());
         self.start_ms = None;
-        self.process = Some(Process { log: faulty, thread, stop_ms: None, down_ms: 0 });
+        self.process = Some(Process { log: faulty, threads, stop_ms: None, down_ms: 0 });
         Ok(())
     }
 
@@ -111,33 +111,45 @@ impl Machine {
 }
 
 impl Process {
+    /// A step of every thread; `Stopped` when all have stopped.
     pub(super) fn step(&mut self, now: Now) -> Step {
-        self.thread.step(now)
+        let mut all = Step::Stopped;
+        for thread in &mut self.threads {
+            match thread.step(now) {
+                Step::Progress => all = Step::Progress,
+                idle @ Step::Idle { .. } if all == Step::Stopped => all = idle,
+                Step::Idle { .. } | Step::Stopped => {}
+            }
+        }
+        all
     }
 
     pub(super) fn stop(&mut self, now_ms: u64, down_ms: u64) {
-        self.thread.stop();
+        for thread in &self.threads {
+            thread.stop();
+        }
         self.stop_ms.get_or_insert(now_ms);
         self.down_ms = down_ms;
     }
 
-    /// Why the thread died, if it did.
+    /// Why a thread died, if one did.
     pub(super) fn error(&self) -> Option<String> {
-        self.thread.error().map(ToString::to_string)
+        self.threads.iter().find_map(|thread| thread.error().map(ToString::to_string))
     }
 
     pub(super) fn is_running(&self) -> bool {
-        self.thread.metadata().state == ThreadState::Running
+        self.threads.iter().all(|thread| thread.metadata().state == ThreadState::Running)
     }
 
     /// The tasks that it runs.
     pub(super) fn tasks(&self) -> Vec<TaskId> {
-        self.thread.metadata().active
+        self.threads.iter().flat_map(|thread| thread.metadata().active).collect()
     }
 
     /// For reports.
     pub(super) fn describe(&self) -> String {
-        format!("{:?}", self.thread.metadata())
+        let threads = self.threads.iter().map(|thread| format!("{:?}", thread.metadata()));
+        threads.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -148,6 +160,7 @@ fn config(plan: &Plan) -> Result<Config> {
         .application_id(APPLICATION)
         .bootstrap_servers("memory:")
         .processing_guarantee(guarantee)
+        .num_stream_threads(plan.threads)
         .commit_interval(Duration::from_millis(plan.commit_interval_ms))
         .session_timeout(Duration::from_millis(SESSION_TIMEOUT_MS))
         .repartition_purge_interval(Duration::from_millis(200))

@@ -41,7 +41,11 @@ pub(super) fn check(plan: &Plan, view: &View, machine: &Machine) -> Result<(), S
             });
             if !is_fold {
                 let wanted = fold(seen.records.get(..marked).unwrap_or_default(), has_timestamp);
-                return Err(format!("{what}: holds {}, by its mark {mark} it should be {}", shown(&pairs), shown(&wanted)));
+                return Err(format!(
+                    "{what}: holds {}, by its mark {mark} it should be {}",
+                    shown(&pairs),
+                    shown(&wanted)
+                ));
             }
         }
     }

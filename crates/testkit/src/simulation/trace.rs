@@ -24,7 +24,8 @@ impl Trace {
     /// An empty trace. With `is_kept` it can be read as text later, at a cost.
     pub fn new(is_kept: bool) -> Self {
         let lines = is_kept.then(Vec::new);
-        let inner = Inner { high: 0x6a09_e667_f3bc_c908, low: 0xbb67_ae85_84ca_a73b, events: 0, lines, line: String::new() };
+        let inner =
+            Inner { high: 0x6a09_e667_f3bc_c908, low: 0xbb67_ae85_84ca_a73b, events: 0, lines, line: String::new() };
         Self(Arc::new(Mutex::new(inner)))
     }
 
@@ -36,7 +37,8 @@ impl Trace {
         // Writing to a string cannot fail.
         let _ = inner.line.write_fmt(event);
         for chunk in inner.line.as_bytes().chunks(8) {
-            let word = chunk.iter().fold(chunk.len() as u64, |word, byte| (word << 8) ^ (word >> 56) ^ u64::from(*byte));
+            let word =
+                chunk.iter().fold(chunk.len() as u64, |word, byte| (word << 8) ^ (word >> 56) ^ u64::from(*byte));
             inner.low = mix(inner.low ^ word);
             inner.high = mix(inner.high.rotate_left(29) ^ inner.low);
         }
@@ -77,7 +79,9 @@ mod tests {
     fn order_and_content_of_events_decide_the_hash() {
         let hash = |events: &[&str]| {
             let trace = Trace::new(false);
-            events.iter().for_each(|event| trace.add(format_args!("{event}")));
+            for event in events {
+                trace.add(format_args!("{event}"));
+            }
             trace.hash()
         };
         assert_eq!(hash(&["a", "b"]), hash(&["a", "b"]));

@@ -43,6 +43,8 @@ pub struct Report {
     pub restored: u64,
     /// Stores deleted and restored from the start.
     pub restores_full: u64,
+    /// What happened; empty unless the trace is kept.
+    pub trace: Vec<String>,
 }
 
 /// An invariant that did not hold.
@@ -108,6 +110,7 @@ pub fn run(plan: &Plan, wrap: &Wrap, keeps_trace: bool) -> Result<Report, Failur
         rollbacks: metrics.iter().map(|metrics| metrics.rollbacks()).sum(),
         restored: metrics.iter().map(|metrics| metrics.restored()).sum(),
         restores_full: metrics.iter().map(|metrics| metrics.restores_full()).sum(),
+        trace: trace.lines(),
     })
 }
 
@@ -274,13 +277,13 @@ impl<'a> World<'a> {
             }
             let Some(process) = &mut machine.process else { continue };
             let step = process.step(now);
+            if let Some(error) = process.error() {
+                return Err(format!("{} died: {error}", machine.name));
+            }
             match step {
                 Step::Progress => self.trace.add(format_args!("{} {} progress", self.now_ms, machine.name)),
                 Step::Idle { .. } => {}
                 Step::Stopped => {
-                    if let Some(error) = process.error() {
-                        return Err(format!("{} died: {error}", machine.name));
-                    }
                     self.trace.add(format_args!("{} {} stopped", self.now_ms, machine.name));
                     let down_ms = process.down_ms;
                     machine.ended();
@@ -350,11 +353,14 @@ impl<'a> World<'a> {
             let idle: Vec<String> = idle
                 .iter()
                 .map(|machine| {
-                    let state = machine.process.as_ref().map_or_else(|| "down".to_owned(), super::process::Process::describe);
+                    let state =
+                        machine.process.as_ref().map_or_else(|| "down".to_owned(), super::process::Process::describe);
                     format!("{}: {state}", machine.name)
                 })
                 .collect();
-            return Err(format!("{LIVENESS_MS} ms after the last fault: not processed {lagging:?}, not running {idle:?}"));
+            return Err(format!(
+                "{LIVENESS_MS} ms after the last fault: not processed {lagging:?}, not running {idle:?}"
+            ));
         }
         Ok(false)
     }

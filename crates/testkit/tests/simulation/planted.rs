@@ -4,15 +4,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use millstream_log::{
-    Acks, Admin, Call, CommittedOffset, Failure, FailureKind, GroupMetadata, GroupTopology, Isolation, Log, Member,
-    MemberConfig, MemberEvent, NewTopic, OffsetSpec, Outcome, PartitionHandle, Pending, Reader, TopicMetadata, Writer,
+    Acks, Admin, Call, CommittedOffset, Failure, FailureKind, GroupMetadata, Isolation, Log, Member, MemberConfig,
+    NewTopic, OffsetSpec, Outcome, PartitionHandle, Pending, Reader, TopicMetadata, Writer,
 };
 use millstream_state::{CommitMark, Engine, EngineProvider, Scan, StoreFacts};
 use millstream_types::{Headers, Now, Offset, Result, TaskId, Timestamp, TopicPartition};
 
 /// A bug that someone might make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bug {
+pub(crate) enum Bug {
     /// Offsets are committed in a transaction of their own, before the one with the output.
     OffsetsBeforeOutput,
     /// Readers see open and aborted transactions.
@@ -25,26 +25,29 @@ pub enum Bug {
     UnknownTakenAsDone,
     /// A task goes on one record before where it was committed.
     ResumedOneTooEarly,
-    /// Tasks are given up before they are committed.
-    RevokedBeforeCommit,
+    /// A restore stops one record before the end of the changelog.
+    RestoredTooLittle,
+    /// Acknowledgements say one offset too much, and so do the marks of the stores.
+    AcknowledgedTooMuch,
 }
 
 impl Bug {
-    pub const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::OffsetsBeforeOutput,
         Self::LastStableOffsetIgnored,
         Self::ChangelogWriteLost,
         Self::MarkAheadOfData,
         Self::UnknownTakenAsDone,
         Self::ResumedOneTooEarly,
-        Self::RevokedBeforeCommit,
+        Self::RestoredTooLittle,
+        Self::AcknowledgedTooMuch,
     ];
 }
 
 /// A log with a bug in its clients.
-pub struct BuggyLog {
-    pub inner: Arc<dyn Log>,
-    pub bug: Bug,
+pub(crate) struct BuggyLog {
+    pub(crate) inner: Arc<dyn Log>,
+    pub(crate) bug: Bug,
 }
 
 impl Log for BuggyLog {
@@ -70,7 +73,7 @@ impl Log for BuggyLog {
     }
 
     fn member(&self, config: MemberConfig) -> Box<dyn Member> {
-        Box::new(BuggyMember { inner: self.inner.member(config), bug: self.bug })
+        self.inner.member(config)
     }
 
     fn wait(&self, timeout: Duration) {
@@ -109,7 +112,16 @@ impl Admin for BuggyAdmin {
     }
 
     fn offsets(&mut self, partitions: &[TopicPartition], spec: OffsetSpec) -> Call<Vec<Offset>> {
-        self.inner.offsets(partitions, spec)
+        let is_changelog = partitions.iter().any(|partition| partition.topic.ends_with("-changelog"));
+        let call = self.inner.offsets(partitions, spec);
+        if self.bug != Bug::RestoredTooLittle || spec != OffsetSpec::EndUncommitted || !is_changelog {
+            return call;
+        }
+        mapped(call, |outcome| match outcome {
+            // A record and the marker of its transaction.
+            Outcome::Done(ends) => Outcome::Done(ends.into_iter().map(|end| Offset((end.0 - 2).max(0))).collect()),
+            other => other,
+        })
     }
 
     fn committed(&mut self, group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
@@ -181,7 +193,18 @@ impl Writer for BuggyWriter {
     }
 
     fn flush(&mut self) -> Call<Acks> {
-        self.inner.lock().unwrap().flush()
+        let call = self.inner.lock().unwrap().flush();
+        if self.bug != Bug::AcknowledgedTooMuch {
+            return call;
+        }
+        mapped(call, |outcome| match outcome {
+            Outcome::Done(acks) => Outcome::Done(
+                acks.into_iter()
+                    .map(|(partition, offset)| (partition, offset.map(|offset| offset.next().next())))
+                    .collect(),
+            ),
+            other => other,
+        })
     }
 
     fn commit(&mut self, offsets: Vec<(TopicPartition, CommittedOffset)>, group: &GroupMetadata) -> Call<()> {
@@ -234,44 +257,6 @@ impl Pending<()> for OutputAfter {
     }
 }
 
-struct BuggyMember {
-    inner: Box<dyn Member>,
-    bug: Bug,
-}
-
-impl Member for BuggyMember {
-    fn join(&mut self, topology: GroupTopology) {
-        self.inner.join(topology);
-    }
-
-    fn poll(&mut self, now: Now, events: &mut Vec<MemberEvent>) {
-        let before = events.len();
-        self.inner.poll(now, events);
-        let is_revoked = |event: &MemberEvent| matches!(event, MemberEvent::Revoke { .. });
-        if self.bug == Bug::RevokedBeforeCommit && events.iter().skip(before).any(is_revoked) {
-            self.inner.revoked();
-        }
-    }
-
-    fn revoked(&mut self) {
-        if self.bug != Bug::RevokedBeforeCommit {
-            self.inner.revoked();
-        }
-    }
-
-    fn commit(&mut self, offsets: Vec<(TopicPartition, CommittedOffset)>) -> Call<()> {
-        self.inner.commit(offsets)
-    }
-
-    fn metadata(&self) -> GroupMetadata {
-        self.inner.metadata()
-    }
-
-    fn leave(&mut self) -> Call<()> {
-        self.inner.leave()
-    }
-}
-
 /// A call whose answer is changed.
 fn mapped<T: Send + 'static>(call: Call<T>, change: fn(Outcome<T>) -> Outcome<T>) -> Call<T> {
     struct Mapped<T>(Call<T>, fn(Outcome<T>) -> Outcome<T>);
@@ -284,8 +269,8 @@ fn mapped<T: Send + 'static>(call: Call<T>, change: fn(Outcome<T>) -> Outcome<T>
 }
 
 /// Engines with a bug.
-pub struct BuggyEngines {
-    pub inner: Arc<dyn EngineProvider>,
+pub(crate) struct BuggyEngines {
+    pub(crate) inner: Arc<dyn EngineProvider>,
 }
 
 impl EngineProvider for BuggyEngines {

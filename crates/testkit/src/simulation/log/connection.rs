@@ -187,7 +187,9 @@ impl<T> Reply<T> {
     fn lost(&self) -> Outcome<T> {
         match self.effects {
             Effects::None => failed(FailureKind::Retriable, ErrorKind::Retriable, "no reply in time"),
-            Effects::Idempotent | Effects::Once => failed(FailureKind::Unknown, ErrorKind::Retriable, "no reply in time"),
+            Effects::Idempotent | Effects::Once => {
+                failed(FailureKind::Unknown, ErrorKind::Retriable, "no reply in time")
+            }
         }
     }
 }

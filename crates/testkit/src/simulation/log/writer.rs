@@ -97,7 +97,8 @@ impl Writer for FaultyWriter {
             self.connection.link.trace(format_args!("commit {partition} {}", offset.offset));
         }
         let group = group.clone();
-        let call = self.connection.request("commit", Effects::Once, move |writer| writer.commit(offsets.clone(), &group));
+        let call =
+            self.connection.request("commit", Effects::Once, move |writer| writer.commit(offsets.clone(), &group));
         self.watched(call)
     }
 
@@ -133,9 +134,7 @@ struct WithoutOffsets(Call<Acks>);
 impl Pending<Acks> for WithoutOffsets {
     fn poll(&mut self, now: Now) -> Outcome<Acks> {
         match self.0.poll(now) {
-            Outcome::Done(acks) => {
-                Outcome::Done(acks.into_iter().map(|(partition, _)| (partition, None)).collect())
-            }
+            Outcome::Done(acks) => Outcome::Done(acks.into_iter().map(|(partition, _)| (partition, None)).collect()),
             other => other,
         }
     }

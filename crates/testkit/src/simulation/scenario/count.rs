@@ -36,11 +36,7 @@ pub(super) fn topology(plan: &Plan) -> Result<Topology> {
     let input: KStream<String, String> = builder.stream("in");
     let store = Materialized::named(STORE);
     let store = if plan.is_cached { store.with_caching_enabled() } else { store.with_caching_disabled() };
-    input
-        .group_by_key_with(Grouped::with(Serdes::string(), Serdes::string()))
-        .count_with(store)
-        .to_stream()
-        .to("out");
+    input.group_by_key_with(Grouped::with(Serdes::string(), Serdes::string())).count_with(store).to_stream().to("out");
     builder.build()
 }
 

@@ -6,7 +6,7 @@ use millstream_state::{KeyValueStore, Stores};
 use millstream_topology::flow::{SinkSpec, SourceSpec};
 use millstream_topology::graph::Topology;
 use millstream_topology::{Context, Incoming, Processor, ProcessorError, StoreHandle};
-use millstream_types::{RawRecord, Result, Serdes};
+use millstream_types::{RawRecord, Serdes};
 
 use super::{changelog, compare, key_of, last_by_key, value_of};
 use crate::simulation::observer::View;
@@ -20,7 +20,7 @@ fn kept(records: &[RawRecord]) -> Vec<Kept> {
     records.iter().map(|record| (key_of(record), value_of(record), record.timestamp.0)).collect()
 }
 
-pub(super) fn topology(_: &Plan) -> Result<Topology> {
+pub(super) fn topology() -> Topology {
     let mut topology = Topology::new();
     let store = Stores::key_value_store_builder(STORE, Serdes::string(), Serdes::string()).into_factory();
     topology
@@ -28,7 +28,7 @@ pub(super) fn topology(_: &Plan) -> Result<Topology> {
         .add_processor("latest", Latest::default, &["source"])
         .add_state_store(store, &["latest"])
         .add_sink("sink", "out", SinkSpec::new(Serdes::string(), Serdes::string()), &["latest"]);
-    Ok(topology)
+    topology
 }
 
 /// Keeps and forwards.

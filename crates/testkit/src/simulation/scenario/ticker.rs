@@ -8,7 +8,7 @@ use millstream_state::{KeyValueStore, Stores};
 use millstream_topology::flow::{SinkSpec, SourceSpec};
 use millstream_topology::graph::Topology;
 use millstream_topology::{Context, Incoming, Processor, ProcessorError, PunctuationType, StoreHandle, Timer};
-use millstream_types::{Record, Result, Serdes, Timestamp};
+use millstream_types::{Record, Serdes, Timestamp};
 
 use super::{changelog, key_of, last_by_key, number_of, text};
 use crate::simulation::observer::View;
@@ -16,7 +16,7 @@ use crate::simulation::plan::Plan;
 
 pub(super) const STORE: &str = "open-counts";
 
-pub(super) fn topology(_: &Plan) -> Result<Topology> {
+pub(super) fn topology() -> Topology {
     let mut topology = Topology::new();
     let store = Stores::key_value_store_builder(STORE, Serdes::string(), Serdes::long()).into_factory();
     topology
@@ -24,7 +24,7 @@ pub(super) fn topology(_: &Plan) -> Result<Topology> {
         .add_processor("ticker", Ticker::default, &["source"])
         .add_state_store(store, &["ticker"])
         .add_sink("sink", "out", SinkSpec::new(Serdes::string(), Serdes::long()), &["ticker"]);
-    Ok(topology)
+    topology
 }
 
 /// Counts; forwards and deletes the counts every 50 ms of stream time.
@@ -54,7 +54,12 @@ impl Processor for Ticker {
         Ok(())
     }
 
-    fn punctuate(&mut self, ctx: &mut Context<'_, String, i64>, _: Timer, time: Timestamp) -> Result<(), ProcessorError> {
+    fn punctuate(
+        &mut self,
+        ctx: &mut Context<'_, String, i64>,
+        _: Timer,
+        time: Timestamp,
+    ) -> Result<(), ProcessorError> {
         let handle = self.0.ok_or("not initialised")?;
         for row in ctx.store(handle).all()? {
             let (key, count) = row?;

@@ -41,7 +41,8 @@ fn fold(records: &[RawRecord]) -> Vec<Counted> {
 /// A record under a windowed key: the key's bytes, then the window start in 8 bytes.
 fn update(record: &RawRecord) -> Counted {
     let bytes = record.key.as_deref().unwrap_or_default();
-    let (key, start) = bytes.split_last_chunk::<8>().map_or((bytes, -1), |(key, start)| (key, i64::from_be_bytes(*start)));
+    let (key, start) =
+        bytes.split_last_chunk::<8>().map_or((bytes, -1), |(key, start)| (key, i64::from_be_bytes(*start)));
     ((String::from_utf8_lossy(key).into_owned(), start), number_of(record), record.timestamp.0)
 }
 
