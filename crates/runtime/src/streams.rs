@@ -95,15 +95,19 @@ impl Streams {
     pub fn start(&self) -> Result<()> {
         // The list stays locked, so that a close at the same time finds all threads or none.
         let mut handles = self.threads.lock();
-        if !self.supervisor.state.become_state(State::Rebalancing) {
-            let message = format!("an application starts once; its state is {}", self.supervisor.state.get());
-            return Err(Error::new(ErrorKind::State, message));
+        if self.state() != State::Created {
+            return Err(self.cannot_start());
         }
         let number = self.instance.shared().config.num_stream_threads().max(1);
         let threads: Vec<_> = (1..=number).map(|number| self.instance.stream_thread(number)).collect();
         let global = self.instance.global_thread();
         let controls = threads.iter().map(|thread| Arc::clone(thread.control())).collect();
         self.supervisor.watch(controls, global.as_ref().map(|global| Arc::clone(global.control())));
+        // Only now: a close that comes from here on finds the threads and stops them.
+        if !self.supervisor.state.become_state(State::Rebalancing) {
+            self.supervisor.unwatch();
+            return Err(self.cannot_start());
+        }
         let mut runs: Vec<(Arc<str>, Box<dyn driver::Driven>)> = Vec::new();
         if let Some(global) = global {
             let name = global.control().metadata().name;
@@ -125,6 +129,10 @@ impl Streams {
             }
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    fn cannot_start(&self) -> Error {
+        Error::new(ErrorKind::State, format!("an application starts once; its state is {}", self.state()))
     }
 
     /// Commits, closes all tasks, leaves the group and ends the threads. Returns within `timeout`;

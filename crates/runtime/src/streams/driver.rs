@@ -63,3 +63,44 @@ fn drive(driven: &mut dyn Driven, log: &dyn Log, clock: &dyn Clock) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use millstream_log::{EmbeddedLog, Options};
+    use millstream_types::clock::SystemClock;
+
+    use super::*;
+
+    /// Panics in its second step.
+    struct Broken {
+        steps: u32,
+        ended: mpsc::Sender<Option<Error>>,
+    }
+
+    impl Driven for Broken {
+        fn step(&mut self, _: Now) -> Step {
+            self.steps += 1;
+            assert!(self.steps < 2, "an invariant is broken");
+            Step::Progress
+        }
+
+        fn observe(&mut self) {}
+
+        fn end(self: Box<Self>, bug: Option<Error>) {
+            self.ended.send(bug).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_bug_of_ours_becomes_an_error_and_is_never_silent() {
+        let (ended, outcome) = mpsc::channel();
+        let log = Arc::new(EmbeddedLog::memory(Options::default()));
+        let thread = spawn("broken", Box::new(Broken { steps: 0, ended }), log, Arc::new(SystemClock::new())).unwrap();
+        let bug = outcome.recv().unwrap().expect("the panic is reported");
+        assert_eq!(bug.kind(), ErrorKind::Fatal);
+        assert!(bug.to_string().contains("an invariant is broken"), "{bug}");
+        thread.join().unwrap();
+    }
+}

@@ -69,6 +69,17 @@ impl Supervisor {
         threads.global = global;
     }
 
+    /// The threads do not start after all: the instance was closed meanwhile.
+    pub(super) fn unwatch(&self) {
+        let mut threads = self.threads.lock();
+        threads.alive = 0;
+        threads.stream.clear();
+        threads.global = None;
+        drop(threads);
+        self.state.become_state(State::NotRunning);
+        self.over.notify_all();
+    }
+
     pub(super) fn is_own_thread(&self, name: &str) -> bool {
         let threads = self.threads.lock();
         threads.stream.iter().chain(&threads.global).any(|thread| **thread.name() == *name)
@@ -90,7 +101,8 @@ impl Supervisor {
     /// Waits until all threads have ended; whether they have.
     pub(super) fn wait_until_over(&self, timeout: Duration) -> bool {
         let mut threads = self.threads.lock();
-        !self.over.wait_while_for(&mut threads, |threads| threads.alive > 0, timeout).timed_out()
+        self.over.wait_while_for(&mut threads, |threads| threads.alive > 0, timeout);
+        threads.alive == 0
     }
 
     /// A thread could not be made.

@@ -8,7 +8,7 @@ use millstream_state::{ChangelogRecord, CommitMark, RestoreRecord};
 use millstream_types::{Error, ErrorKind, Now, Offset, RawRecord, Result, TaskId, TopicPartition};
 
 /// Bytes asked for at once: large, since a store takes a stretch in one batch.
-const RESTORE_BYTES: usize = 8 << 20;
+const RESTORE_BYTES: usize = 4 << 20;
 
 /// One store on its way to the end of its changelog.
 #[derive(Debug)]

@@ -172,3 +172,17 @@ fn state_and_topics_on_disk_outlive_the_process_and_are_locked() {
         assert_eq!(world.lines("out").last().unwrap(), &format!("k={round}"));
     }
 }
+
+#[test]
+fn starting_and_closing_at_the_same_time_ends_closed() {
+    for _ in 0..20 {
+        let world = World::new(&[("in", 1), ("out", 1)]);
+        let streams = streams(&world, 2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| streams.start());
+            scope.spawn(|| streams.close(LONG));
+        });
+        assert!(streams.close(LONG));
+        assert_eq!(streams.state(), State::NotRunning);
+    }
+}
