@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal, Write};
 
 use millstream::types::{Clock, Now, clock::SystemClock};
 
-/// Cells of the bar.
-const WIDTH: u64 = 30;
+/// Cells of the bar. The line must stay under the 80 columns of a narrow terminal: one that wraps
+/// cannot be drawn over.
+const WIDTH: u64 = 12;
 /// Between two redraws of the bar, and between two lines, in ms.
 const REDRAW_MS: i64 = 100;
 const LINE_MS: i64 = 2_000;
@@ -61,22 +62,16 @@ impl Progress {
         let (done, total) = (done.min(self.total), self.total);
         let lag = total - done;
         let share = |of: u64| (done * of).checked_div(total).unwrap_or(of);
-        let bar = if self.is_terminal {
-            let full = share(WIDTH);
-            let cells: String = (0..WIDTH).map(|cell| if cell < full { '█' } else { '░' }).collect();
-            format!(" {cells}")
+        let full = share(WIDTH);
+        let cells = (0..WIDTH).map(|cell| if cell < full { '█' } else { '░' });
+        let bar: String = std::iter::once(' ').chain(cells).collect();
+        let (share, done, rate, lag) = (share(100), grouped(done), grouped(rate as u64), grouped(lag));
+        if self.is_terminal {
+            format!("{:<10}{bar} {share:>3} %  {done:>7} flights  {rate:>7} records/s  lag {lag}", self.what)
         } else {
-            String::new()
-        };
-        format!(
-            "{:<10}{bar} {:>3} %  {:>7} of {} flights  {:>9} records/s  lag {}",
-            self.what,
-            share(100),
-            grouped(done),
-            grouped(total),
-            grouped(rate as u64),
-            grouped(lag)
-        )
+            let total = grouped(total);
+            format!("{:<10} {share:>3} %  {done:>7} of {total} flights  {rate:>9} records/s  lag {lag}", self.what)
+        }
     }
 }
 
@@ -114,6 +109,15 @@ mod tests {
     fn the_bar_fills_up() {
         let progress = Progress { is_terminal: true, ..Progress::new("processing", 2, 0) };
         let text = progress.text(1, Now::default());
-        assert!(text.contains(&format!("{}{}", "█".repeat(15), "░".repeat(15))), "{text}");
+        assert!(text.contains(&format!("{}{}", "█".repeat(6), "░".repeat(6))), "{text}");
+    }
+
+    #[test]
+    fn the_bar_fits_a_narrow_terminal() {
+        let progress = Progress { is_terminal: true, ..Progress::new("processing", 336_776, 0) };
+        for done in [0, 111_111, 336_776] {
+            let text = progress.text(done, Now { mono_ns: 400_000_000, wall_ms: 0 });
+            assert!(text.chars().count() < 80, "{text}");
+        }
     }
 }
