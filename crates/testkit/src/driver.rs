@@ -15,6 +15,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use millstream_runtime::Handlers;
 use millstream_topology::graph::Topology;
 use millstream_types::{
     Clock, Config, Error, ErrorKind, Headers, RawRecord, Result, Serde, Timestamp, clock::SystemClock,
@@ -115,7 +116,21 @@ impl TopologyTestDriver {
         config: impl Borrow<Config>,
         wall_clock: Timestamp,
     ) -> Result<Self> {
-        let machine = Machine::new(topology.borrow(), config.borrow(), wall_clock)?;
+        Self::with_handlers(topology, config, wall_clock, &Handlers::default())
+    }
+
+    /// Starts a topology with the wall clock at that time, and with exception handlers in place of
+    /// the configured ones.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_handlers(
+        topology: impl Borrow<Topology>,
+        config: impl Borrow<Config>,
+        wall_clock: Timestamp,
+        handlers: &Handlers,
+    ) -> Result<Self> {
+        let machine = Machine::new(topology.borrow(), config.borrow(), handlers, wall_clock)?;
         Ok(Self { machine: Shared(Rc::new(RefCell::new(machine))) })
     }
 

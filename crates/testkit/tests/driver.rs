@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_state::{KeyValueStore, Stores};
+use millstream_runtime::Handlers;
+use millstream_state::{KeyValueStore, Stores, ValueAndTimestamp};
 use millstream_testkit::{TestOutputTopic, TestRecord, TopologyTestDriver};
-use millstream_topology::flow::{SinkSpec, SourceSpec};
+use millstream_topology::dsl::{Consumed, GlobalKTable, Materialized, StreamsBuilder};
+use millstream_topology::flow::{LogAndContinue, SinkSpec, SourceSpec};
 use millstream_topology::graph::Topology;
 use millstream_topology::{Context, Incoming, Processor, ProcessorError, PunctuationType, StoreHandle, Timer};
 use millstream_types::config::HandlerChoice;
@@ -281,4 +284,62 @@ fn stores_can_be_read_and_filled_while_records_are_piped() {
     assert_eq!(map, [("a".to_owned(), 42), ("b".to_owned(), 1)].into());
     assert!(driver.key_value_store::<String, String>("sums").is_err());
     assert!(driver.window_store::<String, i64>("none").is_err());
+}
+
+#[test]
+fn a_global_table_is_filled_at_once_and_can_be_read() {
+    let builder = StreamsBuilder::new();
+    let names: GlobalKTable<String, String> = builder.global_table_with(
+        "names",
+        Consumed::with(Serdes::string(), Serdes::string()),
+        Materialized::named("names-store"),
+    );
+    builder
+        .stream::<String, i64>("in")
+        .join_global(&names, |key, _| key.clone(), |value, name| format!("{name} {value}"))
+        .to("out");
+    let driver = driver(&builder.build().unwrap(), config());
+    let names = driver.create_input_topic("names", Serdes::string(), Serdes::string());
+    let input = driver.create_input_topic("in", Serdes::string(), Serdes::long());
+    let out = driver.create_output_topic("out", Serdes::string(), Serdes::string());
+    input.pipe_input("a".into(), 1).unwrap();
+    names.pipe_input_at("a".into(), "Ada".into(), Timestamp(5)).unwrap();
+    input.pipe_input("a".into(), 2).unwrap();
+    assert_eq!(out.read_key_values_to_list().unwrap(), [("a".into(), "Ada 2".into())]);
+    let store = driver.global_store("names-store", Serdes::string(), Serdes::string()).unwrap();
+    assert_eq!(store.get(&"a".into()).unwrap(), Some(ValueAndTimestamp::new("Ada".to_owned(), Timestamp(5))));
+    assert_eq!(store.all().unwrap().len(), 1);
+    assert_eq!(driver.store_names(), ["names-store"]);
+    assert!(driver.global_store("in", Serdes::string(), Serdes::string()).is_err());
+}
+
+#[test]
+fn a_cached_count_shows_every_record_of_a_repartition_topic() {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<String, i64>("in")
+        .group_by(|_, value| format!("g{}", value % 2))
+        .count_with(Materialized::named("counts"))
+        .to_stream()
+        .to("out");
+    let driver = driver(&builder.build().unwrap(), config());
+    let input = driver.create_input_topic("in", Serdes::string(), Serdes::long());
+    for (value, time) in [(1, 0), (1, 1), (3, 2)] {
+        input.pipe_input_at("a".into(), value, Timestamp(time)).unwrap();
+    }
+    assert_eq!(all(&output(&driver, "out")), named(&[("g1", 1, 0), ("g1", 2, 1), ("g1", 3, 2)]));
+    assert_eq!(driver.produced_topic_names(), ["app-counts-changelog", "app-counts-repartition", "out"]);
+    let counts = driver.timestamped_key_value_store::<String, i64>("counts").unwrap();
+    assert_eq!(counts.all().unwrap(), [("g1".to_owned(), ValueAndTimestamp::new(3, Timestamp(2)))]);
+}
+
+#[test]
+fn a_handler_given_in_code_comes_before_the_configured_one() {
+    let topology = ticking(None);
+    let handlers = Handlers { processing: Some(Arc::new(LogAndContinue)), ..Handlers::default() };
+    let config = config().build().unwrap();
+    let driver = TopologyTestDriver::with_handlers(&topology, config, Timestamp(0), &handlers).unwrap();
+    let input = driver.create_input_topic("in", Serdes::string(), Serdes::long());
+    input.pipe_input("a".into(), -1).unwrap();
+    assert_eq!(driver.dropped_records(), 1);
 }

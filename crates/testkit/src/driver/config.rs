@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_runtime::TaskOptions;
+use millstream_runtime::{Handlers, TaskOptions};
 use millstream_topology::flow::{
     DeserializationExceptionHandler, FlowOptions, GlobalState, LogAndContinue, LogAndFail, TimestampExtraction,
 };
@@ -10,7 +10,7 @@ use millstream_types::Config;
 use millstream_types::config::{HandlerChoice, TimestampExtractorChoice};
 use parking_lot::RwLock;
 
-pub(super) fn flow_options(config: &Config) -> FlowOptions {
+pub(super) fn flow_options(config: &Config, handlers: &Handlers) -> FlowOptions {
     let mut options = FlowOptions { dead_letter_topic: dead_letter_topic(config), ..FlowOptions::default() };
     if config.processing_exception_handler() == HandlerChoice::Continue {
         options.processing_handler = Arc::new(LogAndContinue);
@@ -18,17 +18,23 @@ pub(super) fn flow_options(config: &Config) -> FlowOptions {
     if config.production_exception_handler() == HandlerChoice::Continue {
         options.production_handler = Arc::new(LogAndContinue);
     }
+    if let Some(handler) = &handlers.processing {
+        options.processing_handler = Arc::clone(handler);
+    }
+    if let Some(handler) = &handlers.production {
+        options.production_handler = Arc::clone(handler);
+    }
     options
 }
 
-pub(super) fn task_options(config: &Config, globals: Arc<RwLock<GlobalState>>) -> TaskOptions {
-    let handler: Arc<dyn DeserializationExceptionHandler> = match config.deserialization_exception_handler() {
+pub(super) fn task_options(config: &Config, handlers: &Handlers, globals: Arc<RwLock<GlobalState>>) -> TaskOptions {
+    let configured: Arc<dyn DeserializationExceptionHandler> = match config.deserialization_exception_handler() {
         HandlerChoice::Continue => Arc::new(LogAndContinue),
         HandlerChoice::Fail => Arc::new(LogAndFail),
     };
     TaskOptions {
         extraction: extraction(config),
-        deserialization_handler: handler,
+        deserialization_handler: handlers.deserialization.clone().unwrap_or(configured),
         dead_letter_topic: dead_letter_topic(config),
         idle: config.max_task_idle(),
         buffered_records_max: config.buffered_records_per_partition(),

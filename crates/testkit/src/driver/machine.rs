@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_runtime::{StoreChangelog, Task, TaskInput};
+use millstream_runtime::{Handlers, StoreChangelog, Task, TaskInput};
 use millstream_state::{CacheBudget, CommitMark, MemoryEngine, StateStore, StoreEnv};
 use millstream_topology::flow::{Flow, FlowBuild};
 use millstream_topology::graph::{NodeKind, Topology};
@@ -39,12 +39,17 @@ struct Topic {
 }
 
 impl Machine {
-    pub(super) fn new(topology: &Topology, config: &Config, wall_clock: Timestamp) -> Result<Self> {
+    pub(super) fn new(
+        topology: &Topology,
+        config: &Config,
+        handlers: &Handlers,
+        wall_clock: Timestamp,
+    ) -> Result<Self> {
         topology.check()?;
         let globals = Globals::new(topology);
         let inputs = inputs(topology, config);
         let sources = inputs.iter().map(|input| (Arc::clone(&input.partition.topic), 0)).collect();
-        let task = if inputs.is_empty() { None } else { Some(task(topology, config, inputs, &globals)?) };
+        let task = if inputs.is_empty() { None } else { Some(task(topology, config, handlers, inputs, &globals)?) };
         let now = Now { mono_ns: 0, wall_ms: wall_clock.0 };
         let mut machine = Self {
             task,
@@ -275,14 +280,20 @@ fn inputs(topology: &Topology, config: &Config) -> Vec<TaskInput> {
     inputs
 }
 
-fn task(topology: &Topology, config: &Config, inputs: Vec<TaskInput>, globals: &Globals) -> Result<Task> {
+fn task(
+    topology: &Topology,
+    config: &Config,
+    handlers: &Handlers,
+    inputs: Vec<TaskInput>,
+    globals: &Globals,
+) -> Result<Task> {
     let changelogs = changelogs(topology, config);
-    let options = config::task_options(config, Arc::clone(&globals.state));
-    Task::new(flow(topology, config)?, inputs, &changelogs, &options)
+    let options = config::task_options(config, handlers, Arc::clone(&globals.state));
+    Task::new(flow(topology, config, handlers)?, inputs, &changelogs, &options)
 }
 
 /// All sub-topologies as one flow.
-fn flow(topology: &Topology, config: &Config) -> Result<Flow> {
+fn flow(topology: &Topology, config: &Config, handlers: &Handlers) -> Result<Flow> {
     let local = topology.facts().nodes.iter().filter(|node| !node.is_global);
     let nodes: Vec<Arc<str>> = local.map(|node| Arc::clone(&node.name)).collect();
     let build = FlowBuild {
@@ -291,7 +302,7 @@ fn flow(topology: &Topology, config: &Config) -> Result<Flow> {
         internal_topics: topology.internal_topics(),
     };
     let cache = CacheBudget::new(config.statestore_cache_max_bytes());
-    topology.flow(&nodes, build, Arc::new(config::flow_options(config)), &mut |_| {
+    topology.flow(&nodes, build, Arc::new(config::flow_options(config, handlers)), &mut |_| {
         Ok(StoreEnv { engine: Box::new(MemoryEngine::new()), cache: cache.clone() })
     })
 }

@@ -2,6 +2,8 @@
 //! that replays it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+// A failing seed is reported on standard output, which the test harness captures.
+#![allow(clippy::print_stdout)]
 
 mod planted;
 
