@@ -10,6 +10,9 @@ use millstream_types::{Error, ErrorKind, Now, Offset, RawRecord, Result, TaskId,
 /// Bytes asked for at once: large, since a store takes a stretch in one batch.
 const RESTORE_BYTES: usize = 4 << 20;
 
+/// After so long without anything to read, a restore says what it waits for.
+const QUIET_NS_MAX: u64 = 60_000_000_000;
+
 /// One store on its way to the end of its changelog.
 #[derive(Debug)]
 pub(crate) struct StoreRestore {
@@ -41,13 +44,15 @@ pub(crate) struct Restore {
     reader: Box<dyn Reader>,
     stores: Vec<StoreRestore>,
     events: Vec<ReaderEvent>,
+    /// When something came last, or its absence was reported (monotonic ns).
+    heard_ns: Option<u64>,
 }
 
 impl Restore {
     /// Starts reading. The reader reads committed records only.
     pub(crate) fn start(mut reader: Box<dyn Reader>, stores: Vec<StoreRestore>) -> Self {
         assign(&mut *reader, &stores);
-        Self { reader, stores, events: Vec::new() }
+        Self { reader, stores, events: Vec::new(), heard_ns: None }
     }
 
     /// The stores, done ones among them.
@@ -85,6 +90,7 @@ impl Restore {
         let mut events = std::mem::take(&mut self.events);
         self.reader.poll(now, RESTORE_BYTES, &mut events);
         let mut restored = (!events.is_empty()).then_some(0);
+        self.report_silence(now, restored.is_some());
         for event in events.drain(..) {
             match event {
                 ReaderEvent::Fetched(fetched) => {
@@ -117,6 +123,24 @@ impl Restore {
         }
         self.events = events;
         Ok(restored)
+    }
+}
+
+impl Restore {
+    /// A changelog that cannot be read to its end is held up by a transaction that does not end.
+    fn report_silence(&mut self, now: Now, has_come: bool) {
+        let heard_ns = *self.heard_ns.get_or_insert(now.mono_ns);
+        if has_come {
+            self.heard_ns = Some(now.mono_ns);
+        } else if now.mono_ns.saturating_sub(heard_ns) > QUIET_NS_MAX {
+            self.heard_ns = Some(now.mono_ns);
+            for store in self.stores.iter().filter(|store| !store.is_done()) {
+                tracing::warn!(
+                    changelog = %store.partition, position = %store.next, end = %store.end, task = %store.task,
+                    "restoring waits: a transaction of an earlier owner is open on the changelog and has not ended yet"
+                );
+            }
+        }
     }
 }
 
