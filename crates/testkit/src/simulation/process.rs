@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_log::Log;
-use millstream_runtime::{Components, Handlers, Instance, Metrics, Step, StreamThread, ThreadState};
+use millstream_runtime::{Components, GlobalThread, Handlers, Instance, Metrics, Step, StreamThread, ThreadState};
 use millstream_state::EngineProvider;
 use millstream_types::clock::Clock;
 use millstream_types::{Config, Now, ProcessingGuarantee, Result, TaskId};
@@ -45,6 +45,7 @@ pub(super) struct Machine {
 pub(super) struct Process {
     log: Arc<FaultyLog>,
     threads: Vec<StreamThread>,
+    global: Option<GlobalThread>,
     pub(super) stop_ms: Option<u64>,
     /// Time between stopping and starting again.
     pub(super) down_ms: u64,
@@ -87,9 +88,10 @@ impl Machine {
         };
         let instance = Instance::new(&plan.scenario.topology(plan)?, &config(plan)?, &components)?;
         let threads = (1..=plan.threads).map(|number| instance.stream_thread(number)).collect();
+        let global = instance.global_thread();
         self.metrics.push(instance.metrics());
         self.start_ms = None;
-        self.process = Some(Process { log: faulty, threads, stop_ms: None, down_ms: 0 });
+        self.process = Some(Process { log: faulty, threads, global, stop_ms: None, down_ms: 0 });
         Ok(())
     }
 
@@ -113,6 +115,9 @@ impl Machine {
 impl Process {
     /// A step of every thread; `Stopped` when all have stopped.
     pub(super) fn step(&mut self, now: Now) -> Step {
+        if let Some(global) = &mut self.global {
+            global.step(now);
+        }
         let mut all = Step::Stopped;
         for thread in &mut self.threads {
             match thread.step(now) {
@@ -134,7 +139,8 @@ impl Process {
 
     /// Why a thread died, if one did.
     pub(super) fn error(&self) -> Option<String> {
-        self.threads.iter().find_map(|thread| thread.error().map(ToString::to_string))
+        let of_global = self.global.as_ref().and_then(GlobalThread::error);
+        of_global.or_else(|| self.threads.iter().find_map(StreamThread::error)).map(ToString::to_string)
     }
 
     pub(super) fn is_running(&self) -> bool {

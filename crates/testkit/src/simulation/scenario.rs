@@ -2,6 +2,7 @@
 //! its own, which the committed output, changelogs and stores must equal.
 
 mod count;
+mod global;
 mod join;
 mod latest;
 mod ticker;
@@ -27,6 +28,8 @@ pub enum ScenarioKind {
     Ticker,
     /// A stream left-joined with a table.
     Join,
+    /// A stream left-joined with a global table.
+    Global,
     /// A processor that keeps the last value of each key and forwards every record: the same when
     /// it is done twice.
     Latest,
@@ -34,7 +37,7 @@ pub enum ScenarioKind {
 
 impl ScenarioKind {
     /// All scenarios.
-    pub const ALL: [Self; 5] = [Self::Count, Self::Windows, Self::Ticker, Self::Join, Self::Latest];
+    pub const ALL: [Self; 6] = [Self::Count, Self::Windows, Self::Ticker, Self::Join, Self::Global, Self::Latest];
 
     /// Whether its result is the same when records are processed twice, so that it can be run under
     /// `at_least_once`.
@@ -45,7 +48,7 @@ impl ScenarioKind {
     /// The topics it reads.
     pub fn input_topics(self) -> &'static [&'static str] {
         match self {
-            Self::Join => &["in", "side"],
+            Self::Join | Self::Global => &["in", "side"],
             _ => &["in"],
         }
     }
@@ -57,6 +60,7 @@ impl ScenarioKind {
             Self::Windows => windows::topology(plan),
             Self::Ticker => Ok(ticker::topology()),
             Self::Join => join::topology(plan),
+            Self::Global => global::topology(),
             Self::Latest => Ok(latest::topology()),
         }
     }
@@ -71,6 +75,7 @@ impl ScenarioKind {
             Self::Windows => windows::check(plan, view),
             Self::Ticker => ticker::check(plan, view),
             Self::Join => join::check(plan, view),
+            Self::Global => global::check(plan, view),
             Self::Latest => latest::check(plan, view),
         }
     }
@@ -82,6 +87,7 @@ impl ScenarioKind {
             Self::Windows => (windows::STORE, true),
             Self::Ticker => (ticker::STORE, false),
             Self::Join => (join::STORE, true),
+            Self::Global => (global::STORE, true),
             Self::Latest => (latest::STORE, false),
         }
     }

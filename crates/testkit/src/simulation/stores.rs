@@ -7,12 +7,15 @@ use millstream_types::{RawRecord, TaskId};
 use super::observer::View;
 use super::plan::Plan;
 use super::process::Machine;
-use super::scenario::changelog;
+use super::scenario::{ScenarioKind, changelog};
 
 type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Checks every store on a machine's disk.
 pub(super) fn check(plan: &Plan, view: &View, machine: &Machine) -> Result<(), String> {
+    if plan.scenario == ScenarioKind::Global {
+        return check_global(plan, view, machine);
+    }
     // Under at-least-once a zombie may write into the changelog behind the back of the owner.
     if !plan.is_exactly_once {
         return Ok(());
@@ -50,6 +53,29 @@ pub(super) fn check(plan: &Plan, view: &View, machine: &Machine) -> Result<(), S
         }
     }
     Ok(())
+}
+
+/// A global store is the fold of its topic up to the position in its mark.
+fn check_global(plan: &Plan, view: &View, machine: &Machine) -> Result<(), String> {
+    let (store, _) = plan.scenario.store();
+    let Some((pairs, Some(mark))) = machine.disk.content(None, store) else { return Ok(()) };
+    let mut wanted = Pairs::new();
+    for (partition, position) in &mark.position {
+        let records = view.records(&partition.topic, partition.partition.0);
+        let count = records.partition_point(|record| record.offset <= *position);
+        wanted.extend(fold(records.get(..count).unwrap_or_default(), true));
+    }
+    let pairs: Pairs = pairs.into_iter().collect();
+    if pairs == wanted {
+        return Ok(());
+    }
+    let name = &machine.name;
+    Err(format!(
+        "{name} {store}: holds {}, by its mark {:?} it should be {}",
+        shown(&pairs),
+        mark.position,
+        shown(&wanted)
+    ))
 }
 
 /// At the end the owner of each task has everything.

@@ -11,7 +11,7 @@ use millstream_types::{Headers, Now, TopicPartition};
 use super::observer::{Observer, View, answer};
 use super::plan::{Plan, SESSION_TIMEOUT_MS, StrikeKind, TRANSACTION_TIMEOUT_MS};
 use super::process::{Machine, Wrap};
-use super::scenario::APPLICATION;
+use super::scenario::{APPLICATION, ScenarioKind};
 use super::{Network, Trace, stores};
 use crate::Random;
 
@@ -340,7 +340,7 @@ impl<'a> World<'a> {
         }
         let observer = lock(&self.observer);
         let view = observer.view();
-        let lagging = lag(view);
+        let lagging = lag(self.plan, view);
         let idle: Vec<&Machine> = self
             .machines
             .iter()
@@ -406,11 +406,12 @@ fn lock(observer: &Mutex<Observer>) -> MutexGuard<'_, Observer> {
 }
 
 /// The partitions that are read and not processed to their end.
-fn lag(view: &View) -> Vec<String> {
+fn lag(plan: &Plan, view: &View) -> Vec<String> {
     let mut lagging = Vec::new();
     for (partition, seen) in view.partitions() {
         let topic = &*partition.topic;
-        let is_read = topic == "in" || topic == "side" || topic.ends_with("-repartition");
+        let is_side = topic == "side" && plan.scenario == ScenarioKind::Join;
+        let is_read = topic == "in" || is_side || topic.ends_with("-repartition");
         let last = seen.records.last().map_or(0, |record| record.offset.0 + 1);
         let committed = view.committed(topic, partition.partition.0);
         if is_read && (committed < last || !seen.is_stable()) {
