@@ -4,6 +4,7 @@
 mod args;
 mod demo;
 mod interrupt;
+mod warnings;
 
 use std::error::Error as StdError;
 use std::io::{self, Write};
@@ -16,7 +17,9 @@ use demo::Ending;
 
 /// Exit codes: 0 success, 1 failure, 2 (by clap) wrong usage, 130 interrupted.
 fn main() -> ExitCode {
-    let answer = match Arguments::parse().into_command() {
+    let command = Arguments::parse().into_command();
+    warnings::show();
+    let answer = match command {
         Command::Demo(demo) => match demo.into_command() {
             DemoCommand::Run(args) => demo::run(&args),
             DemoCommand::Dump(args) => demo::dump(&args).map(|()| Ending::Finished),

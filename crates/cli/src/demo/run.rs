@@ -110,6 +110,10 @@ fn load(log: &EmbeddedLog) -> Result<()> {
     let partitions: Vec<_> = (0..PARTITIONS).map(|number| TopicPartition::new(FLIGHTS, number)).collect();
     let loaded: i64 = end_offsets(log, &partitions)?.iter().map(|end| end.0).sum();
     let base = u64::try_from(loaded).unwrap_or(0);
+    if base >= FLIGHTS_TOTAL {
+        // The flights come last, so nothing is left to write.
+        return Ok(());
+    }
     let mut progress = Progress::new("loading", FLIGHTS_TOTAL, base);
     replay(log, |written| progress.show(written.max(base)))?;
     progress.finish(FLIGHTS_TOTAL);
