@@ -105,8 +105,8 @@ impl Build {
             "merge" => self.merge(op),
             "split" => self.split(op),
             "repartition" => self.repartition(op),
-            "toTable" => self.to_table(op),
-            "toStream" => self.to_stream(op),
+            "toTable" => self.table_of_stream(op),
+            "toStream" => self.stream_of_table(op),
             "process" | "processValues" => self.process(op),
             "groupByKey" => self.group_by_key(op),
             "groupBy" => self.group_by(op),
@@ -118,8 +118,9 @@ impl Build {
         }
     }
 
+    /// Keeps a node under its operator's id, if it has one: what nothing refers to needs none.
+    #[expect(clippy::unnecessary_wraps, reason = "the last step of every operator, whose result it is")]
     fn put(&mut self, op: Op<'_>, node: Node) -> Result<(), Stop> {
-        // An operator that nothing refers to needs no id.
         if let Some(id) = op.optional("id") {
             self.nodes.insert(id.to_owned(), node);
         }

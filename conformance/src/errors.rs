@@ -14,9 +14,13 @@ const TOPOLOGY: &str = "TopologyException";
 const STREAMS: &str = "StreamsException";
 const STATE: &str = "ProcessorStateException";
 
+/// What Millstream finds in a topology as a whole, and Kafka Streams refuses where it is said.
+const ARGUMENT_PROBLEMS: &[&str] = &["less than their size plus grace"];
+
 /// Name of what `build` throws.
 pub(crate) fn of_build(error: &Error) -> &'static str {
     match error.kind() {
+        ErrorKind::Topology if ARGUMENT_PROBLEMS.iter().any(|problem| error.message().contains(problem)) => ARGUMENT,
         ErrorKind::Topology => TOPOLOGY,
         _ => STREAMS,
     }

@@ -268,7 +268,7 @@ impl Catalogued {
                 let mut text = String::new();
                 for row in ctx.store(store).fetch_range(&record.key, from, to)? {
                     let (start, value) = row?;
-                    text.push_str(&format!("{}={};", start.0, value.show()));
+                    text.extend([start.0.to_string(), "=".to_owned(), value.show(), ";".to_owned()]);
                 }
                 ctx.forward(record.with_value(Val::Str(text)));
                 Ok(())
@@ -309,7 +309,7 @@ impl Catalogued {
                 let mut text = String::new();
                 for row in store.all()? {
                     let (key, value) = row?;
-                    text.push_str(&format!("{}={};", key.show(), value.show()));
+                    text.extend([key.show(), "=".to_owned(), value.show(), ";".to_owned()]);
                 }
                 Val::Str(text)
             }

@@ -38,8 +38,9 @@ impl Build {
         let result = if is_inner(op)? {
             stream.join_global_with_key(table, select, move |key, value, row| apply(key, value, row))
         } else {
-            stream
-                .left_join_global_with_key(table, select, move |key, value, row| apply(key, value, row.unwrap_or(&Val::Null)))
+            stream.left_join_global_with_key(table, select, move |key, value, row| {
+                apply(key, value, row.unwrap_or(&Val::Null))
+            })
         };
         self.put(op, Node::Stream(result, Types::new(types.key, out)))
     }

@@ -59,17 +59,14 @@ impl Build {
     pub(super) fn to(&mut self, op: Op<'_>) -> Result<(), Stop> {
         let (stream, types) = super::as_stream(self.input(op)?)?;
         let produced = produced(op, &types)?;
-        match op.optional("extractor") {
-            Some(spec) => {
-                stream.to_extracted(topic_extractor(spec)?, produced);
-                self.extracted = Some(types);
-            }
-            None => {
-                let topic = op.text("topic")?;
-                stream.to_with(topic, produced);
-                self.sinks.entry(topic.to_owned()).or_insert(types);
-            }
+        if let Some(spec) = op.optional("extractor") {
+            stream.to_extracted(topic_extractor(spec)?, produced);
+            self.extracted = Some(types);
+            return Ok(());
         }
+        let topic = op.text("topic")?;
+        stream.to_with(topic, produced);
+        self.sinks.entry(topic.to_owned()).or_insert(types);
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use super::{Build, Node, Types, as_stream, named};
 use crate::functions::{Function, Of2, expansion, key, predicate, value, want};
 use crate::op::Op;
 use crate::processors::{Logic, outputs};
-use crate::stop::{Stop, unsupported};
+use crate::stop::Stop;
 use crate::value::Val;
 
 /// Key and value function of `map` and a table's `groupBy`.
@@ -162,7 +162,7 @@ impl Build {
         self.put(op, Node::Stream(result, types))
     }
 
-    pub(super) fn to_table(&mut self, op: Op<'_>) -> Result<(), Stop> {
+    pub(super) fn table_of_stream(&mut self, op: Op<'_>) -> Result<(), Stop> {
         let (stream, types) = self.input_stream(op)?;
         let table = match materialized(op, types.key.serde(), types.value.serde(), None)? {
             Some(materialized) => stream.to_table_with::<Val>(materialized),

@@ -135,7 +135,7 @@ where
 }
 
 impl Build {
-    pub(super) fn to_stream(&mut self, op: Op<'_>) -> Result<(), Stop> {
+    pub(super) fn stream_of_table(&mut self, op: Op<'_>) -> Result<(), Stop> {
         let result = as_table(self.input(op)?)?.to_stream(op)?;
         self.put(op, result)
     }

@@ -79,7 +79,7 @@ pub(crate) fn expansion(spec: &str, value: &Type) -> Result<Expansion, Stop> {
         }
         "chars" => {
             want(*value == Type::Str, spec)?;
-            let chars = |value: &Val| value.as_str().unwrap_or_default().chars().map(|char| Val::text(char)).collect();
+            let chars = |value: &Val| value.as_str().unwrap_or_default().chars().map(Val::text).collect();
             (Type::Str, Arc::new(chars))
         }
         "dup" => {

@@ -56,6 +56,8 @@ pub(crate) struct ByteStore {
     overlay: Overlay,
     clean: CleanValues,
     engine: Box<dyn Engine>,
+    /// Rows dropped since somebody asked, because their time was over.
+    dropped: u64,
 }
 
 impl ByteStore {
@@ -75,6 +77,7 @@ impl ByteStore {
             overlay: Overlay::new(),
             clean: CleanValues::new(clean_bytes_max),
             engine,
+            dropped: 0,
         })
     }
 
@@ -121,10 +124,16 @@ impl ByteStore {
         if let Some(retention) = &mut self.retention
             && !retention.take(write.key)
         {
+            self.dropped += 1;
             return true;
         }
         self.overlay.put(write.key, write.value);
         false
+    }
+
+    /// Rows dropped since the last call.
+    pub(crate) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 
     /// The rows of a range: a snapshot of overlay and engine.

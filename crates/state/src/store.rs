@@ -100,6 +100,12 @@ pub trait StateStore: Any + Send {
     /// Hands out, in order of writing, the changelog records written since the last call.
     fn drain_changelog(&mut self, sink: &mut dyn FnMut(ChangelogRecord<'_>) -> Result<()>) -> Result<()>;
 
+    /// Writes dropped since the last call because the time of their windows is over
+    /// (`dropped-records-total`). None for stores without windows.
+    fn take_dropped(&mut self) -> u64 {
+        0
+    }
+
     /// Bytes held by the overlay, sealed or not.
     fn uncommitted_bytes(&self) -> usize;
 

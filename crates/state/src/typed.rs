@@ -383,6 +383,10 @@ macro_rules! state_store {
                 self.core.below.drain_changelog(sink)
             }
 
+            fn take_dropped(&mut self) -> u64 {
+                self.core.below.take_dropped()
+            }
+
             fn uncommitted_bytes(&self) -> usize {
                 self.core.below.uncommitted_bytes()
             }

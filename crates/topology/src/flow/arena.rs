@@ -251,7 +251,8 @@ impl Flow {
 
     /// Records dropped since the last call (`dropped-records-total`).
     pub fn take_dropped(&mut self) -> u64 {
-        std::mem::take(&mut self.dropped)
+        let by_stores: u64 = self.stores.iter_mut().map(|store| store.take_dropped()).sum();
+        std::mem::take(&mut self.dropped) + by_stores
     }
 
     /// Counts dropped records.

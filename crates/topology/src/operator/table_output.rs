@@ -136,8 +136,7 @@ where
             }
             return Ok(());
         }
-        let put = ctx.store(handle).put_row(&record.key, new.clone(), record.timestamp, &record.headers)?;
-        ctx.count_dropped(u64::from(put.is_expired));
+        ctx.store(handle).put_row(&record.key, new.clone(), record.timestamp, &record.headers)?;
         let old = if self.sends_old.is_on() { old } else { None };
         ctx.forward(record.with_value(Change::new(new, old)));
         Ok(())
@@ -158,7 +157,6 @@ where
     fn forward_flushed(&self, ctx: &mut TableContext<'_, K, V>, entries: Vec<FlushedEntry<K, V>>) {
         let sends_old = self.sends_old.is_on();
         for entry in entries {
-            ctx.count_dropped(u64::from(entry.is_expired));
             let old = if sends_old { entry.old } else { None };
             let record = Record {
                 key: entry.key,
