@@ -18,6 +18,7 @@ use crate::globals::GlobalThread;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 use crate::task::TaskOptions;
+use crate::task_lock::TaskLocks;
 use crate::thread::StreamThread;
 
 /// What an instance runs on: parts that are code, given where configuration is data.
@@ -106,6 +107,7 @@ impl Instance {
             globals,
             are_globals_ready: AtomicBool::new(false),
             metrics: Arc::default(),
+            task_locks: TaskLocks::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }

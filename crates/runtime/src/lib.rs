@@ -13,6 +13,7 @@ mod metrics;
 mod shared;
 mod streams;
 pub mod task;
+mod task_lock;
 pub mod thread;
 
 pub use client::{ConsumedRecord, Consumer, Producer};

@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 
 use crate::metrics::Metrics;
 use crate::task::TaskOptions;
+use crate::task_lock::TaskLocks;
 
 /// Everything about an instance that does not change while it runs.
 pub(crate) struct Shared {
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     /// Set once the global stores are filled; no task runs before.
     pub(crate) are_globals_ready: AtomicBool,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) task_locks: TaskLocks,
 }
 
 impl Shared {

@@ -29,6 +29,7 @@ use millstream_topology::flow::{Flow, GlobalState};
 use millstream_types::{Error, ErrorKind, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition};
 use parking_lot::RwLock;
 
+use crate::task_lock::TaskLock;
 pub use changelogs::StoreChangelog;
 pub use options::{FlowControl, TaskInput, TaskOptions};
 pub use output::TaskOutput;
@@ -57,6 +58,8 @@ pub struct Task {
     commit_requested: bool,
     /// Whether something ran since the last commit that may have changed state or output.
     is_dirty: bool,
+    /// Its claim to its stores. Stands last, to be dropped after the engines.
+    lock: Option<TaskLock>,
 }
 
 /// What is known of an input besides its queue.
@@ -120,7 +123,13 @@ impl Task {
             sealed: Vec::new(),
             commit_requested: false,
             is_dirty: false,
+            lock: None,
         })
+    }
+
+    /// Keeps the claim to its stores as long as the task lives.
+    pub(crate) fn keep(&mut self, lock: Option<TaskLock>) {
+        self.lock = lock;
     }
 
     /// The task's id.

@@ -17,6 +17,7 @@ use super::survey::{Survey, SurveyFacts};
 use crate::layout::{Layout, Subtopology};
 use crate::shared::{Shared, failed};
 use crate::task::{StoreChangelog, Task, TaskInput};
+use crate::task_lock::TaskLock;
 
 /// Some tasks on their way to a thread. They start one by one, as their stores are restored.
 pub(crate) struct Takeover {
@@ -42,6 +43,8 @@ struct NewTask {
     inputs: Vec<TaskInput>,
     ends: Vec<Offset>,
     flow: Option<Flow>,
+    /// Held from before the stores are opened. Stands behind the flow, to be dropped after it.
+    lock: Option<TaskLock>,
     /// Whether an offset was committed for any input.
     is_committed: bool,
     /// Whether a store's mark proves an earlier commit.
@@ -77,6 +80,7 @@ impl Takeover {
                 inputs: Vec::new(),
                 ends: Vec::new(),
                 flow: None,
+                lock: None,
                 is_committed: false,
                 has_history: false,
             });
@@ -114,6 +118,10 @@ impl Takeover {
         }
         if let Stage::Seeking(facts, seeking) = &mut self.stage {
             if !seek(&mut self.tasks, seeking, now)? {
+                return Ok(Vec::new());
+            }
+            // Another thread of this process may not have heard yet that a task is not its own any more.
+            if !self.tasks.iter_mut().all(|task| task.lock(tools.shared)) {
                 return Ok(Vec::new());
             }
             let facts = std::mem::take(facts);
@@ -205,6 +213,14 @@ impl Takeover {
 }
 
 impl NewTask {
+    /// Whether the stores are this thread's alone.
+    fn lock(&mut self, shared: &Shared) -> bool {
+        if self.lock.is_none() {
+            self.lock = shared.task_locks.try_lock(self.id);
+        }
+        self.lock.is_some()
+    }
+
     /// Makes the flow over the opened stores and decides where each is restored from.
     fn open(
         &mut self,
@@ -317,6 +333,7 @@ impl NewTask {
             task.set_end(&partition, end);
         }
         task.init(&mut WriterOutput { writer: tools.writer, now }, now)?;
+        task.keep(self.lock.take());
         Ok(Some(task))
     }
 }

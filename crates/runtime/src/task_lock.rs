@@ -1,0 +1,53 @@
+//! One owner at a time for a task's stores, among the threads of one instance.
+//!
+//! A thread that was expelled without knowing it yet may still hold a task that the group has given
+//! to another thread of the same process. Both would write into the same engines, and what the
+//! first still has to apply would overwrite what the second has restored.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use millstream_types::TaskId;
+use parking_lot::Mutex;
+
+/// The tasks whose stores are open in this instance. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TaskLocks(Arc<Mutex<BTreeSet<TaskId>>>);
+
+impl TaskLocks {
+    /// Takes a task; `None` while another thread has it.
+    pub(crate) fn try_lock(&self, task: TaskId) -> Option<TaskLock> {
+        let is_free = self.0.lock().insert(task);
+        is_free.then(|| TaskLock { locks: self.clone(), task })
+    }
+}
+
+/// A task taken; free again when this is dropped, which must be after its engines are.
+#[derive(Debug)]
+pub(crate) struct TaskLock {
+    locks: TaskLocks,
+    task: TaskId,
+}
+
+impl Drop for TaskLock {
+    fn drop(&mut self) {
+        self.locks.0.lock().remove(&self.task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_has_one_owner_until_it_lets_go() {
+        let locks = TaskLocks::default();
+        let task = TaskId { subtopology: 0, partition: 1 };
+        let lock = locks.try_lock(task);
+        assert!(lock.is_some());
+        assert!(locks.clone().try_lock(task).is_none());
+        assert!(locks.try_lock(TaskId { subtopology: 0, partition: 2 }).is_some());
+        drop(lock);
+        assert!(locks.try_lock(task).is_some());
+    }
+}
