@@ -135,6 +135,14 @@ impl Plan {
         }
     }
 
+    /// Whether an instance may write after its tasks were given to another. Under at-least-once
+    /// nothing fences it, so an old value may come after a newer one, as in Kafka Streams.
+    pub fn makes_zombies(&self) -> bool {
+        let is_pause = |strike: &Strike| matches!(strike.kind, StrikeKind::Pause { .. });
+        let rates = &self.rates;
+        rates.deaf_member + rates.late_request + rates.straggler > 0 || self.strikes.iter().any(is_pause)
+    }
+
     /// The same plan without any fault.
     #[must_use]
     pub fn calm(self) -> Self {

@@ -169,6 +169,7 @@ fn config(plan: &Plan) -> Result<Config> {
         .num_stream_threads(plan.threads)
         .commit_interval(Duration::from_millis(plan.commit_interval_ms))
         .session_timeout(Duration::from_millis(SESSION_TIMEOUT_MS))
+        .set("max.poll.interval.ms", SESSION_TIMEOUT_MS)
         .repartition_purge_interval(Duration::from_millis(200))
         .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS)
         .set("buffered.records.per.partition", 5)
