@@ -188,8 +188,11 @@ fn a_fenced_thread_begins_anew_and_leaves_nothing_behind() {
 #[test]
 fn a_zombie_has_no_effect_after_its_tasks_were_given_away() {
     let mut world = World::new(&[("in", 1), ("out", 1)]);
-    let config =
-        config(ProcessingGuarantee::ExactlyOnceV2).session_timeout(std::time::Duration::from_secs(1)).build().unwrap();
+    let config = config(ProcessingGuarantee::ExactlyOnceV2)
+        .session_timeout(std::time::Duration::from_secs(1))
+        .set("max.poll.interval.ms", 1000)
+        .build()
+        .unwrap();
     let mut zombie = App::new(&world, &counting(), &config, disk());
     world.produce("in", 0, &[("k", "x", 1)]);
     world.settle(&mut [&mut zombie]);

@@ -228,6 +228,7 @@ impl App {
 pub fn config(guarantee: ProcessingGuarantee) -> ConfigBuilder {
     Config::builder()
         .application_id("app")
+        .set("max.poll.interval.ms", 45_000)
         .bootstrap_servers("memory:")
         .processing_guarantee(guarantee)
         .commit_interval(Duration::from_millis(100))
