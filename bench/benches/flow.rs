@@ -56,11 +56,12 @@ impl Running {
         };
         let nodes: Vec<Arc<str>> = topology.facts().nodes.iter().map(|node| Arc::clone(&node.name)).collect();
         let no_stores = || Error::new(ErrorKind::Topology, "there are no stores");
+        let no_source = || Error::new(ErrorKind::Topology, "there is no source");
         let mut flow = topology.flow(&nodes, build, Arc::new(FlowOptions::default()), &mut |_| Err(no_stores()))?;
         let mut env = Null::default();
         flow.init(&mut env, Timestamp::UNKNOWN)?;
-        let source = flow.source(&nodes[0]).ok_or_else(no_stores)?;
-        let head = flow.new_head(source).ok_or_else(no_stores)?;
+        let source = nodes.first().and_then(|name| flow.source(name)).ok_or_else(no_source)?;
+        let head = flow.new_head(source).ok_or_else(no_source)?;
         let origin =
             Origin { topic: Some("in".into()), partition: Partition(0), offset: Offset(0), timestamp: Timestamp(0) };
         Ok(Self { flow, source, head, origin, env })
