@@ -1,6 +1,7 @@
 //! Runs one case: builds its topology, feeds the steps to the driver, collects the result.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +24,9 @@ pub fn run(case: &str) -> Json {
         Ok(case) => case,
         Err(error) => return json!({"bad": format!("not JSON: {error}")}),
     };
-    let mut result = match outcome(Op(&case)) {
+    // A panic of ours must not take the cases after this one along.
+    let outcome = catch_unwind(AssertUnwindSafe(|| outcome(Op(&case))));
+    let mut result = match outcome.unwrap_or_else(|_| Err(bad("the runner panicked"))) {
         Ok(result) => result,
         Err(Stop::Unsupported(what)) => Map::from_iter([("unsupported".to_owned(), json!(what))]),
         Err(Stop::Bad(what)) => Map::from_iter([("bad".to_owned(), json!(what))]),
