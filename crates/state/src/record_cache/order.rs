@@ -35,7 +35,11 @@ impl Order {
         if *place as usize == self.log.len() && *place != 0 {
             return;
         }
-        self.len += usize::from(*place == 0);
+        if *place == 0 {
+            self.len += 1;
+            // Room for all touches until the next rewrite: one of a known slot never allocates.
+            self.log.reserve((2 * self.len + OUTDATED_MAX + 1).saturating_sub(self.log.len()));
+        }
         self.log.push(slot);
         *place = self.log.len() as u32;
         if self.log.len() > 2 * self.len + OUTDATED_MAX {
