@@ -17,7 +17,7 @@ mod start;
 mod survey;
 mod takeover;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use millstream_log::{Admin, Call, Member, MemberConfig, Reader, ReaderEvent, Writer};
@@ -68,6 +68,8 @@ pub struct StreamThread {
     /// Tasks on their way to us.
     takeover: Option<Takeover>,
     takeover_pause: Option<TakeoverPause>,
+    /// Tasks that had state and no committed offset when they were taken over last.
+    suspects: BTreeSet<TaskId>,
     /// Tasks to close, and to tell the group, after the next commit.
     revoking: Option<Vec<TaskId>>,
     commit: Option<Commit>,
@@ -155,6 +157,7 @@ impl StreamThread {
             waiting: Vec::new(),
             takeover: None,
             takeover_pause: None,
+            suspects: BTreeSet::new(),
             revoking: None,
             commit: None,
             unapplied: None,
@@ -210,8 +213,9 @@ impl StreamThread {
         admin: &'a mut Box<dyn Admin>,
         writer: &'a mut Box<dyn Writer>,
         cache: &'a CacheBudget,
+        suspects: &'a mut BTreeSet<TaskId>,
     ) -> Tools<'a> {
-        Tools { shared, admin: &mut **admin, writer: &mut **writer, cache }
+        Tools { shared, admin: &mut **admin, writer: &mut **writer, cache, suspects }
     }
 
     fn state(&self) -> ThreadState {

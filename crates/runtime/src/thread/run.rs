@@ -212,7 +212,7 @@ impl StreamThread {
         if self.takeover_pause.is_some_and(|pause| now.mono_ns < pause.retry_ns) {
             return Ok(false);
         }
-        let mut tools = Self::tools(&self.shared, &mut self.admin, &mut self.writer, &self.cache);
+        let mut tools = Self::tools(&self.shared, &mut self.admin, &mut self.writer, &self.cache, &mut self.suspects);
         if self.takeover.is_none() && !self.waiting.is_empty() {
             let tasks = std::mem::take(&mut self.waiting);
             self.takeover = Some(Takeover::start(&mut tools, &self.layout, &tasks)?);

@@ -1,6 +1,6 @@
 //! Taking tasks over: ask the log, open the stores, restore them, start the task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use millstream_log::{Admin, Call, Isolation, Outcome, Writer};
@@ -35,6 +35,8 @@ pub(crate) struct Tools<'a> {
     pub(crate) admin: &'a mut dyn Admin,
     pub(crate) writer: &'a mut dyn Writer,
     pub(crate) cache: &'a CacheBudget,
+    /// Tasks that had state and no committed offset at their last takeover.
+    pub(crate) suspects: &'a mut BTreeSet<TaskId>,
 }
 
 struct NewTask {
@@ -199,7 +201,7 @@ impl Takeover {
         let mut left = Vec::with_capacity(self.tasks.len());
         for mut task in std::mem::take(&mut self.tasks) {
             if restore.is_done(task.id) && task.know_outputs(tools, now)? {
-                task.check_history(tools.shared, restore.stores())?;
+                task.check_history(tools, restore.stores())?;
                 restore.remove(task.id);
                 ready.extend(task.build(tools, now)?);
             } else {
@@ -301,7 +303,10 @@ impl NewTask {
 
     /// State without any committed offset means that the offsets were lost (they expire in Kafka):
     /// starting from the reset policy would count everything twice, or leave it out.
-    fn check_history(&self, shared: &Shared, stores: &[StoreRestore]) -> Result<()> {
+    ///
+    /// The first time it may also mean that another owner made its first commit after we had asked for
+    /// the offsets; only offsets asked for after the state was seen tell.
+    fn check_history(&self, tools: &mut Tools<'_>, stores: &[StoreRestore]) -> Result<()> {
         // Under at-least-once a crash before the first commit leaves changelog records without
         // offsets; that is no loss.
         let was_restored = stores.iter().any(|store| {
@@ -309,15 +314,17 @@ impl NewTask {
                 && store.records > 0
                 && !self.subtopology.changelogs.iter().any(|log| log.is_source && log.store == store.name)
         });
-        let has_state = self.has_history || (shared.config.is_exactly_once() && was_restored);
+        let has_state = self.has_history || (tools.shared.config.is_exactly_once() && was_restored);
         if self.is_committed || !has_state || self.inputs.is_empty() {
+            tools.suspects.remove(&self.id);
             return Ok(());
         }
+        let kind = if tools.suspects.insert(self.id) { ErrorKind::Retriable } else { ErrorKind::Fatal };
         let first = self.inputs.first();
         let message = "there is state from earlier runs, but no committed offset for any input of the task: the group's \
              offsets were deleted or have expired; restore them, or reset the application (delete its state and \
              changelogs) to process everything anew";
-        Err(Error::new(ErrorKind::Fatal, message).with_context(|context| {
+        Err(Error::new(kind, message).with_context(|context| {
             context.task = Some(self.id);
             context.topic = first.map(|input| Arc::clone(&input.partition.topic));
             context.partition = first.map(|input| input.partition.partition);
