@@ -48,10 +48,10 @@ pub(crate) struct DirtyRow<K, V> {
     pub(crate) row: CachedRow<V>,
 }
 
-struct Entry<K, V> {
-    key: K,
+/// What a read or write of a known key touches. In a large cache each line of memory is a miss, so
+/// what only insertion and flush need lies elsewhere.
+struct Entry<V> {
     key_bytes: SmallBytes,
-    hash: u64,
     row: CachedRow<V>,
     /// Bytes counted against the budget.
     size: usize,
@@ -67,12 +67,16 @@ pub(crate) struct RecordCache<K, V> {
     budget: CacheBudget,
     hasher: FixedState,
     table: HashTable<u32>,
-    entries: Vec<Option<Entry<K, V>>>,
+    entries: Vec<Option<Entry<V>>>,
+    /// The typed keys, by slot.
+    keys: Vec<Option<K>>,
     free: Vec<u32>,
     /// All entries, in order of use.
     used: Order,
     /// The dirty ones, in order of their last write.
     dirty: Order,
+    /// The slot found last: the write that follows a read of its key need not look it up again.
+    last: u32,
     scan_count: u32,
     ordered: Option<BTreeMap<Box<[u8]>, u32>>,
 }
@@ -84,9 +88,11 @@ impl<K, V> RecordCache<K, V> {
             hasher: FixedState::with_seed(HASH_SEED),
             table: HashTable::new(),
             entries: Vec::new(),
+            keys: Vec::new(),
             free: Vec::new(),
             used: Order::default(),
             dirty: Order::default(),
+            last: 0,
             scan_count: 0,
             ordered: None,
         }
@@ -105,6 +111,7 @@ impl<K, V> RecordCache<K, V> {
         let hash = self.hasher.hash_one(key_bytes);
         let slot = self.slot(hash, key_bytes)?;
         self.used.touch(slot);
+        self.last = slot;
         Some(Slot(slot))
     }
 
@@ -121,11 +128,11 @@ impl<K, V> RecordCache<K, V> {
         self.table.find(hash, is_key).copied()
     }
 
-    fn entry(&self, slot: u32) -> Option<&Entry<K, V>> {
+    fn entry(&self, slot: u32) -> Option<&Entry<V>> {
         self.entries.get(slot as usize).and_then(Option::as_ref)
     }
 
-    fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry<K, V>> {
+    fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry<V>> {
         self.entries.get_mut(slot as usize).and_then(Option::as_mut)
     }
 
@@ -151,9 +158,14 @@ impl<K, V> RecordCache<K, V> {
         K: Clone,
     {
         let size = Self::size(key_bytes.len(), value_len, headers, origin);
-        let hash = self.hasher.hash_one(key_bytes);
         let (value, timestamp) = write;
-        let Some(slot) = self.slot(hash, key_bytes) else {
+        let found = if self.entry(self.last).is_some_and(|entry| *entry.key_bytes == *key_bytes) {
+            Some(self.last)
+        } else {
+            self.slot(self.hasher.hash_one(key_bytes), key_bytes)
+        };
+        let Some(slot) = found else {
+            let hash = self.hasher.hash_one(key_bytes);
             let row = CachedRow { value, timestamp, headers: headers.clone(), origin: origin.clone() };
             let slot = self.insert(hash, key_bytes, key.clone(), row, size, true);
             self.dirty.touch(slot);
@@ -201,18 +213,25 @@ impl<K, V> RecordCache<K, V> {
     fn insert(&mut self, hash: u64, key_bytes: &[u8], key: K, row: CachedRow<V>, size: usize, is_dirty: bool) -> u32 {
         let ordered_key = self.ordered.is_some().then(|| key_bytes.into());
         let key_bytes = SmallBytes::from(key_bytes);
-        let entry = Some(Entry { key, key_bytes, hash, row, size, is_dirty });
+        let entry = Some(Entry { key_bytes, row, size, is_dirty });
         let slot = if let Some(slot) = self.free.pop() {
-            if let Some(place) = self.entries.get_mut(slot as usize) {
+            if let (Some(place), Some(key_place)) =
+                (self.entries.get_mut(slot as usize), self.keys.get_mut(slot as usize))
+            {
                 *place = entry;
+                *key_place = Some(key);
             }
             slot
         } else {
             self.entries.push(entry);
+            self.keys.push(Some(key));
             (self.entries.len() - 1) as u32
         };
-        let entries = &self.entries;
-        let hash_of = |slot: &u32| entries.get(*slot as usize).and_then(Option::as_ref).map_or(0, |entry| entry.hash);
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        let hash_of = |slot: &u32| {
+            let entry = entries.get(*slot as usize).and_then(Option::as_ref);
+            entry.map_or(0, |entry| hasher.hash_one(&*entry.key_bytes))
+        };
         self.table.insert_unique(hash, slot, hash_of);
         self.used.touch(slot);
         self.budget.add(size as i64);
@@ -223,9 +242,11 @@ impl<K, V> RecordCache<K, V> {
     }
 
     /// Removes an entry from everywhere.
-    fn remove(&mut self, slot: u32) -> Option<Entry<K, V>> {
+    fn remove(&mut self, slot: u32) -> Option<(K, Entry<V>)> {
         let entry = self.entries.get_mut(slot as usize)?.take()?;
-        if let Ok(found) = self.table.find_entry(entry.hash, |other| *other == slot) {
+        let key = self.keys.get_mut(slot as usize)?.take()?;
+        let hash = self.hasher.hash_one(&*entry.key_bytes);
+        if let Ok(found) = self.table.find_entry(hash, |other| *other == slot) {
             found.remove();
         }
         self.used.remove(slot);
@@ -235,7 +256,7 @@ impl<K, V> RecordCache<K, V> {
         }
         self.budget.add(-(entry.size as i64));
         self.free.push(slot);
-        Some(entry)
+        Some((key, entry))
     }
 
     /// Evicts until the thread's budget fits or this store has nothing left. If a dirty entry is
@@ -247,9 +268,9 @@ impl<K, V> RecordCache<K, V> {
     {
         let mut taken = Vec::new();
         while self.budget.is_exceeded() {
-            let Some(entry) = self.used.oldest().and_then(|oldest| self.remove(oldest)) else { break };
+            let Some((key, entry)) = self.used.oldest().and_then(|oldest| self.remove(oldest)) else { break };
             if entry.is_dirty {
-                taken.push(DirtyRow { key: entry.key, key_bytes: entry.key_bytes, row: entry.row });
+                taken.push(DirtyRow { key, key_bytes: entry.key_bytes, row: entry.row });
                 self.take_dirty(usize::MAX, &mut taken);
             }
         }
@@ -272,11 +293,12 @@ impl<K, V> RecordCache<K, V> {
             && let Some(slot) = self.dirty.oldest()
         {
             if self.entry(slot).is_some_and(|entry| entry.row.value.is_none()) {
-                let Some(entry) = self.remove(slot) else { return };
-                taken.push(DirtyRow { key: entry.key, key_bytes: entry.key_bytes, row: entry.row });
+                let Some((key, entry)) = self.remove(slot) else { return };
+                taken.push(DirtyRow { key, key_bytes: entry.key_bytes, row: entry.row });
                 continue;
             }
             self.dirty.remove(slot);
+            let Some(key) = self.keys.get(slot as usize).and_then(Clone::clone) else { return };
             let Some(entry) = self.entry_mut(slot) else { return };
             entry.is_dirty = false;
             let row = CachedRow {
@@ -285,7 +307,8 @@ impl<K, V> RecordCache<K, V> {
                 headers: entry.row.headers.clone(),
                 origin: entry.row.origin.clone(),
             };
-            taken.push(DirtyRow { key: entry.key.clone(), key_bytes: entry.key_bytes.clone(), row });
+            let key_bytes = entry.key_bytes.clone();
+            taken.push(DirtyRow { key, key_bytes, row });
         }
     }
 
