@@ -12,7 +12,7 @@ fn an_application_counts_what_it_is_fed() {
     builder
         .stream::<(), String>("lines")
         .flat_map_values(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
-        .group_by(|_, word| word.clone())
+        .group_by(|(), word| word.clone())
         .count_with(Materialized::named("counts"))
         .to_stream()
         .to("words");
