@@ -3,7 +3,6 @@
 
 mod args;
 mod demo;
-mod interrupt;
 mod warnings;
 
 use std::error::Error as StdError;
@@ -14,6 +13,9 @@ use clap::Parser;
 
 use args::{Arguments, Command, DemoCommand};
 use demo::Ending;
+
+/// Exit code of a run that SIGINT or SIGTERM ended.
+const INTERRUPTED: u8 = 130;
 
 /// Exit codes: 0 success, 1 failure, 2 (by clap) wrong usage, 130 interrupted.
 fn main() -> ExitCode {
@@ -27,7 +29,7 @@ fn main() -> ExitCode {
     };
     match answer {
         Ok(Ending::Finished) => ExitCode::SUCCESS,
-        Ok(Ending::Interrupted) => interrupt::EXIT_CODE.into(),
+        Ok(Ending::Interrupted) => INTERRUPTED.into(),
         Err(error) => {
             // Nobody is left to tell when this fails, too.
             let _ = writeln!(io::stderr(), "millstream: {}", chain(&error));

@@ -37,6 +37,8 @@ pub use millstream_topology as topology;
 pub use millstream_types as types;
 
 pub use millstream_log::{EmbeddedLog, Log};
+#[cfg(feature = "signals")]
+pub use millstream_runtime::shutdown_flag;
 pub use millstream_runtime::{
     Components, ConsumedRecord, Consumer, Handlers, Instance, Metrics, Producer, State, StreamThreadExceptionResponse,
     Streams, ThreadMetadata, ThreadState, log_options,

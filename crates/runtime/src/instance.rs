@@ -5,19 +5,15 @@ use std::sync::atomic::AtomicBool;
 
 use millstream_log::Log;
 use millstream_state::EngineProvider;
-use millstream_topology::flow::{
-    DeserializationExceptionHandler, FlowOptions, GlobalState, LogAndContinue, LogAndFail, ProcessingExceptionHandler,
-    ProductionExceptionHandler, TimestampExtraction,
-};
+use millstream_topology::flow::GlobalState;
 use millstream_topology::graph::Topology;
-use millstream_types::config::{HandlerChoice, TimestampExtractorChoice};
 use millstream_types::{Clock, Config, Error, ErrorKind, Result};
 use parking_lot::RwLock;
 
 use crate::globals::GlobalThread;
+use crate::handlers::Handlers;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
-use crate::task::TaskOptions;
 use crate::task_lock::TaskLocks;
 use crate::thread::StreamThread;
 
@@ -32,23 +28,6 @@ pub struct Components {
     pub clock: Arc<dyn Clock>,
     /// Exception handlers in place of the configured ones.
     pub handlers: Handlers,
-}
-
-/// Exception handlers; `None` takes the one that the configuration names.
-#[derive(Clone, Default)]
-pub struct Handlers {
-    /// In place of `deserialization.exception.handler`.
-    pub deserialization: Option<Arc<dyn DeserializationExceptionHandler>>,
-    /// In place of `processing.exception.handler`.
-    pub processing: Option<Arc<dyn ProcessingExceptionHandler>>,
-    /// In place of `production.exception.handler`.
-    pub production: Option<Arc<dyn ProductionExceptionHandler>>,
-}
-
-impl std::fmt::Debug for Handlers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handlers").finish_non_exhaustive()
-    }
 }
 
 /// An instance without threads around it: its steps are called by whoever made it, in whatever
@@ -74,27 +53,8 @@ impl Instance {
             tracing::warn!("{warning}");
         }
         let globals = globals(topology, &*components.engines)?;
-        let dead_letter_topic: Option<Arc<str>> = config.dead_letter_queue_topic().map(Into::into);
-        let handlers = &components.handlers;
-        let flow_options = FlowOptions {
-            processing_handler: handlers.processing.clone().unwrap_or_else(|| {
-                chosen(config.processing_exception_handler(), Arc::new(LogAndFail), Arc::new(LogAndContinue))
-            }),
-            production_handler: handlers.production.clone().unwrap_or_else(|| {
-                chosen(config.production_exception_handler(), Arc::new(LogAndFail), Arc::new(LogAndContinue))
-            }),
-            dead_letter_topic: dead_letter_topic.clone(),
-        };
-        let task_options = TaskOptions {
-            extraction: extraction(config.default_timestamp_extractor()),
-            deserialization_handler: handlers.deserialization.clone().unwrap_or_else(|| {
-                chosen(config.deserialization_exception_handler(), Arc::new(LogAndFail), Arc::new(LogAndContinue))
-            }),
-            dead_letter_topic,
-            idle: config.max_task_idle(),
-            buffered_records_max: config.buffered_records_per_partition(),
-            globals: globals.clone(),
-        };
+        let flow_options = components.handlers.flow_options(config);
+        let task_options = components.handlers.task_options(config, globals.clone());
         let shared = Shared {
             log: Arc::clone(&components.log),
             topology: topology.clone(),
@@ -157,22 +117,4 @@ fn globals(topology: &Topology, engines: &dyn EngineProvider) -> Result<Option<A
         state.add(Arc::clone(&global.store.name), engine);
     }
     Ok(Some(Arc::new(RwLock::new(state))))
-}
-
-fn chosen<T: ?Sized>(choice: HandlerChoice, fail: Arc<T>, resume: Arc<T>) -> Arc<T> {
-    match choice {
-        HandlerChoice::Fail => fail,
-        HandlerChoice::Continue => resume,
-    }
-}
-
-fn extraction(choice: TimestampExtractorChoice) -> TimestampExtraction {
-    match choice {
-        TimestampExtractorChoice::FailOnInvalidTimestamp => TimestampExtraction::FailOnInvalidTimestamp,
-        TimestampExtractorChoice::LogAndSkipOnInvalidTimestamp => TimestampExtraction::LogAndSkipOnInvalidTimestamp,
-        TimestampExtractorChoice::UsePartitionTimeOnInvalidTimestamp => {
-            TimestampExtraction::UsePartitionTimeOnInvalidTimestamp
-        }
-        TimestampExtractorChoice::WallclockTimestamp => TimestampExtraction::WallclockTimestampExtractor,
-    }
 }

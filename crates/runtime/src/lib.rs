@@ -7,6 +7,7 @@
 mod client;
 pub mod globals;
 mod guard;
+mod handlers;
 mod instance;
 mod layout;
 mod metrics;
@@ -18,8 +19,11 @@ pub mod thread;
 
 pub use client::{ConsumedRecord, Consumer, Producer};
 pub use globals::GlobalThread;
-pub use instance::{Components, Handlers, Instance};
+pub use handlers::Handlers;
+pub use instance::{Components, Instance};
 pub use metrics::Metrics;
+#[cfg(feature = "signals")]
+pub use streams::shutdown_flag;
 pub use streams::{
     State, StateListener, StreamThreadExceptionResponse, Streams, UncaughtExceptionHandler, log_options,
 };

@@ -18,10 +18,13 @@ use millstream_types::{Clock, Config, Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
 pub use log::log_options;
+#[cfg(feature = "signals")]
+pub use signals::shutdown_flag;
 pub use state::{State, StateListener};
 pub use supervisor::{StreamThreadExceptionResponse, UncaughtExceptionHandler};
 
-use crate::instance::{Components, Handlers, Instance};
+use crate::handlers::Handlers;
+use crate::instance::{Components, Instance};
 use crate::metrics::Metrics;
 use crate::thread::ThreadMetadata;
 use supervisor::{Run, Supervisor};

@@ -1,7 +1,6 @@
 //! A driver for topologies: records in, records out, in one thread and without any broker.
 
 mod collector;
-mod config;
 mod globals;
 mod input_topic;
 mod machine;

@@ -19,7 +19,6 @@ use super::scan::{done, end_offsets};
 use super::topics::{APPLICATION_ID, FLIGHTS, INPUTS, OUTPUTS, PARTITIONS};
 use super::topology::topology;
 use crate::args::{Guarantee, RunArgs};
-use crate::interrupt;
 
 /// Flights of the year.
 const FLIGHTS_TOTAL: u64 = 336_776;
@@ -46,7 +45,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Ending> {
     load(&EmbeddedLog::open(directory.log(), log_options(&config))?)?;
 
     let streams = Streams::new(&topology(observer(args.crash_after))?, &config)?;
-    let interrupted = interrupt::flag()?;
+    let interrupted = millstream::shutdown_flag()?;
     streams.start()?;
     let watched = watch(&streams, &interrupted);
     let is_closed = streams.close(CLOSE);

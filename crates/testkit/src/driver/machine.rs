@@ -13,7 +13,7 @@ use millstream_types::{Config, Error, Headers, Now, Offset, RawRecord, Result, T
 
 use super::collector::{Collector, Produced};
 use super::globals::Globals;
-use super::{config, state_error};
+use super::state_error;
 
 const TASK: TaskId = TaskId { subtopology: 0, partition: 0 };
 
@@ -288,7 +288,7 @@ fn task(
     globals: &Globals,
 ) -> Result<Task> {
     let changelogs = changelogs(topology, config);
-    let options = config::task_options(config, handlers, Arc::clone(&globals.state));
+    let options = handlers.task_options(config, Some(Arc::clone(&globals.state)));
     Task::new(flow(topology, config, handlers)?, inputs, &changelogs, &options)
 }
 
@@ -302,7 +302,7 @@ fn flow(topology: &Topology, config: &Config, handlers: &Handlers) -> Result<Flo
         internal_topics: topology.internal_topics(),
     };
     let cache = CacheBudget::new(config.statestore_cache_max_bytes());
-    topology.flow(&nodes, build, Arc::new(config::flow_options(config, handlers)), &mut |_| {
+    topology.flow(&nodes, build, Arc::new(handlers.flow_options(config)), &mut |_| {
         Ok(StoreEnv { engine: Box::new(MemoryEngine::new()), cache: cache.clone() })
     })
 }
