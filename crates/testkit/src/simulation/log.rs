@@ -29,7 +29,7 @@ pub struct FaultyLog {
 }
 
 impl FaultyLog {
-    /// The log as the instance of that name sees it, until [`Network::cut`] kills it.
+    /// The log as the instance of that name sees it, until the instance is killed.
     pub fn new(inner: Arc<dyn Log>, network: &Network, instance: &str) -> Self {
         Self { inner, link: network.link(instance) }
     }
