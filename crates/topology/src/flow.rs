@@ -6,6 +6,7 @@
 //! the way. What the flow needs from outside comes as [`FlowEnv`].
 
 mod arena;
+mod build;
 mod context;
 mod env;
 mod fault;
@@ -18,8 +19,9 @@ mod sink;
 mod source;
 mod timer;
 
-pub use arena::{Flow, FlowBuild, FlowOptions, NodeIndex};
+pub use arena::Flow;
 pub(crate) use arena::{FlowNode, FlushStep};
+pub use build::{FlowBuild, FlowOptions, NodeIndex};
 pub(crate) use context::StoreScope;
 pub use context::{Context, StoreHandle};
 pub use env::{FlowEnv, SinkRecord};

@@ -1,6 +1,7 @@
 //! Operators: the processors behind the DSL. Each is a processor like any user's.
 
 pub(crate) mod aggregate;
+pub(crate) mod change;
 pub(crate) mod join;
 pub(crate) mod stateless;
 pub(crate) mod table;

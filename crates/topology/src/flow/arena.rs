@@ -1,6 +1,5 @@
 //! The arena: nodes, stores and timers of one task, and how a record walks through them.
 
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -8,53 +7,15 @@ use bytes::Bytes;
 use millstream_state::{Origin, StateStore};
 use millstream_types::{Error, ErrorKind, Headers, Offset, Partition, RecordMetadata, TaskId, Timestamp};
 
+use super::build::{FlowBuild, FlowOptions, NodeIndex};
 use super::env::{FlowEnv, SinkRecord};
-use super::fault::{
-    ErrorHandlerContext, HandlerDecision, HandlerResponse, LogAndFail, ProcessingExceptionHandler,
-    ProductionExceptionHandler,
-};
+use super::fault::{ErrorHandlerContext, HandlerDecision, HandlerResponse};
 use super::global::{GlobalState, GlobalView};
 use super::head::Head;
 use super::input::Input;
 use super::node::{Node, Place};
 use super::processor::ProcessorError;
 use super::timer::{PunctuationType, Timers};
-
-/// Position of a node in its flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeIndex(pub u32);
-
-/// What a flow is told about its task when it is built.
-#[derive(Clone, Debug)]
-pub struct FlowBuild {
-    /// The task.
-    pub task: TaskId,
-    /// Application id: prefix of internal topics.
-    pub application_id: Arc<str>,
-    /// Topics that get the prefix.
-    pub internal_topics: Arc<BTreeSet<Arc<str>>>,
-}
-
-/// What the nodes of a flow share: handlers and the dead letter topic.
-#[derive(Clone)]
-pub struct FlowOptions {
-    /// Decides when user code fails.
-    pub processing_handler: Arc<dyn ProcessingExceptionHandler>,
-    /// Decides when a record cannot be serialised or written.
-    pub production_handler: Arc<dyn ProductionExceptionHandler>,
-    /// `errors.dead.letter.queue.topic.name`.
-    pub dead_letter_topic: Option<Arc<str>>,
-}
-
-impl Default for FlowOptions {
-    fn default() -> Self {
-        Self {
-            processing_handler: Arc::new(LogAndFail),
-            production_handler: Arc::new(LogAndFail),
-            dead_letter_topic: None,
-        }
-    }
-}
 
 /// A node and what the arena knows of it.
 pub(crate) struct FlowNode {

@@ -7,7 +7,7 @@ use millstream_state::{Origin, StateStore};
 use millstream_types::{Error, ErrorKind, Headers, Record, RecordMetadata, Result, TaskId, Timestamp};
 
 use super::Flow;
-use super::arena::NodeIndex;
+use super::build::NodeIndex;
 use super::env::FlowEnv;
 use super::input::{Incoming, Input};
 use super::node::Place;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_types::{Headers, RawRecord, Result, Timestamp};
 
-use super::arena::NodeIndex;
+use super::build::NodeIndex;
 
 /// The world around a flow. The runtime and the test driver implement it.
 pub trait FlowEnv {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use millstream_types::{Record, Timestamp};
 
-use super::arena::NodeIndex;
+use super::build::NodeIndex;
 use super::context::Context;
 use super::env::FlowEnv;
 use super::input::{Incoming, Input};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_types::{Error, ErrorKind, Record, RecordMetadata, Serde, Timestamp};
 
-use super::FlowBuild;
 use super::env::SinkRecord;
 use super::input::{Incoming, Input};
 use super::node::{Node, NodeFactory, Place, RecordType};
@@ -165,15 +164,4 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Node for SinkNode<K, 
     }
 
     fn close(&mut self) {}
-}
-
-/// Names the build gives topics: internal ones get the application id in front.
-impl FlowBuild {
-    fn topic(&self, name: &Arc<str>) -> Arc<str> {
-        if self.internal_topics.contains(name) {
-            format!("{}-{name}", self.application_id).into()
-        } else {
-            Arc::clone(name)
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use millstream_types::Timestamp;
 
-use super::arena::NodeIndex;
+use super::build::NodeIndex;
 
 /// Which clock drives a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_state::TimestampedKeyValueStore;
 use millstream_types::{Serde, Timestamp};
 
-use super::table::Change;
+use super::change::Change;
 use super::table_output::TableOutput;
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
 

@@ -1,30 +1,13 @@
-//! What flows between tables, and the operator that makes a table of a topic or stream.
+//! The operator that makes a table of a topic or stream.
 
 use std::sync::Arc;
 
 use millstream_state::TimestampedKeyValueStore;
 
+use super::change::Change;
 use super::table_output::TableOutput;
 use crate::dsl::Switch;
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
-
-/// One update of a table's row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Change<V> {
-    /// The row from now on; `None` when it is deleted.
-    pub(crate) new: Option<V>,
-    /// The row until now, if somebody downstream asked for it and there was one.
-    pub(crate) old: Option<V>,
-    /// Whether this is the newest version of the row; false only below versioned tables.
-    pub(crate) is_latest: bool,
-}
-
-impl<V> Change<V> {
-    /// A change of a row to its newest version.
-    pub(crate) fn new(new: Option<V>, old: Option<V>) -> Self {
-        Self { new, old, is_latest: true }
-    }
-}
 
 /// Splits an incoming record into the table's key (`None` drops the record) and value (`None`
 /// deletes the row).

@@ -6,7 +6,7 @@ use millstream_state::TimestampedKeyValueStore;
 use millstream_types::{Codec, CodecError, Serde};
 
 use super::aggregate::Nulls;
-use super::table::Change;
+use super::change::Change;
 use super::table_output::TableOutput;
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_state::TimestampedKeyValueStore;
 
-use super::table::Change;
+use super::change::Change;
 use super::table_output::TableOutput;
 use crate::dsl::Switch;
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};

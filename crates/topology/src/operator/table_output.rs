@@ -9,7 +9,7 @@ use millstream_state::{
 };
 use millstream_types::{Headers, Record, Result, Timestamp, Windowed};
 
-use super::table::Change;
+use super::change::Change;
 use crate::dsl::Switch;
 use crate::flow::{Context, ProcessorError, StoreHandle};
 

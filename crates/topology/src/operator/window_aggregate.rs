@@ -7,7 +7,7 @@ use millstream_state::TimestampedWindowStore;
 use millstream_types::{Timestamp, Window, Windowed};
 
 use super::aggregate::Aggregation;
-use super::table::Change;
+use super::change::Change;
 use super::table_output::TableOutput;
 use crate::dsl::TimeWindows;
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
