@@ -10,7 +10,7 @@ pub use producer::Producer;
 use std::time::Duration;
 
 use millstream_log::{Call, Log, Outcome};
-use millstream_types::{Clock, Error, ErrorKind, Result};
+use millstream_types::{Clock, Error, ErrorKind, Now, Result};
 
 /// Longest wait for an answer of the log.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -19,32 +19,27 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Waits for the answer of a call.
 fn answer<T>(log: &dyn Log, clock: &dyn Clock, mut call: Call<T>) -> Result<T> {
-    let give_up_ns = clock.now().mono_ns.saturating_add(ANSWER_MAX.as_nanos() as u64);
-    loop {
-        let now = clock.now();
-        match call.poll(now) {
-            Outcome::Done(answer) => return Ok(answer),
-            Outcome::Failed(failure) => return Err(failure.error),
-            Outcome::Pending if now.mono_ns < give_up_ns => log.wait(LOOK),
-            Outcome::Pending => {
-                return Err(Error::new(ErrorKind::Retriable, "the log gave no answer within a minute"));
-            }
-        }
-    }
+    wait(log, clock, |now| call.poll(now))
 }
 
 /// Number of partitions of a topic, made by the log if it does not exist and the log does so.
 fn partition_count(log: &dyn Log, clock: &dyn Clock, topic: &str) -> Result<i32> {
     let mut writer = log.writer(None);
+    let count = wait(log, clock, |now| writer.partition_count(topic, now));
+    count.map_err(|error| error.with_context(|context| context.topic = Some(topic.into())))
+}
+
+/// Polls until there is an outcome.
+fn wait<T>(log: &dyn Log, clock: &dyn Clock, mut poll: impl FnMut(Now) -> Outcome<T>) -> Result<T> {
     let give_up_ns = clock.now().mono_ns.saturating_add(ANSWER_MAX.as_nanos() as u64);
     loop {
         let now = clock.now();
-        match writer.partition_count(topic, now) {
-            Outcome::Done(count) => return Ok(count),
+        match poll(now) {
+            Outcome::Done(answer) => return Ok(answer),
             Outcome::Failed(failure) => return Err(failure.error),
             Outcome::Pending if now.mono_ns < give_up_ns => log.wait(LOOK),
             Outcome::Pending => {
-                return Err(Error::new(ErrorKind::Retriable, format!("the log does not tell about topic {topic}")));
+                return Err(Error::new(ErrorKind::Retriable, "the log gave no answer within a minute"));
             }
         }
     }
