@@ -22,6 +22,21 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// A year of flights from New York through a topology, exactly once, on the embedded log.
     Demo(Demo),
+    /// What a deploy of a changed topology would lose: compares the texts of two `describe()`s, of
+    /// Millstream or Kafka Streams. Ends with 3 when data would be lost or misread.
+    Diff(DiffArgs),
+}
+
+/// What to compare.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// File with the `describe()` of the version that runs now; `-` is standard input.
+    pub(crate) before: PathBuf,
+    /// File with the `describe()` of the version to be deployed.
+    pub(crate) after: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// The demo; without a command of its own it runs.
@@ -107,7 +122,9 @@ mod tests {
 
     #[track_caller]
     fn run_args(arguments: &[&str]) -> RunArgs {
-        let Command::Demo(demo) = Arguments::try_parse_from(arguments).unwrap().into_command();
+        let Command::Demo(demo) = Arguments::try_parse_from(arguments).unwrap().into_command() else {
+            panic!("{arguments:?}");
+        };
         match demo.into_command() {
             DemoCommand::Run(args) => args,
             DemoCommand::Dump(args) => panic!("{args:?}"),

@@ -3,6 +3,7 @@
 
 mod args;
 mod demo;
+mod diff;
 mod warnings;
 
 use std::error::Error as StdError;
@@ -17,19 +18,28 @@ use demo::Ending;
 /// Exit code of a run that SIGINT or SIGTERM ended.
 const INTERRUPTED: u8 = 130;
 
-/// Exit codes: 0 success, 1 failure, 2 (by clap) wrong usage, 130 interrupted.
+/// Exit code of a comparison that found what would be lost.
+const LOSSES: u8 = 3;
+
+/// Exit codes: 0 success, 1 failure, 2 (by clap) wrong usage, 3 losses found, 130 interrupted.
 fn main() -> ExitCode {
     let command = Arguments::parse().into_command();
     warnings::show();
+    let code = |ending| match ending {
+        Ending::Finished => ExitCode::SUCCESS,
+        Ending::Interrupted => INTERRUPTED.into(),
+    };
     let answer = match command {
         Command::Demo(demo) => match demo.into_command() {
-            DemoCommand::Run(args) => demo::run(&args),
-            DemoCommand::Dump(args) => demo::dump(&args).map(|()| Ending::Finished),
+            DemoCommand::Run(args) => demo::run(&args).map(code),
+            DemoCommand::Dump(args) => demo::dump(&args).map(|()| ExitCode::SUCCESS),
         },
+        Command::Diff(args) => {
+            diff::run(&args).map(|has_losses| if has_losses { LOSSES.into() } else { ExitCode::SUCCESS })
+        }
     };
     match answer {
-        Ok(Ending::Finished) => ExitCode::SUCCESS,
-        Ok(Ending::Interrupted) => INTERRUPTED.into(),
+        Ok(code) => code,
         Err(error) => {
             // Nobody is left to tell when this fails, too.
             let _ = writeln!(io::stderr(), "millstream: {}", chain(&error));

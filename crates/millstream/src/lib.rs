@@ -55,7 +55,8 @@ pub use millstream_topology::{
     KGroupedTable, KStream, KTable, LogAndContinue, LogAndFail, Materialized, OffsetReset, Partitioner, Printed,
     ProcessingExceptionHandler, Processor, ProcessorError, ProcessorSupplier, Produced, ProductionExceptionHandler,
     PunctuationType, Repartitioned, SinkSpec, SourceSpec, StoreHandle, StoreType, StreamsBuilder, TimeWindowedKStream,
-    TimeWindows, Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology,
+    TimeWindows, Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology, TopologyDescription,
+    TopologyDiff,
 };
 pub use millstream_types::clock::SystemClock;
 pub use millstream_types::{

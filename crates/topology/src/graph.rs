@@ -4,6 +4,7 @@
 //! hand-written [`Topology`] both write here.
 
 mod describe;
+mod diff;
 mod facts;
 mod groups;
 mod instance;
@@ -16,6 +17,7 @@ mod validate;
 pub use describe::{
     GlobalStoreDescription, NodeDescription, NodeDescriptionKind, SubtopologyDescription, TopologyDescription,
 };
+pub use diff::{ChangeEffect, ChangedResource, Keep, Operator, TopologyChange, TopologyDiff};
 pub use facts::{NodeFacts, NodeKind, OffsetReset, RepartitionTopic, SinkTopic, SourceFacts, TopologyFacts};
 pub(crate) use topology::NodeCode;
 pub use topology::{GlobalStore, Topology};

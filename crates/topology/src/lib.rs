@@ -20,4 +20,4 @@ pub use flow::{
     ProcessorSupplier, ProductionExceptionHandler, PunctuationType, SinkSpec, SourceSpec, StoreHandle, Timer,
     TimestampExtraction, TimestampExtractor, TopicNameExtractor,
 };
-pub use graph::{OffsetReset, Topology};
+pub use graph::{OffsetReset, Topology, TopologyDescription, TopologyDiff};

@@ -3,6 +3,8 @@
 //! The text is the one of Kafka Streams 4.3 on Java 17, including the order of lists that Java
 //! takes from hash tables ([`java_order`](super::java_order)).
 
+mod parse;
+
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
