@@ -5,8 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
+use millstream_state::StoreType;
 use millstream_testkit::TopologyTestDriver;
-use millstream_topology::{StoreType, Topology};
+use millstream_topology::Topology;
 use millstream_types::{Config, Headers, RawRecord, Timestamp};
 use serde_json::{Map, Value as Json, json};
 
@@ -45,7 +46,7 @@ fn outcome(case: Op<'_>) -> Result<Map<String, Json>, Stop> {
     let config = config(settings)?;
     let mut build = Build::new();
     if settings.optional("default.dsl.store") == Some("memory") {
-        build.builder.set_default_store_type(StoreType::InMemory);
+        build.builder.set_dsl_store_suppliers(StoreType::InMemory);
     }
     for op in case.items("topology") {
         build.add(Op(op))?;

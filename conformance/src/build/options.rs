@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_state::{StoreSupplier, StoreType, Stores};
 use millstream_topology::{
-    Consumed, Grouped, Materialized, OffsetReset, Partitioner, Produced, StoreType, TimestampExtraction,
-    TimestampExtractor, flow::ExtractorFn,
+    Consumed, Grouped, Materialized, OffsetReset, Partitioner, Produced, TimestampExtraction, TimestampExtractor,
+    flow::ExtractorFn,
 };
 use millstream_types::{Record, Serde, Timestamp};
 
@@ -99,17 +100,18 @@ pub(super) fn materialized<K, V>(
 ) -> Result<Option<Materialized<K, V>>, Stop> {
     let Some(mat) = op.field("mat").map(Op) else { return Ok(None) };
     let store = mat.optional("store").unwrap_or("default");
-    let is_supplier = matches!(store, "supplierMemory" | "supplierRocks");
-    let mut materialized = match mat.optional("name") {
-        Some(name) => Materialized::named(name).with_key_serde(key).with_value_serde(value),
-        None if is_supplier => return Err(bad("this store needs a name")),
-        None => Materialized::with(key, value),
+    let retention = mat.field("retention").and_then(serde_json::Value::as_i64);
+    let mut materialized = match (store, mat.optional("name")) {
+        ("default" | "memory" | "rocks", Some(name)) => Materialized::named(name),
+        ("default" | "memory" | "rocks", None) => Materialized::default(),
+        (_, Some(name)) => Materialized::of_supplier(supplier(store, name, windows, retention)?),
+        (_, None) => return Err(bad("this store needs a name")),
     };
+    materialized = materialized.with_key_serde(key).with_value_serde(value);
     materialized = match store {
-        "default" => materialized,
-        "memory" | "supplierMemory" => materialized.with_store_type(StoreType::InMemory),
-        "rocks" | "supplierRocks" => materialized.with_store_type(StoreType::Persistent),
-        _ => return Err(unsupported(format!("store {store}"))),
+        "memory" => materialized.with_store_type(StoreType::InMemory),
+        "rocks" => materialized.with_store_type(StoreType::Persistent),
+        _ => materialized,
     };
     if let Some(is_cached) = mat.flag("caching") {
         materialized =
@@ -119,11 +121,30 @@ pub(super) fn materialized<K, V>(
         materialized =
             if is_logged { materialized.with_logging_enabled([]) } else { materialized.with_logging_disabled() };
     }
-    let floor = windows.filter(|_| is_supplier).map(|windows| windows.floor);
-    if let Some(retention) = mat.field("retention").and_then(serde_json::Value::as_i64).or(floor) {
+    if let Some(retention) = retention.filter(|_| matches!(store, "default" | "memory" | "rocks")) {
         materialized = materialized.with_retention(ms(retention));
     }
     Ok(Some(materialized))
+}
+
+/// An explicit supplier of a named store.
+fn supplier(store: &str, name: &str, windows: Option<Windows>, retention: Option<i64>) -> Result<StoreSupplier, Stop> {
+    let Some(windows) = windows else {
+        return Ok(match name_of(store) {
+            "supplierMemory" => Stores::in_memory_key_value_store(name),
+            "supplierRocks" => Stores::persistent_timestamped_key_value_store(name),
+            "supplierPlain" => Stores::persistent_key_value_store(name),
+            _ => return Err(unsupported(format!("store {store}"))),
+        }
+        .into());
+    };
+    let make = match store {
+        "supplierMemory" => Stores::in_memory_window_store,
+        "supplierRocks" => Stores::persistent_timestamped_window_store,
+        "supplierPlain" => Stores::persistent_window_store,
+        _ => return Err(unsupported(format!("store {store}"))),
+    };
+    Ok(make(name, ms(retention.unwrap_or(windows.floor)), ms(windows.size), false).into())
 }
 
 pub(super) fn ms(time: i64) -> Duration {

@@ -40,14 +40,23 @@ impl Build {
         let Types { key, value } = Types::of(op)?;
         let (name, kind) = (op.text("name")?, op.text("kind")?);
         let (key, value) = (key.serde(), value.serde());
+        let in_memory = op.flag("memory") == Some(true);
         let factory: std::sync::Arc<dyn StoreFactory> = match kind {
+            "kv" if in_memory => {
+                configured(op, Stores::key_value_store_builder(Stores::in_memory_key_value_store(name), key, value))
+            }
             "kv" => configured(op, Stores::key_value_store_builder(name, key, value)),
+            "tskv" if in_memory => {
+                let supplier = Stores::in_memory_key_value_store(name);
+                configured(op, Stores::timestamped_key_value_store_builder(supplier, key, value))
+            }
             "tskv" => configured(op, Stores::timestamped_key_value_store_builder(name, key, value)),
             "window" => {
                 let retention = ms(op.number("retention", 3_600_000));
                 let size = ms(op.number("windowSize", 10));
                 let duplicates = op.flag("dup").unwrap_or(false);
-                configured(op, Stores::window_store_builder(name, retention, size, duplicates, key, value))
+                let make = if in_memory { Stores::in_memory_window_store } else { Stores::persistent_window_store };
+                configured(op, Stores::window_store_builder(make(name, retention, size, duplicates), key, value))
             }
             _ => return Err(unsupported(format!("store kind {kind}"))),
         };
@@ -75,7 +84,7 @@ fn configured<S>(op: Op<'_>, builder: millstream_state::StoreBuilder<S>) -> std:
 where
     S: millstream_state::StateStore,
 {
-    let mut builder = if op.flag("memory") == Some(true) { builder.in_memory() } else { builder.persistent() };
+    let mut builder = builder;
     if let Some(is_cached) = op.flag("caching") {
         builder = if is_cached { builder.with_caching_enabled() } else { builder.with_caching_disabled() };
     }

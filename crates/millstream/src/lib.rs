@@ -46,15 +46,17 @@ pub use millstream_runtime::{
 #[cfg(feature = "fjall")]
 pub use millstream_state::FjallEngines;
 pub use millstream_state::{
-    KeyValueStore, MemoryEngines, StateStore, StoreIterator, Stores, TimestampedKeyValueStore, TimestampedWindowStore,
-    ValueAndTimestamp, WindowStore,
+    DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, KeyValueStore, KeyValueStoreSupplier,
+    MemoryEngines, SessionStoreSupplier, StateStore, StoreFormat, StoreIterator, StoreSupplier, StoreType, Stores,
+    TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, VersionedKeyValueStoreSupplier, WindowStore,
+    WindowStoreSupplier,
 };
 pub use millstream_topology::{
     Branched, BranchedKStream, Consumed, Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext,
     GlobalKTable, Grouped, HandlerDecision, HandlerResponse, Incoming, IntoTableValue, Joined, KGroupedStream,
     KGroupedTable, KStream, KTable, LogAndContinue, LogAndFail, Materialized, OffsetReset, Partitioner, Printed,
     ProcessingExceptionHandler, Processor, ProcessorError, ProcessorSupplier, Produced, ProductionExceptionHandler,
-    PunctuationType, Repartitioned, SinkSpec, SourceSpec, StoreHandle, StoreType, StreamsBuilder, TimeWindowedKStream,
+    PunctuationType, Repartitioned, SinkSpec, SourceSpec, StoreHandle, StreamsBuilder, TimeWindowedKStream,
     TimeWindows, Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology, TopologyDescription,
     TopologyDiff,
 };

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 use millstream_types::{Headers, Result, Timestamp};
 
-use crate::{ChangelogRecord, CommitMark, Engine, RestoreRecord, StoreFacts};
+use crate::{ChangelogRecord, CommitMark, Engine, RestoreRecord, StoreFacts, StoreFormat};
 use changelog::ChangelogBuffer;
 use clean::CleanValues;
 use overlay::Overlay;
@@ -61,7 +61,8 @@ pub(crate) struct ByteStore {
 }
 
 impl ByteStore {
-    pub(crate) fn new(facts: StoreFacts, value_at: usize, engine: Box<dyn Engine>) -> Result<Self> {
+    pub(crate) fn new(facts: StoreFacts, engine: Box<dyn Engine>) -> Result<Self> {
+        let value_at = if facts.format == StoreFormat::Timestamped { TIMESTAMP_LEN } else { 0 };
         let retention = Retention::of(&facts, &*engine)?;
         let clean_bytes_max = match (engine.is_persistent(), facts.is_cached) {
             (true, false) => CLEAN_BYTES_MAX,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::StoreFormat;
+
 /// The kinds of stores, which decide key layout and value bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -24,12 +26,16 @@ pub struct StoreFacts {
     pub name: Arc<str>,
     /// Kind.
     pub kind: StoreKind,
+    /// How the rows lie in the engine.
+    pub format: StoreFormat,
     /// Whether the store outlives its process (fjall) or lies in memory.
     pub is_persistent: bool,
     /// Whether every write goes to a changelog topic.
     pub is_logged: bool,
     /// Whether a record cache stands in front.
     pub is_cached: bool,
+    /// Most rows the store holds; it then forgets the least recently used one. `None`: all.
+    pub entries_max: Option<usize>,
     /// How long windows are kept, in ms of stream time; `None` for stores without windows.
     pub retention_ms: Option<i64>,
     /// Window size in ms; `None` for stores without windows.

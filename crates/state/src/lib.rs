@@ -8,6 +8,7 @@ mod bytes;
 mod cache_budget;
 #[cfg(feature = "fjall")]
 mod directory;
+mod dsl_suppliers;
 mod engine;
 mod facts;
 mod iterator;
@@ -16,10 +17,12 @@ mod record_cache;
 mod small_bytes;
 mod store;
 mod stores;
+mod supplier;
 mod typed;
 mod window;
 
 pub use cache_budget::CacheBudget;
+pub use dsl_suppliers::{DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, StoreType};
 #[cfg(feature = "fjall")]
 pub use engine::FjallEngines;
 pub use engine::{CommitMark, Engine, EngineProvider, MemoryEngine, MemoryEngines, Scan};
@@ -28,5 +31,9 @@ pub use iterator::StoreIterator;
 pub use key_value::{KeyValueStore, TimestampedKeyValueStore, ValueAndTimestamp};
 pub use store::{ChangelogRecord, Origin, RestoreRecord, StateStore, StoreEnv, StoreFactory};
 pub use stores::{StoreBuilder, Stores};
+pub use supplier::{
+    KeyValueStoreSupplier, SessionStoreSupplier, StoreFormat, StoreSupplier, VersionedKeyValueStoreSupplier,
+    WindowStoreSupplier,
+};
 pub use typed::{FlushedEntry, Put};
 pub use window::{TimestampedWindowStore, WindowStore};

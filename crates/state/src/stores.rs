@@ -1,4 +1,6 @@
-//! How a store is described: `Stores` and the builders it gives.
+//! How a store is described: `Stores` gives suppliers (`stores/suppliers.rs`) and builders.
+
+mod suppliers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +8,8 @@ use std::time::Duration;
 use millstream_types::{Error, ErrorKind, Result, Serde};
 
 use crate::{
-    KeyValueStore, StateStore, StoreEnv, StoreFactory, StoreFacts, StoreKind, TimestampedKeyValueStore,
-    TimestampedWindowStore, WindowStore,
+    KeyValueStore, KeyValueStoreSupplier, StateStore, StoreEnv, StoreFactory, StoreFacts, StoreFormat, StoreKind,
+    TimestampedKeyValueStore, TimestampedWindowStore, WindowStore, WindowStoreSupplier,
 };
 
 /// Describes stores, as Kafka Streams' `Stores`.
@@ -16,8 +18,13 @@ use crate::{
 /// use millstream_state::{StoreFactory, Stores};
 /// use millstream_types::Serdes;
 ///
-/// let counts = Stores::key_value_store_builder("counts", Serdes::string(), Serdes::long()).in_memory();
+/// let counts = Stores::in_memory_key_value_store("counts");
+/// let counts = Stores::key_value_store_builder(counts, Serdes::string(), Serdes::long());
 /// assert_eq!(&*counts.facts().name, "counts");
+///
+/// // A name alone is a store on disk.
+/// let names = Stores::key_value_store_builder("names", Serdes::long(), Serdes::string());
+/// assert!(names.facts().is_persistent);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Stores;
@@ -32,51 +39,44 @@ pub struct StoreBuilder<S> {
 impl Stores {
     /// A store from key to value.
     pub fn key_value_store_builder<K: Clone + Send + 'static, V: Clone + Send + 'static>(
-        name: impl Into<Arc<str>>,
+        supplier: impl Into<KeyValueStoreSupplier>,
         keys: Serde<K>,
         values: Serde<V>,
     ) -> StoreBuilder<KeyValueStore<K, V>> {
         let open = move |facts, env| KeyValueStore::new(facts, env, keys.clone(), values.clone());
-        StoreBuilder::new(name.into(), StoreKind::KeyValue, open)
+        StoreBuilder::key_value(supplier.into(), StoreKind::KeyValue, open)
     }
 
-    /// A store from key to value and timestamp.
+    /// A store from key to value and timestamp. A plain supplier on disk loses the timestamps (they
+    /// read as -1), as in Kafka Streams; its changelog has them.
     pub fn timestamped_key_value_store_builder<K: Clone + Send + 'static, V: Clone + Send + 'static>(
-        name: impl Into<Arc<str>>,
+        supplier: impl Into<KeyValueStoreSupplier>,
         keys: Serde<K>,
         values: Serde<V>,
     ) -> StoreBuilder<TimestampedKeyValueStore<K, V>> {
         let open = move |facts, env| TimestampedKeyValueStore::new(facts, env, keys.clone(), values.clone());
-        StoreBuilder::new(name.into(), StoreKind::TimestampedKeyValue, open)
+        StoreBuilder::key_value(supplier.into(), StoreKind::TimestampedKeyValue, open)
     }
 
-    /// A store from key and window start to value. `retention` is how long windows are kept, in
-    /// stream time; at least the window size. With `retains_duplicates` several values may stand
-    /// under one key and start.
+    /// A store from key and window start to value.
     pub fn window_store_builder<K: Clone + Send + 'static, V: Clone + Send + 'static>(
-        name: impl Into<Arc<str>>,
-        retention: Duration,
-        window_size: Duration,
-        retains_duplicates: bool,
+        supplier: WindowStoreSupplier,
         keys: Serde<K>,
         values: Serde<V>,
     ) -> StoreBuilder<WindowStore<K, V>> {
         let open = move |facts, env| WindowStore::new(facts, env, keys.clone(), values.clone());
-        let mut builder = StoreBuilder::new(name.into(), StoreKind::Window, open).windowed(retention, window_size);
-        builder.facts.retains_duplicates = retains_duplicates;
-        builder
+        StoreBuilder::window(supplier, StoreKind::Window, open)
     }
 
-    /// A store from key and window start to value and timestamp.
+    /// A store from key and window start to value and timestamp. A plain supplier on disk loses the
+    /// timestamps, as for [`timestamped_key_value_store_builder`](Self::timestamped_key_value_store_builder).
     pub fn timestamped_window_store_builder<K: Clone + Send + 'static, V: Clone + Send + 'static>(
-        name: impl Into<Arc<str>>,
-        retention: Duration,
-        window_size: Duration,
+        supplier: WindowStoreSupplier,
         keys: Serde<K>,
         values: Serde<V>,
     ) -> StoreBuilder<TimestampedWindowStore<K, V>> {
         let open = move |facts, env| TimestampedWindowStore::new(facts, env, keys.clone(), values.clone());
-        StoreBuilder::new(name.into(), StoreKind::TimestampedWindow, open).windowed(retention, window_size)
+        StoreBuilder::window(supplier, StoreKind::TimestampedWindow, open)
     }
 }
 
@@ -84,14 +84,24 @@ impl<S: StateStore> StoreBuilder<S> {
     fn new(
         name: Arc<str>,
         kind: StoreKind,
+        (is_persistent, format): (bool, Option<StoreFormat>),
         open: impl Fn(StoreFacts, StoreEnv) -> Result<S> + Send + Sync + 'static,
     ) -> Self {
+        let format = match (kind, format) {
+            (StoreKind::TimestampedKeyValue | StoreKind::TimestampedWindow, Some(StoreFormat::Plain)) => {
+                StoreFormat::Plain
+            }
+            (StoreKind::TimestampedKeyValue | StoreKind::TimestampedWindow, _) => StoreFormat::Timestamped,
+            _ => StoreFormat::Plain,
+        };
         let facts = StoreFacts {
             name,
             kind,
-            is_persistent: true,
+            format,
+            is_persistent,
             is_logged: true,
             is_cached: false,
+            entries_max: None,
             retention_ms: None,
             window_size_ms: None,
             retains_duplicates: false,
@@ -100,23 +110,27 @@ impl<S: StateStore> StoreBuilder<S> {
         Self { facts, open: Arc::new(open) }
     }
 
-    fn windowed(mut self, retention: Duration, window_size: Duration) -> Self {
+    fn key_value(
+        supplier: KeyValueStoreSupplier,
+        kind: StoreKind,
+        open: impl Fn(StoreFacts, StoreEnv) -> Result<S> + Send + Sync + 'static,
+    ) -> Self {
+        let mut builder = Self::new(supplier.name, kind, (supplier.is_persistent, supplier.format), open);
+        builder.facts.entries_max = supplier.entries_max;
+        builder
+    }
+
+    fn window(
+        supplier: WindowStoreSupplier,
+        kind: StoreKind,
+        open: impl Fn(StoreFacts, StoreEnv) -> Result<S> + Send + Sync + 'static,
+    ) -> Self {
         let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        self.facts.retention_ms = Some(ms(retention));
-        self.facts.window_size_ms = Some(ms(window_size));
-        self
-    }
-
-    /// Keeps the data on disk, where it survives a restart.
-    pub fn persistent(mut self) -> Self {
-        self.facts.is_persistent = true;
-        self
-    }
-
-    /// Keeps the data in memory; it is read back from the changelog at every start.
-    pub fn in_memory(mut self) -> Self {
-        self.facts.is_persistent = false;
-        self
+        let mut builder = Self::new(supplier.name, kind, (supplier.is_persistent, supplier.format), open);
+        builder.facts.retention_ms = Some(ms(supplier.retention));
+        builder.facts.window_size_ms = Some(ms(supplier.window_size));
+        builder.facts.retains_duplicates = supplier.retains_duplicates;
+        builder
     }
 
     /// Puts a record cache in front: several updates of a key between two commits become one. As

@@ -6,7 +6,7 @@ use millstream_types::{CodecError, Error, ErrorKind, Headers, Result, Serde, Tim
 
 use crate::bytes::{ByteRange, ByteStore, Cell, Rows, TIMESTAMP_LEN, Write};
 use crate::record_cache::{CachedRow, DirtyRow, RecordCache};
-use crate::{Origin, StoreEnv, StoreFacts, StoreKind};
+use crate::{Origin, StoreEnv, StoreFacts, StoreFormat, StoreKind};
 
 /// Rows written through at once in a flush: few enough to stay in the processor's cache until they
 /// are forwarded.
@@ -61,19 +61,27 @@ pub(crate) struct Core<K, V> {
 /// Reads local values.
 pub(crate) struct Decoder<V> {
     pub(crate) values: Serde<V>,
+    /// Whether rows have a timestamp of their own, which changelog and record cache keep.
     is_timestamped: bool,
+    /// What of it the engine keeps.
+    format: StoreFormat,
     store: Arc<str>,
 }
 
 impl<V> Clone for Decoder<V> {
     fn clone(&self) -> Self {
-        Self { values: self.values.clone(), is_timestamped: self.is_timestamped, store: Arc::clone(&self.store) }
+        Self {
+            values: self.values.clone(),
+            is_timestamped: self.is_timestamped,
+            format: self.format,
+            store: Arc::clone(&self.store),
+        }
     }
 }
 
 impl<V> Decoder<V> {
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<(V, Timestamp)> {
-        let (timestamp, value) = if self.is_timestamped {
+        let (timestamp, value) = if self.format == StoreFormat::Timestamped {
             let parts = bytes.split_first_chunk::<TIMESTAMP_LEN>();
             let (timestamp, value) =
                 parts.ok_or_else(|| self.unreadable(&CodecError::format("a value without its timestamp")))?;
@@ -114,15 +122,14 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         // Without a budget there is no caching: operators then tell downstream at once.
         facts.is_cached &= env.cache.bytes_max() > 0;
         let is_timestamped = matches!(facts.kind, StoreKind::TimestampedKeyValue | StoreKind::TimestampedWindow);
-        let decoder = Decoder { values, is_timestamped, store: Arc::clone(&facts.name) };
+        let decoder = Decoder { values, is_timestamped, format: facts.format, store: Arc::clone(&facts.name) };
         let cache = facts.is_cached.then(|| RecordCache::new(env.cache));
         // A window's cache key begins with its segment there.
         let cache_key_extra = if facts.retention_ms.is_some() { 8 } else { 0 };
-        let value_at = if is_timestamped { TIMESTAMP_LEN } else { 0 };
         Ok(Self {
             keys,
             decoder,
-            below: ByteStore::new(facts, value_at, env.engine)?,
+            below: ByteStore::new(facts, env.engine)?,
             cache,
             origin: Origin::NONE,
             cache_key_extra,
@@ -206,7 +213,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             let write = Write { key: key_bytes, value: None, timestamp: context, headers };
             return Ok(self.below.write(&write));
         };
-        if self.decoder.is_timestamped {
+        if self.decoder.format == StoreFormat::Timestamped {
             self.value_bytes.extend_from_slice(&timestamp.0.to_be_bytes());
         }
         let encoded = self.decoder.values.encode(value, &mut self.value_bytes);

@@ -51,7 +51,8 @@ fn changelog_records_are_kafka_streams_bytes() {
     for is_cached in [false, true] {
         let mut plain = Stores::key_value_store_builder("s", Serdes::string(), Serdes::long());
         let mut timestamped = Stores::timestamped_key_value_store_builder("s", Serdes::string(), Serdes::long());
-        let mut window = Stores::timestamped_window_store_builder("s", HOUR, HOUR, Serdes::string(), Serdes::long());
+        let supplier = Stores::persistent_timestamped_window_store("s", HOUR, HOUR, false);
+        let mut window = Stores::timestamped_window_store_builder(supplier, Serdes::string(), Serdes::long());
         if is_cached {
             plain = plain.with_caching_enabled();
             timestamped = timestamped.with_caching_enabled();
@@ -83,7 +84,8 @@ fn changelog_records_are_kafka_streams_bytes() {
         assert_eq!(drain(&mut store), ["6b31000001a1fd3d108000000000 -> 0000000000000002 @6 #0"]);
     }
 
-    let join = Stores::window_store_builder("s", HOUR, HOUR, true, Serdes::string(), Serdes::string());
+    let join = Stores::persistent_window_store("s", HOUR, HOUR, true);
+    let join = Stores::window_store_builder(join, Serdes::string(), Serdes::string());
     let mut store = build(&join, 0);
     let mut headers = Headers::new();
     headers.add("h", None);
@@ -252,14 +254,9 @@ fn a_row_of_another_serde_is_corrupted_and_names_the_store() {
 
 #[test]
 fn windows_come_out_of_the_cache_with_their_bounds() {
-    let builder = Stores::timestamped_window_store_builder(
-        "w",
-        HOUR,
-        Duration::from_millis(10),
-        Serdes::string(),
-        Serdes::long(),
-    )
-    .with_caching_enabled();
+    let supplier = Stores::persistent_timestamped_window_store("w", HOUR, Duration::from_millis(10), false);
+    let builder =
+        Stores::timestamped_window_store_builder(supplier, Serdes::string(), Serdes::long()).with_caching_enabled();
     let mut store = build(&builder, 1);
     enter(&mut store, 25);
     let put = store.put_row(&"k".to_owned(), Timestamp(20), Some(5), Timestamp(25), &Headers::new()).unwrap();
@@ -275,8 +272,8 @@ fn windows_come_out_of_the_cache_with_their_bounds() {
 #[test]
 fn an_expired_put_is_reported_and_logged_all_the_same() {
     let minute = Duration::from_secs(60);
-    let builder =
-        Stores::window_store_builder("w", minute, minute, false, Serdes::string(), Serdes::long()).in_memory();
+    let supplier = Stores::in_memory_window_store("w", minute, minute, false);
+    let builder = Stores::window_store_builder(supplier, Serdes::string(), Serdes::long());
     let mut store = build(&builder, 0);
     let key = "k".to_owned();
     assert!(!store.put(&key, Some(1), Timestamp(100_000)).unwrap().is_expired);
@@ -291,14 +288,8 @@ fn an_expired_put_is_reported_and_logged_all_the_same() {
 
 #[test]
 fn retention_below_the_window_size_is_refused() {
-    let builder = Stores::window_store_builder(
-        "w",
-        Duration::from_millis(9),
-        Duration::from_millis(10),
-        false,
-        Serdes::string(),
-        Serdes::long(),
-    );
+    let supplier = Stores::persistent_window_store("w", Duration::from_millis(9), Duration::from_millis(10), false);
+    let builder = Stores::window_store_builder(supplier, Serdes::string(), Serdes::long());
     let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
     let error = builder.into_factory().build(env).map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Topology);

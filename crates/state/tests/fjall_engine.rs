@@ -14,9 +14,11 @@ fn facts(name: &str, kind: StoreKind) -> StoreFacts {
     StoreFacts {
         name: name.into(),
         kind,
+        format: millstream_state::StoreFormat::Plain,
         is_persistent: true,
         is_logged: true,
         is_cached: false,
+        entries_max: None,
         retention_ms: None,
         window_size_ms: None,
         retains_duplicates: false,

@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 
 use common::{Disk, Engines, Random, Topic, origin};
 use millstream_state::{
-    KeyValueStore, StateStore, StoreBuilder, StoreFactory, Stores, TimestampedKeyValueStore, ValueAndTimestamp,
+    KeyValueStore, KeyValueStoreSupplier, StateStore, StoreBuilder, StoreFactory, Stores, TimestampedKeyValueStore,
+    ValueAndTimestamp,
 };
 use millstream_types::{Headers, Serdes, Timestamp};
 
@@ -17,7 +18,7 @@ type Rows = BTreeMap<String, (i64, i64)>;
 
 /// What the test needs of either kind.
 trait Subject: StateStore {
-    fn builder() -> StoreBuilder<Self>
+    fn builder(supplier: KeyValueStoreSupplier) -> StoreBuilder<Self>
     where
         Self: Sized;
     const IS_TIMESTAMPED: bool;
@@ -31,8 +32,8 @@ trait Subject: StateStore {
 impl Subject for KeyValueStore<String, i64> {
     const IS_TIMESTAMPED: bool = false;
 
-    fn builder() -> StoreBuilder<Self> {
-        Stores::key_value_store_builder("s", Serdes::string(), Serdes::long())
+    fn builder(supplier: KeyValueStoreSupplier) -> StoreBuilder<Self> {
+        Stores::key_value_store_builder(supplier, Serdes::string(), Serdes::long())
     }
 
     fn put_at(&mut self, key: &str, value: Option<i64>, _: i64) {
@@ -67,8 +68,8 @@ impl Subject for KeyValueStore<String, i64> {
 impl Subject for TimestampedKeyValueStore<String, i64> {
     const IS_TIMESTAMPED: bool = true;
 
-    fn builder() -> StoreBuilder<Self> {
-        Stores::timestamped_key_value_store_builder("s", Serdes::string(), Serdes::long())
+    fn builder(supplier: KeyValueStoreSupplier) -> StoreBuilder<Self> {
+        Stores::timestamped_key_value_store_builder(supplier, Serdes::string(), Serdes::long())
     }
 
     fn put_at(&mut self, key: &str, value: Option<i64>, timestamp: i64) {
@@ -135,8 +136,11 @@ fn run<S: Subject>(disk: Disk, budget: Option<usize>, seed: u64, steps: u32) {
     let note = format!("{disk:?} budget {budget:?} seed {seed} timestamped {}", S::IS_TIMESTAMPED);
     let mut random = Random::new(seed);
     let engines = Engines::new(disk, budget.unwrap_or_default());
-    let builder = S::builder();
-    let builder = if disk == Disk::Forgetful { builder.in_memory() } else { builder.persistent() };
+    let builder = S::builder(if disk == Disk::Forgetful {
+        Stores::in_memory_key_value_store("s")
+    } else {
+        Stores::persistent_timestamped_key_value_store("s")
+    });
     let builder = if budget.is_some() { builder.with_caching_enabled() } else { builder };
     let mut store = builder.build_store(engines.env(builder.facts())).unwrap();
     let (mut topic, mut model, mut committed) = (Topic::default(), Rows::new(), Rows::new());
@@ -221,7 +225,7 @@ fn what_the_cache_hands_out_adds_up_to_the_store() {
     for seed in 0..40 {
         let mut random = Random::new(seed);
         let engines = Engines::new(Disk::Simulated, 600);
-        let builder = TimestampedKeyValueStore::<String, i64>::builder().with_caching_enabled();
+        let builder = TimestampedKeyValueStore::<String, i64>::builder("s".into()).with_caching_enabled();
         let mut store = builder.build_store(engines.env(builder.facts())).unwrap();
         let (mut model, mut downstream) = (Rows::new(), BTreeMap::<String, i64>::new());
         for step in 0..500 {

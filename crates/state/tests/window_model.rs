@@ -22,7 +22,7 @@ const SIZE: i64 = 10_000;
 type Row = (String, i64, i64);
 
 trait Subject: StateStore {
-    fn builder() -> StoreBuilder<Self>
+    fn builder(is_persistent: bool) -> StoreBuilder<Self>
     where
         Self: Sized;
     /// Gives whether the row was dropped.
@@ -39,10 +39,16 @@ fn row(row: (Windowed<String>, i64)) -> Row {
 }
 
 macro_rules! subject {
-    ($store:ident, $builder:expr, $put:expr, $value:expr) => {
+    ($store:ident, $builder:ident, $put:expr, $value:expr) => {
         impl Subject for $store<String, i64> {
-            fn builder() -> StoreBuilder<Self> {
-                $builder(Duration::from_millis(RETENTION as u64), Duration::from_millis(SIZE as u64))
+            fn builder(is_persistent: bool) -> StoreBuilder<Self> {
+                let make = if is_persistent {
+                    Stores::persistent_timestamped_window_store
+                } else {
+                    Stores::in_memory_window_store
+                };
+                let (retention, size) = (Duration::from_millis(RETENTION as u64), Duration::from_millis(SIZE as u64));
+                Stores::$builder(make("w", retention, size, false), Serdes::string(), Serdes::long())
             }
 
             fn put_at(&mut self, key: &str, start: i64, value: Option<i64>) -> bool {
@@ -80,15 +86,10 @@ macro_rules! subject {
     };
 }
 
-subject!(
-    WindowStore,
-    |retention, size| Stores::window_store_builder("w", retention, size, false, Serdes::string(), Serdes::long()),
-    |value| value,
-    |value| value
-);
+subject!(WindowStore, window_store_builder, |value| value, |value| value);
 subject!(
     TimestampedWindowStore,
-    |retention, size| Stores::timestamped_window_store_builder("w", retention, size, Serdes::string(), Serdes::long()),
+    timestamped_window_store_builder,
     |value| ValueAndTimestamp::new(value, Timestamp(value + 7)),
     |row: ValueAndTimestamp<i64>| {
         assert_eq!(row.timestamp.0, row.value + 7);
@@ -233,7 +234,7 @@ fn run<S: Subject>(disk: Disk, is_cached: bool, seed: u64, steps: i64) {
     let mut random = Random::new(seed);
     // No eviction: which rows are cached decides which expired rows show.
     let engines = Engines::new(disk, 1 << 30);
-    let builder = if disk == Disk::Forgetful { S::builder().in_memory() } else { S::builder() };
+    let builder = S::builder(disk != Disk::Forgetful);
     let builder = if is_cached { builder.with_caching_enabled() } else { builder };
     let mut store = builder.build_store(engines.env(builder.facts())).unwrap();
     let mut topic = Topic::default();
@@ -313,7 +314,8 @@ fn window_stores_on_disk_follow_the_rules() {
 fn duplicates_stay_in_order_of_arrival_over_a_restart() {
     let engines = Engines::new(Disk::Simulated, 0);
     let day = Duration::from_secs(86_400);
-    let builder = Stores::window_store_builder("w", day, day, true, Serdes::string(), Serdes::long());
+    let builder = Stores::persistent_window_store("w", day, day, true);
+    let builder = Stores::window_store_builder(builder, Serdes::string(), Serdes::long());
     assert!(!builder.clone().with_caching_enabled().facts().is_cached);
     let mut store = builder.build_store(engines.env(builder.facts())).unwrap();
     let mut topic = Topic::default();

@@ -11,8 +11,7 @@ pub mod plan;
 
 pub use dsl::{
     Branched, BranchedKStream, Consumed, GlobalKTable, Grouped, IntoTableValue, Joined, KGroupedStream, KGroupedTable,
-    KStream, KTable, Materialized, Printed, Produced, Repartitioned, StoreType, StreamsBuilder, TimeWindowedKStream,
-    TimeWindows,
+    KStream, KTable, Materialized, Printed, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, TimeWindows,
 };
 pub use flow::{
     Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, HandlerDecision, HandlerResponse,

@@ -305,7 +305,6 @@ fn a_full_disk_pauses_the_thread_until_it_takes_what_was_committed() {
                 millstream_types::Serdes::string(),
                 millstream_types::Serdes::long(),
             )
-            .persistent()
             .into_factory(),
         )
         .clone();

@@ -276,7 +276,7 @@ impl Processor for Counter {
 /// `in` -> counted by key in the store `counts` -> `out`.
 pub fn counting() -> Topology {
     let mut topology = Topology::new();
-    let counts = Stores::key_value_store_builder("counts", Serdes::string(), Serdes::long()).persistent();
+    let counts = Stores::key_value_store_builder("counts", Serdes::string(), Serdes::long());
     topology
         .add_source("source", &["in"], SourceSpec::new(Serdes::string(), Serdes::string()))
         .add_processor("counter", || Counter { store: None }, &["source"])

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use millstream_state::StoreFactory;
+use millstream_state::{DslStoreSuppliers, StoreFactory};
 use millstream_types::{Result, Serde};
 
 use super::draft::{Draft, Shared};
 use super::names::SOURCE;
-use super::options::{Consumed, Materialized, StoreType};
+use super::options::{Consumed, Materialized};
 use super::{GlobalKTable, KStream, KTable};
 use crate::flow::{SourceFactory, SourceSpec};
 use crate::graph::{NodeCode, NodeKind, SourceFacts, Topology};
@@ -42,10 +42,11 @@ impl StreamsBuilder {
         Self { draft: Rc::new(RefCell::new(Draft::new())) }
     }
 
-    /// Where stores keep their data unless `Materialized` says (`dsl.store.suppliers.class`).
-    /// Applies to calls made afterwards.
-    pub fn set_default_store_type(&self, store_type: StoreType) -> &Self {
-        self.draft.borrow_mut().store_type = store_type;
+    /// Where stores keep their data unless `Materialized` says (`dsl.store.suppliers.class`): a
+    /// [`StoreType`](millstream_state::StoreType), or suppliers of one's own. Applies to calls made
+    /// afterwards.
+    pub fn set_dsl_store_suppliers(&self, suppliers: impl DslStoreSuppliers + 'static) -> &Self {
+        self.draft.borrow_mut().store_suppliers = Arc::new(suppliers);
         self
     }
 

@@ -6,11 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use millstream_state::StoreFactory;
+use millstream_state::{DslStoreSuppliers, StoreFactory, StoreFormat, StoreType};
 use millstream_types::{Serde, SerdeRegistry};
 
 use super::names::{Names, problem_with};
-use super::options::{Materialized, StoreType};
 use crate::flow::{NodeFactory, SinkSpec};
 use crate::graph::{NodeCode, NodeKind, Problem, SinkTopic, Topology};
 
@@ -39,7 +38,9 @@ pub(crate) struct Draft {
     pub(crate) topology: Topology,
     pub(crate) names: Names,
     pub(crate) serdes: SerdeRegistry,
-    pub(crate) store_type: StoreType,
+    /// Which stores tables get, and the format of their rows.
+    pub(crate) store_suppliers: Arc<dyn DslStoreSuppliers>,
+    pub(crate) store_format: StoreFormat,
     pub(crate) sources: Vec<(Vec<Arc<str>>, Arc<str>)>,
     /// Stores that are only kept if something turned their switch on.
     pub(crate) optional_stores: Vec<(Arc<str>, Switch)>,
@@ -51,7 +52,8 @@ impl Draft {
             topology: Topology::new(),
             names: Names::default(),
             serdes: SerdeRegistry::with_builtin(),
-            store_type: StoreType::Persistent,
+            store_suppliers: Arc::new(StoreType::Persistent),
+            store_format: StoreFormat::Timestamped,
             sources: Vec::new(),
             optional_stores: Vec::new(),
         }
@@ -124,10 +126,6 @@ impl Draft {
         if let Some(problem) = name.and_then(problem_with) {
             self.topology.problems.push(problem);
         }
-    }
-
-    pub(crate) fn is_persistent<K, V>(&self, materialized: &Materialized<K, V>) -> bool {
-        materialized.store_type.unwrap_or(self.store_type) == StoreType::Persistent
     }
 
     /// The topology without the stores nobody needed.

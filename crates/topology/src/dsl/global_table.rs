@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use millstream_state::{StoreFactory, Stores};
 use millstream_types::Serde;
 
 use super::StreamsBuilder;
@@ -53,13 +52,10 @@ where
         if let (Some(key), Some(value)) = (key.clone(), value.clone()) {
             let mut draft = builder.draft().borrow_mut();
             let rows = SourceSpec::new(key.clone().optional(), value.clone().optional());
-            let store_builder = Stores::timestamped_key_value_store_builder(Arc::clone(&store), key, value)
-                .with_logging_disabled()
-                .with_caching_disabled();
-            let store_builder =
-                if draft.is_persistent(&materialized) { store_builder.persistent() } else { store_builder.in_memory() };
-            let facts = store_builder.facts().clone();
-            draft.add_store(Arc::new(store_builder));
+            let materialized = materialized.with_caching_disabled().with_logging_disabled();
+            let Some(facts) = draft.add_key_value_store(&store, &materialized, key, value) else {
+                return Self { store, key: None, value: None, is_named };
+            };
             // The node is there for describe(): the rows go into the store as they are read.
             draft.then(&table, &[&source], &[Arc::clone(&store)], stateless::pass::<Option<K>, Option<V>>());
             draft.topology.push_global(facts, &source, topic, SourceFactory::new(rows));

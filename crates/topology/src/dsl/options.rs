@@ -12,7 +12,7 @@ mod repartitioned;
 pub use consumed::Consumed;
 pub use grouped::Grouped;
 pub use joined::Joined;
-pub use materialized::{Materialized, StoreType};
+pub use materialized::Materialized;
 pub use printed::Printed;
 pub(crate) use printed::Printing;
 pub use produced::Produced;

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use millstream_state::{StateStore, StoreBuilder, Stores, TimestampedKeyValueStore};
+use millstream_state::TimestampedKeyValueStore;
 use millstream_types::Serde;
 
-use super::draft::{Draft, Shared, Switch};
+use super::draft::{Shared, Switch};
 use super::names::{SOURCE, STATE_STORE, TABLE_SOURCE};
 use super::options::{Consumed, Materialized};
 use super::table_source::{MappedOrigin, StoredOrigin, TableOrigin};
@@ -382,46 +382,4 @@ where
         _ => (source.into(), None, None),
     };
     (source, key, value)
-}
-
-impl Draft {
-    /// A store's name: the user's, or a generated one.
-    pub(crate) fn store_name<K, V>(&mut self, materialized: &Materialized<K, V>, prefix: &str) -> Arc<str> {
-        self.check_name(materialized.name.as_deref());
-        match &materialized.name {
-            Some(name) => name.as_str().into(),
-            None => self.names.generate(prefix).into(),
-        }
-    }
-
-    /// Adds the timestamped key-value store of a table.
-    pub(crate) fn add_key_value_store<K, V>(
-        &mut self,
-        name: &str,
-        materialized: &Materialized<K, V>,
-        key: Serde<K>,
-        value: Serde<V>,
-    ) where
-        K: Clone + Send + 'static,
-        V: Clone + Send + 'static,
-    {
-        let builder = Stores::timestamped_key_value_store_builder(name, key, value);
-        self.add_table_store(builder, materialized);
-    }
-
-    /// Adds a table's store with what the user said about it.
-    pub(crate) fn add_table_store<S, K, V>(&mut self, builder: StoreBuilder<S>, materialized: &Materialized<K, V>)
-    where
-        S: StateStore,
-    {
-        let builder = if self.is_persistent(materialized) { builder.persistent() } else { builder.in_memory() };
-        let builder =
-            if materialized.is_cached { builder.with_caching_enabled() } else { builder.with_caching_disabled() };
-        let builder = if materialized.is_logged {
-            builder.with_logging_enabled(materialized.changelog_configs.clone())
-        } else {
-            builder.with_logging_disabled()
-        };
-        self.add_store(Arc::new(builder));
-    }
 }

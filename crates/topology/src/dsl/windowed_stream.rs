@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_state::{Stores, TimestampedWindowStore};
+use millstream_state::{DslWindowParams, Stores, TimestampedWindowStore};
 use millstream_types::{Serde, Windowed};
 
 use super::draft::Switch;
@@ -123,15 +123,17 @@ where
             let aggregation = Aggregation { initial, apply, nulls, result: result.clone() };
             let output = TableOutput::new(Arc::clone(&store), origin.sends_old.clone());
             let code = window_aggregate(self.windows, aggregation, output);
-            let builder = Stores::timestamped_window_store_builder(
+            let mut draft = draft.borrow_mut();
+            let params = DslWindowParams::new(
                 Arc::clone(&store),
                 Duration::from_millis(retention.unsigned_abs()),
                 Duration::from_millis(size.unsigned_abs()),
-                key,
-                result,
+                draft.store_format,
             );
-            let mut draft = draft.borrow_mut();
-            draft.add_table_store(builder, &materialized);
+            if let Some(supplier) = draft.window_supplier(&materialized, &params) {
+                let builder = Stores::timestamped_window_store_builder(supplier, key, result);
+                draft.add_table_store(builder, &materialized);
+            }
             draft.then(&node, &[&upstream.node], &[Arc::clone(&store)], code);
         }
         KTable {

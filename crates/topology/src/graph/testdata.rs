@@ -69,9 +69,11 @@ pub(crate) fn logged_store(name: &str) -> StoreFacts {
     StoreFacts {
         name: name.into(),
         kind: StoreKind::KeyValue,
+        format: millstream_state::StoreFormat::Plain,
         is_persistent: false,
         is_logged: true,
         is_cached: false,
+        entries_max: None,
         retention_ms: None,
         window_size_ms: None,
         retains_duplicates: false,

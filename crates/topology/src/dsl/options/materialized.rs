@@ -1,7 +1,9 @@
 //! `Materialized`: the store behind a table.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_state::{DslStoreSuppliers, StoreSupplier};
 use millstream_types::Serde;
 
 /// The store behind a table: its name (which makes it queryable), serdes, caching, logging, type.
@@ -14,22 +16,32 @@ pub struct Materialized<K, V> {
     pub(crate) is_logged: bool,
     pub(crate) changelog_configs: Vec<(String, String)>,
     pub(crate) retention: Option<Duration>,
-    pub(crate) store_type: Option<StoreType>,
-}
-
-/// Where a store keeps its data (`dsl.store.suppliers.class` otherwise).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreType {
-    /// On disk; survives a restart without being read back from its changelog.
-    Persistent,
-    /// In memory; read back from its changelog at every start.
-    InMemory,
+    pub(crate) store_suppliers: Option<Arc<dyn DslStoreSuppliers>>,
+    pub(crate) supplier: Option<StoreSupplier>,
 }
 
 impl<K, V> Materialized<K, V> {
     /// In a store of this name (Kafka Streams' `Materialized.as`).
     pub fn named(store: impl Into<String>) -> Self {
         Self { name: Some(store.into()), ..Self::default() }
+    }
+
+    /// In the store of a supplier, under its name (Kafka Streams' `Materialized.as`). A supplier of
+    /// a kind that the operator cannot use is a problem of the topology.
+    ///
+    /// ```
+    /// # let builder = millstream_topology::StreamsBuilder::new();
+    /// use millstream_state::Stores;
+    /// use millstream_topology::Materialized;
+    ///
+    /// let recent = Materialized::of_supplier(Stores::lru_map("recent", 1_000));
+    /// builder.stream::<String, String>("visits").group_by_key().count_with(recent);
+    /// # builder.build()?;
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    pub fn of_supplier(supplier: impl Into<StoreSupplier>) -> Self {
+        let supplier = supplier.into();
+        Self { name: Some(supplier.name().to_string()), supplier: Some(supplier), ..Self::default() }
     }
 
     /// With these serdes.
@@ -82,9 +94,9 @@ impl<K, V> Materialized<K, V> {
         self
     }
 
-    /// Where the data is kept.
-    pub fn with_store_type(mut self, store_type: StoreType) -> Self {
-        self.store_type = Some(store_type);
+    /// Where the data is kept: a [`StoreType`](millstream_state::StoreType), or suppliers of one's own.
+    pub fn with_store_type(mut self, suppliers: impl DslStoreSuppliers + 'static) -> Self {
+        self.store_suppliers = Some(Arc::new(suppliers));
         self
     }
 }
@@ -99,7 +111,8 @@ impl<K, V> Default for Materialized<K, V> {
             is_logged: true,
             changelog_configs: Vec::new(),
             retention: None,
-            store_type: None,
+            store_suppliers: None,
+            supplier: None,
         }
     }
 }

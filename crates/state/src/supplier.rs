@@ -1,0 +1,180 @@
+//! Store suppliers: which store a builder or a table gets, as plain data. [`Stores`](crate::Stores)
+//! makes them; builders and `Materialized` take them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How the rows of a store lie in its engine (`dsl.store.format`, KIP-1271).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StoreFormat {
+    /// The value alone.
+    Plain,
+    /// The timestamp of the record that gave the value, then the value.
+    Timestamped,
+    /// The record's headers, its timestamp, then the value.
+    Headers,
+}
+
+/// Key-value stores: Kafka Streams' `KeyValueBytesStoreSupplier`.
+///
+/// A name alone is a supplier too: the store on disk that fits its builder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyValueStoreSupplier {
+    pub(crate) name: Arc<str>,
+    pub(crate) is_persistent: bool,
+    /// `None` is whatever the builder keeps.
+    pub(crate) format: Option<StoreFormat>,
+    pub(crate) entries_max: Option<usize>,
+}
+
+/// Window stores: Kafka Streams' `WindowBytesStoreSupplier`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowStoreSupplier {
+    pub(crate) name: Arc<str>,
+    pub(crate) is_persistent: bool,
+    pub(crate) format: Option<StoreFormat>,
+    pub(crate) retention: Duration,
+    pub(crate) window_size: Duration,
+    pub(crate) retains_duplicates: bool,
+}
+
+/// Session stores: Kafka Streams' `SessionBytesStoreSupplier`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionStoreSupplier {
+    pub(crate) name: Arc<str>,
+    pub(crate) is_persistent: bool,
+    pub(crate) format: Option<StoreFormat>,
+    pub(crate) retention: Duration,
+}
+
+/// Versioned key-value stores (KIP-889): Kafka Streams' `VersionedBytesStoreSupplier`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionedKeyValueStoreSupplier {
+    pub(crate) name: Arc<str>,
+    pub(crate) history_retention: Duration,
+    pub(crate) segment_interval: Duration,
+}
+
+/// A supplier of any kind, as `Materialized` takes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreSupplier {
+    /// Key to value.
+    KeyValue(KeyValueStoreSupplier),
+    /// Key and window start to value.
+    Window(WindowStoreSupplier),
+    /// Key and session to value.
+    Session(SessionStoreSupplier),
+    /// Key to the values it had over time.
+    Versioned(VersionedKeyValueStoreSupplier),
+}
+
+impl KeyValueStoreSupplier {
+    /// Name of the store.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+}
+
+impl WindowStoreSupplier {
+    /// Name of the store.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// How long windows are kept, in stream time.
+    pub fn retention(&self) -> Duration {
+        self.retention
+    }
+
+    /// Size of the windows.
+    pub fn window_size(&self) -> Duration {
+        self.window_size
+    }
+
+    /// Whether several values may stand under one key and window start.
+    pub fn retains_duplicates(&self) -> bool {
+        self.retains_duplicates
+    }
+}
+
+impl SessionStoreSupplier {
+    /// Name of the store.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// How long sessions are kept, in stream time.
+    pub fn retention(&self) -> Duration {
+        self.retention
+    }
+}
+
+impl VersionedKeyValueStoreSupplier {
+    /// Name of the store.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// How far back, in stream time, old values can be asked for.
+    pub fn history_retention(&self) -> Duration {
+        self.history_retention
+    }
+
+    /// Length of the segments old values are kept in.
+    pub fn segment_interval(&self) -> Duration {
+        self.segment_interval
+    }
+}
+
+impl StoreSupplier {
+    /// Name of the store.
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            Self::KeyValue(supplier) => &supplier.name,
+            Self::Window(supplier) => &supplier.name,
+            Self::Session(supplier) => &supplier.name,
+            Self::Versioned(supplier) => &supplier.name,
+        }
+    }
+
+    /// The kind in words, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::KeyValue(_) => "key-value",
+            Self::Window(_) => "window",
+            Self::Session(_) => "session",
+            Self::Versioned(_) => "versioned key-value",
+        }
+    }
+}
+
+/// A name alone.
+macro_rules! from_name {
+    ($($name:ty),*) => {$(
+        impl From<$name> for KeyValueStoreSupplier {
+            fn from(name: $name) -> Self {
+                Self { name: name.into(), is_persistent: true, format: None, entries_max: None }
+            }
+        }
+    )*};
+}
+
+from_name!(&str, String, Arc<str>);
+
+macro_rules! from_kind {
+    ($($kind:ident $supplier:ident),*) => {$(
+        impl From<$supplier> for StoreSupplier {
+            fn from(supplier: $supplier) -> Self {
+                Self::$kind(supplier)
+            }
+        }
+    )*};
+}
+
+from_kind!(
+    KeyValue KeyValueStoreSupplier,
+    Window WindowStoreSupplier,
+    Session SessionStoreSupplier,
+    Versioned VersionedKeyValueStoreSupplier
+);
