@@ -293,7 +293,8 @@ impl Catalogued {
                 value
             }
             "counter" => {
-                let count = Val::I64(store.get(&key)?.and_then(|count| count.as_i64()).unwrap_or(0) + 1);
+                let count = store.get(&key)?.and_then(|count| count.as_i64()).unwrap_or(0);
+                let count = Val::I64(count.wrapping_add(1));
                 store.put(&key, Some(count.clone()))?;
                 count
             }

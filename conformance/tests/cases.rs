@@ -53,6 +53,7 @@ fn difference(case: &str, expected: &str) -> Option<String> {
         Verdict::Equal => return None,
         Verdict::Differs(text) => text,
         Verdict::Unsupported(what) => format!("no longer supported: {what}"),
+        Verdict::Quirk(what) | Verdict::Invalid(what) => format!("no case to record: {what}"),
     };
     let case: Json = serde_json::from_str(case).unwrap();
     let why = case["why"].as_str().unwrap_or("generated");

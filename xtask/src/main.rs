@@ -1,4 +1,4 @@
-//! One entrance: `cargo xtask check`, `cargo xtask test`, `cargo xtask tidy`.
+//! One entrance: `cargo xtask check`, `cargo xtask test`, `cargo xtask tidy`, `cargo xtask conformance`.
 //!
 //! What runs elsewhere runs at the desk by the same word.
 
@@ -15,6 +15,8 @@ usage: cargo xtask <task>
   check   everything: format, lints, tests, documentation, tidy
   test    the tests of the whole workspace, documentation examples among them
   tidy    sizes, leftovers, stray files, arrows between crates, links, licences
+  conformance [--help]
+          generated cases, run through Kafka Streams (needs Java) and Millstream, and compared
 
 `check` also asks cargo-deny about licences and advisories, where that is installed.
 ";
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         ["check"] => check(),
         ["test", more @ ..] => test(more),
         ["tidy"] => tidy(),
+        ["conformance", more @ ..] => conformance(more),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())
@@ -62,6 +65,14 @@ fn test(more: &[&str]) -> Result<(), String> {
     let mut arguments = vec!["test", "--workspace"];
     arguments.extend_from_slice(more);
     command::cargo("tests", &arguments)
+}
+
+/// Millstream against Kafka Streams, on generated cases. Built with overflow checks: its side is
+/// many times faster than the other all the same.
+fn conformance(more: &[&str]) -> Result<(), String> {
+    let mut arguments = vec!["run", "-q", "-p", "millstream-conformance", "--bin", "sweep", "--"];
+    arguments.extend_from_slice(more);
+    command::cargo("conformance", &arguments)
 }
 
 fn tidy() -> Result<(), String> {

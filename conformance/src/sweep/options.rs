@@ -1,0 +1,82 @@
+//! What a sweep is asked for.
+
+use std::path::PathBuf;
+
+/// Families of the generator.
+const FAMILIES: [&str; 13] = [
+    "stateless",
+    "windows",
+    "sessions",
+    "joins",
+    "tables",
+    "suppress",
+    "processors",
+    "naming",
+    "errors",
+    "versioned",
+    "query",
+    "cogroup",
+    "mixed",
+];
+
+const HELP: &str = "\
+usage: cargo xtask conformance [options]
+
+  --seeds N      how many seeds (10)
+  --first N      the first seed (1)
+  --count M      cases of each family and seed (100)
+  --family F     only this family; may be given several times
+  --cases FILE   these cases (JSON lines) in place of generated ones
+  --show N       how many differences to shrink and show (10)
+
+Generates cases, runs each through Kafka Streams' TopologyTestDriver (needs Java 17, Maven and
+Python 3) and through Millstream, and fails if anything differs or is unsupported.
+";
+
+/// What a sweep is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The seeds.
+    pub seeds: std::ops::Range<u64>,
+    /// Families of cases.
+    pub families: Vec<String>,
+    /// Cases of each family and seed.
+    pub count: u64,
+    /// A file of cases, in place of generated ones.
+    pub cases: Option<PathBuf>,
+    /// How many differences are shrunk and shown.
+    pub show: usize,
+}
+
+impl Options {
+    /// Reads arguments.
+    ///
+    /// # Errors
+    /// The usage, for people.
+    pub fn parse(arguments: &[String]) -> Result<Self, String> {
+        let (mut seeds, mut first, mut count, mut show) = (10, 1, 100, 10);
+        let (mut families, mut cases) = (Vec::new(), None);
+        let mut rest = arguments.iter();
+        while let Some(name) = rest.next() {
+            if matches!(name.as_str(), "help" | "--help" | "-h") {
+                return Err(HELP.to_owned());
+            }
+            let value = rest.next().ok_or_else(|| format!("{name}: a value is needed\n\n{HELP}"))?;
+            let number = || value.parse::<u64>().map_err(|_| format!("{name} {value}: a number is needed\n\n{HELP}"));
+            match name.as_str() {
+                "--seeds" => seeds = number()?,
+                "--first" => first = number()?,
+                "--count" => count = number()?,
+                "--show" => show = usize::try_from(number()?).unwrap_or(usize::MAX),
+                "--cases" => cases = Some(PathBuf::from(value)),
+                "--family" if FAMILIES.contains(&value.as_str()) => families.push(value.clone()),
+                "--family" => return Err(format!("no family {value}; there are {}", FAMILIES.join(", "))),
+                _ => return Err(format!("{name} is not an option\n\n{HELP}")),
+            }
+        }
+        if families.is_empty() {
+            families = FAMILIES.map(str::to_owned).into();
+        }
+        Ok(Self { seeds: first..first.saturating_add(seeds), families, count, cases, show })
+    }
+}
