@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod command;
+mod protocol;
 mod tidy;
 
 use std::process::ExitCode;
@@ -17,6 +18,8 @@ usage: cargo xtask <task>
   tidy    sizes, leftovers, stray files, arrows between crates, links, licences
   conformance [--help]
           generated cases, run through Kafka Streams (needs Java) and Millstream, and compared
+  protocol
+          writes the messages of the Kafka client anew from Apache Kafka's schemas (needs Java and Maven)
 
 `check` also asks cargo-deny about licences and advisories, where that is installed.
 ";
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         ["test", more @ ..] => test(more),
         ["tidy"] => tidy(),
         ["conformance", more @ ..] => conformance(more),
+        ["protocol"] => protocol::generate(&tidy::root()),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

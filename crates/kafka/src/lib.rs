@@ -1,0 +1,3 @@
+//! Millstream's log seam over the Kafka protocol: a native client at the level of batches.
+
+pub mod protocol;
