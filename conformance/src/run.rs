@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_state::StoreType;
+use millstream_state::{StoreFormat, StoreType};
 use millstream_testkit::TopologyTestDriver;
 use millstream_topology::Topology;
 use millstream_types::{Config, Headers, RawRecord, Timestamp};
@@ -47,6 +47,9 @@ fn outcome(case: Op<'_>) -> Result<Map<String, Json>, Stop> {
     let mut build = Build::new();
     if settings.optional("default.dsl.store") == Some("memory") {
         build.builder.set_dsl_store_suppliers(StoreType::InMemory);
+    }
+    if settings.optional("dsl.store.format") == Some("HEADERS") {
+        build.builder.set_dsl_store_format(StoreFormat::Headers);
     }
     for op in case.items("topology") {
         build.add(Op(op))?;
@@ -98,7 +101,7 @@ fn config(settings: Op<'_>) -> Result<Config, Stop> {
         match (key.as_str(), text.as_str()) {
             ("wall0", _)
             | ("topology.optimization", "none")
-            | ("dsl.store.format", "DEFAULT")
+            | ("dsl.store.format", "DEFAULT" | "HEADERS")
             | ("default.dsl.store", "rocks" | "memory")
             | ("ensure.explicit.internal.resource.naming", "false") => {}
             ("default.timestamp.extractor", "logskip") => builder = builder.set(key, "LogAndSkipOnInvalidTimestamp"),

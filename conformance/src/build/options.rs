@@ -134,6 +134,7 @@ fn supplier(store: &str, name: &str, windows: Option<Windows>, retention: Option
             "supplierMemory" => Stores::in_memory_key_value_store(name),
             "supplierRocks" => Stores::persistent_timestamped_key_value_store(name),
             "supplierPlain" => Stores::persistent_key_value_store(name),
+            "lru" => Stores::lru_map(name, usize::try_from(number(store)?).unwrap_or_default()),
             _ => return Err(unsupported(format!("store {store}"))),
         }
         .into());

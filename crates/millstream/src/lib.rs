@@ -48,8 +48,9 @@ pub use millstream_state::FjallEngines;
 pub use millstream_state::{
     DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, KeyValueStore, KeyValueStoreSupplier,
     MemoryEngines, SessionStoreSupplier, StateStore, StoreFormat, StoreIterator, StoreSupplier, StoreType, Stores,
-    TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, VersionedKeyValueStoreSupplier, WindowStore,
-    WindowStoreSupplier,
+    TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
+    TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders, VersionedKeyValueStoreSupplier,
+    WindowStore, WindowStoreSupplier,
 };
 pub use millstream_topology::{
     Branched, BranchedKStream, Consumed, Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext,

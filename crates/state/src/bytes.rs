@@ -7,17 +7,21 @@ mod changelog;
 mod clean;
 mod map;
 mod overlay;
+mod recent;
 mod retention;
 mod rows;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use millstream_types::{Headers, Result, Timestamp};
 
-use crate::{ChangelogRecord, CommitMark, Engine, RestoreRecord, StoreFacts, StoreFormat};
+use crate::headed;
+use crate::{ChangelogRecord, CommitMark, Engine, RestoreRecord, StoreFacts, StoreFormat, StoreKind};
 use changelog::ChangelogBuffer;
 use clean::CleanValues;
 use overlay::Overlay;
+use recent::RecentKeys;
 
 use crate::small_bytes::SmallBytes;
 
@@ -49,9 +53,9 @@ pub(crate) struct Write<'a> {
 /// A store in bytes.
 pub(crate) struct ByteStore {
     facts: StoreFacts,
-    /// Bytes in front of a local value that its changelog record does not have.
-    value_at: usize,
     retention: Option<Retention>,
+    /// The keys of a bounded store.
+    recent: Option<RecentKeys>,
     changelog: ChangelogBuffer,
     overlay: Overlay,
     clean: CleanValues,
@@ -62,7 +66,6 @@ pub(crate) struct ByteStore {
 
 impl ByteStore {
     pub(crate) fn new(facts: StoreFacts, engine: Box<dyn Engine>) -> Result<Self> {
-        let value_at = if facts.format == StoreFormat::Timestamped { TIMESTAMP_LEN } else { 0 };
         let retention = Retention::of(&facts, &*engine)?;
         let clean_bytes_max = match (engine.is_persistent(), facts.is_cached) {
             (true, false) => CLEAN_BYTES_MAX,
@@ -70,10 +73,11 @@ impl ByteStore {
             // A map in memory is its own cache.
             (false, _) => 0,
         };
+        let recent = recent_keys(&facts, &*engine)?;
         Ok(Self {
             facts,
-            value_at,
             retention,
+            recent,
             changelog: ChangelogBuffer::default(),
             overlay: Overlay::new(),
             clean: CleanValues::new(clean_bytes_max),
@@ -100,6 +104,9 @@ impl ByteStore {
         if self.retention.as_ref().is_some_and(|retention| !retention.is_visible(key)) {
             return Ok(use_value(None));
         }
+        if let Some(recent) = &mut self.recent {
+            recent.touch(key);
+        }
         if let Some(value) = self.overlay.get(key) {
             return Ok(use_value(value));
         }
@@ -118,10 +125,17 @@ impl ByteStore {
     /// Writes to changelog and overlay. `true` if a window store dropped the row because its time
     /// is over; as in Kafka Streams the changelog gets it all the same.
     pub(crate) fn write(&mut self, write: &Write<'_>) -> bool {
-        if self.facts.is_logged {
-            let logged = write.value.map(|value| value.get(self.value_at..).unwrap_or_default());
-            self.changelog.push(write.key, logged, write.timestamp, write.headers);
+        if let Some(evicted) = self.recent.as_mut().and_then(|recent| recent.write(write.key, write.value.is_none())) {
+            self.overlay.put(write.key, write.value);
+            self.overlay.put(&evicted, None);
+            // As in Kafka Streams only a plain store tells its changelog, and before the write itself.
+            if self.facts.is_logged && self.facts.kind == StoreKind::KeyValue {
+                self.changelog.push(&evicted, None, write.timestamp, &Headers::new());
+            }
+            self.log(write);
+            return false;
         }
+        self.log(write);
         if let Some(retention) = &mut self.retention
             && !retention.take(write.key)
         {
@@ -130,6 +144,22 @@ impl ByteStore {
         }
         self.overlay.put(write.key, write.value);
         false
+    }
+
+    fn log(&mut self, write: &Write<'_>) {
+        if self.facts.is_logged {
+            let logged = write.value.map(|value| value.get(self.value_at(value)..).unwrap_or_default());
+            self.changelog.push(write.key, logged, write.timestamp, write.headers);
+        }
+    }
+
+    /// Where, in a local value, the part begins that its changelog record has as value.
+    fn value_at(&self, local: &[u8]) -> usize {
+        match self.facts.format {
+            StoreFormat::Plain => 0,
+            StoreFormat::Timestamped => TIMESTAMP_LEN,
+            StoreFormat::Headers => TIMESTAMP_LEN + headed::block_len(local.get(TIMESTAMP_LEN..).unwrap_or_default()),
+        }
     }
 
     /// Rows dropped since the last call.
@@ -217,24 +247,43 @@ impl ByteStore {
         let mut last: Vec<ChangelogRecord<'_>> = last.into_values().collect();
         last.retain(|record| retention.is_none_or(|retention| retention.is_kept(record.key)));
         last.sort_unstable_by_key(|record| record.key);
-        let values: Vec<Option<Vec<u8>>> = last.iter().map(|record| self.local_value(record)).collect();
+        let mut rows: Vec<(&[u8], Option<Vec<u8>>)> =
+            last.iter().map(|record| (record.key, self.local_value(record))).collect();
+        let evicted = self.evicted_by(records);
+        if let Some(recent) = &self.recent {
+            rows.iter_mut().filter(|(key, _)| !recent.contains(key)).for_each(|(_, value)| *value = None);
+            rows.extend(evicted.iter().filter(|key| !recent.contains(key)).map(|key| (&**key, None)));
+            rows.sort_by_key(|(key, _)| *key);
+            rows.dedup_by_key(|(key, _)| *key);
+        }
         let state = self.retention.as_mut().and_then(Retention::unsaved);
         let state = state.iter().map(|(key, value)| (*key, Some(&value[..])));
-        let rows = last.iter().zip(&values).map(|(record, value)| (record.key, value.as_deref()));
+        let writes = rows.iter().map(|(key, value)| (*key, value.as_deref()));
         // The row of the retention has the empty key and so comes first.
-        self.engine.apply(&mut state.chain(rows), mark)?;
-        for (record, value) in last.iter().zip(values) {
-            self.clean.put(record.key.into(), value.map(SmallBytes::from));
+        self.engine.apply(&mut state.chain(writes), mark)?;
+        for (key, value) in rows {
+            self.clean.put(key.into(), value.map(SmallBytes::from));
         }
         Ok(())
     }
 
+    /// The keys that a bounded store forgets while it takes these records in.
+    fn evicted_by(&mut self, records: &[RestoreRecord<'_>]) -> Vec<Arc<[u8]>> {
+        let Some(recent) = &mut self.recent else { return Vec::new() };
+        records.iter().filter_map(|record| recent.write(record.record.key, record.record.value.is_none())).collect()
+    }
+
     fn local_value(&self, record: &ChangelogRecord<'_>) -> Option<Vec<u8>> {
         let value = record.value?;
-        if self.value_at == 0 {
-            return Some(value.to_vec());
+        let mut local = Vec::with_capacity(TIMESTAMP_LEN + 1 + value.len());
+        if self.facts.format != StoreFormat::Plain {
+            local.extend_from_slice(&record.timestamp.0.to_be_bytes());
         }
-        Some([&record.timestamp.0.to_be_bytes()[..], value].concat())
+        if self.facts.format == StoreFormat::Headers {
+            headed::put_block(record.headers, &mut local);
+        }
+        local.extend_from_slice(value);
+        Some(local)
     }
 
     pub(crate) fn wipe(&mut self) -> Result<()> {
@@ -243,6 +292,17 @@ impl ByteStore {
         self.clean.clear();
         self.engine.wipe()?;
         self.retention = Retention::of(&self.facts, &*self.engine)?;
+        self.recent = recent_keys(&self.facts, &*self.engine)?;
         Ok(())
     }
+}
+
+/// The keys of a bounded store; what its engine holds already counts as used in key order.
+fn recent_keys(facts: &StoreFacts, engine: &dyn Engine) -> Result<Option<RecentKeys>> {
+    let Some(entries_max) = facts.entries_max else { return Ok(None) };
+    let mut recent = RecentKeys::new(entries_max);
+    for row in engine.scan(None, None, false)? {
+        recent.write(&row?.0, false);
+    }
+    Ok(Some(recent))
 }

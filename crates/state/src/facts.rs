@@ -16,6 +16,22 @@ pub enum StoreKind {
     Window,
     /// Key and window start to value and timestamp.
     TimestampedWindow,
+    /// Key to value, timestamp and headers.
+    TimestampedKeyValueWithHeaders,
+    /// Key and window start to value, timestamp and headers.
+    TimestampedWindowWithHeaders,
+}
+
+impl StoreKind {
+    /// Whether rows have a timestamp of their own.
+    pub(crate) fn is_timestamped(self) -> bool {
+        !matches!(self, Self::KeyValue | Self::Window)
+    }
+
+    /// Whether rows have headers of their own.
+    pub(crate) fn has_headers(self) -> bool {
+        matches!(self, Self::TimestampedKeyValueWithHeaders | Self::TimestampedWindowWithHeaders)
+    }
 }
 
 /// Facts of a store.
@@ -32,6 +48,8 @@ pub struct StoreFacts {
     pub is_persistent: bool,
     /// Whether every write goes to a changelog topic.
     pub is_logged: bool,
+    /// Whether changelog records carry headers: those of the value, and of the record that deletes.
+    pub logs_headers: bool,
     /// Whether a record cache stands in front.
     pub is_cached: bool,
     /// Most rows the store holds; it then forgets the least recently used one. `None`: all.

@@ -31,7 +31,7 @@ pub struct KeyValueStore<K, V> {
 /// A map from key to value and timestamp: Kafka Streams' `TimestampedKeyValueStore`, the store
 /// behind tables and aggregates.
 pub struct TimestampedKeyValueStore<K, V> {
-    core: Core<K, V>,
+    pub(crate) core: Core<K, V>,
     key_bytes: Vec<u8>,
 }
 
@@ -189,7 +189,8 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedKeyValueSt
     /// Writes a row; `None`, or a value that is null by its serde, deletes it.
     pub fn put(&mut self, key: &K, value: Option<ValueAndTimestamp<V>>) -> Result<()> {
         let (value, timestamp) = split(value, self.core.origin.timestamp);
-        let put = self.write(key, value, timestamp, &Headers::new())?;
+        let headers = self.core.headers.clone();
+        let put = self.write(key, value, timestamp, &headers)?;
         self.core.settle(put).map(drop)
     }
 

@@ -11,6 +11,7 @@ mod directory;
 mod dsl_suppliers;
 mod engine;
 mod facts;
+mod headed;
 mod iterator;
 mod key_value;
 mod record_cache;
@@ -20,6 +21,7 @@ mod stores;
 mod supplier;
 mod typed;
 mod window;
+mod with_headers;
 
 pub use cache_budget::CacheBudget;
 pub use dsl_suppliers::{DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, StoreType};
@@ -37,3 +39,4 @@ pub use supplier::{
 };
 pub use typed::{FlushedEntry, Put};
 pub use window::{TimestampedWindowStore, WindowStore};
+pub use with_headers::{TimestampedKeyValueStoreWithHeaders, TimestampedWindowStoreWithHeaders, ValueTimestampHeaders};

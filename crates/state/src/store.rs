@@ -90,8 +90,8 @@ pub trait StateStore: Any + Send {
     /// Facts.
     fn facts(&self) -> &StoreFacts;
 
-    /// Sets where the writes that follow come from.
-    fn enter(&mut self, origin: &Origin);
+    /// Sets where the writes that follow come from: the record, and its headers.
+    fn enter(&mut self, origin: &Origin, headers: &Headers);
 
     /// Writes dirty cache entries through to changelog and overlay without telling anyone; for
     /// cached stores that no DSL operator owns. Nothing to do for stores without a cache.

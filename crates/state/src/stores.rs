@@ -9,7 +9,8 @@ use millstream_types::{Error, ErrorKind, Result, Serde};
 
 use crate::{
     KeyValueStore, KeyValueStoreSupplier, StateStore, StoreEnv, StoreFactory, StoreFacts, StoreFormat, StoreKind,
-    TimestampedKeyValueStore, TimestampedWindowStore, WindowStore, WindowStoreSupplier,
+    TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
+    TimestampedWindowStoreWithHeaders, WindowStore, WindowStoreSupplier,
 };
 
 /// Describes stores, as Kafka Streams' `Stores`.
@@ -58,6 +59,16 @@ impl Stores {
         StoreBuilder::key_value(supplier.into(), StoreKind::TimestampedKeyValue, open)
     }
 
+    /// A store from key to value, timestamp and headers (KIP-1271).
+    pub fn timestamped_key_value_store_with_headers_builder<K: Clone + Send + 'static, V: Clone + Send + 'static>(
+        supplier: impl Into<KeyValueStoreSupplier>,
+        keys: Serde<K>,
+        values: Serde<V>,
+    ) -> StoreBuilder<TimestampedKeyValueStoreWithHeaders<K, V>> {
+        let open = move |facts, env| TimestampedKeyValueStoreWithHeaders::new(facts, env, keys.clone(), values.clone());
+        StoreBuilder::key_value(supplier.into(), StoreKind::TimestampedKeyValueWithHeaders, open)
+    }
+
     /// A store from key and window start to value.
     pub fn window_store_builder<K: Clone + Send + 'static, V: Clone + Send + 'static>(
         supplier: WindowStoreSupplier,
@@ -78,6 +89,16 @@ impl Stores {
         let open = move |facts, env| TimestampedWindowStore::new(facts, env, keys.clone(), values.clone());
         StoreBuilder::window(supplier, StoreKind::TimestampedWindow, open)
     }
+
+    /// A store from key and window start to value, timestamp and headers (KIP-1271).
+    pub fn timestamped_window_store_with_headers_builder<K: Clone + Send + 'static, V: Clone + Send + 'static>(
+        supplier: WindowStoreSupplier,
+        keys: Serde<K>,
+        values: Serde<V>,
+    ) -> StoreBuilder<TimestampedWindowStoreWithHeaders<K, V>> {
+        let open = move |facts, env| TimestampedWindowStoreWithHeaders::new(facts, env, keys.clone(), values.clone());
+        StoreBuilder::window(supplier, StoreKind::TimestampedWindowWithHeaders, open)
+    }
 }
 
 impl<S: StateStore> StoreBuilder<S> {
@@ -87,19 +108,19 @@ impl<S: StateStore> StoreBuilder<S> {
         (is_persistent, format): (bool, Option<StoreFormat>),
         open: impl Fn(StoreFacts, StoreEnv) -> Result<S> + Send + Sync + 'static,
     ) -> Self {
-        let format = match (kind, format) {
-            (StoreKind::TimestampedKeyValue | StoreKind::TimestampedWindow, Some(StoreFormat::Plain)) => {
-                StoreFormat::Plain
-            }
-            (StoreKind::TimestampedKeyValue | StoreKind::TimestampedWindow, _) => StoreFormat::Timestamped,
+        let logs_headers = kind.has_headers() || (kind.is_timestamped() && format == Some(StoreFormat::Headers));
+        let most = match (kind.has_headers(), kind.is_timestamped()) {
+            (true, _) => StoreFormat::Headers,
+            (_, true) => StoreFormat::Timestamped,
             _ => StoreFormat::Plain,
         };
         let facts = StoreFacts {
             name,
             kind,
-            format,
+            format: format.map_or(most, |format| format.min(most)),
             is_persistent,
             is_logged: true,
+            logs_headers,
             is_cached: false,
             entries_max: None,
             retention_ms: None,

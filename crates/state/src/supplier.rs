@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How the rows of a store lie in its engine (`dsl.store.format`, KIP-1271).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StoreFormat {
     /// The value alone.
     Plain,

@@ -6,7 +6,7 @@ use millstream_types::{CodecError, Error, ErrorKind, Headers, Result, Serde, Tim
 
 use crate::bytes::{ByteRange, ByteStore, Cell, Rows, TIMESTAMP_LEN, Write};
 use crate::record_cache::{CachedRow, DirtyRow, RecordCache};
-use crate::{Origin, StoreEnv, StoreFacts, StoreFormat, StoreKind};
+use crate::{Origin, StoreEnv, StoreFacts, StoreFormat};
 
 /// Rows written through at once in a flush: few enough to stay in the processor's cache until they
 /// are forwarded.
@@ -50,8 +50,11 @@ pub(crate) struct Core<K, V> {
     pub(crate) below: ByteStore,
     cache: Option<RecordCache<K, V>>,
     pub(crate) origin: Origin,
-    /// Bytes that Kafka Streams' cache keys have more than the physical key.
-    cache_key_extra: usize,
+    /// Headers of the record that writes, where the changelog has them.
+    pub(crate) headers: Headers,
+    pub(crate) logged_headers: LoggedHeaders<V>,
+    /// Bytes that Kafka Streams' cache entries have more than physical key and value.
+    cache_entry_extra: usize,
     value_bytes: Vec<u8>,
     /// A flush failed half-way: what was taken out of the cache and not written is lost, so
     /// nothing may be committed any more.
@@ -81,7 +84,7 @@ impl<V> Clone for Decoder<V> {
 
 impl<V> Decoder<V> {
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<(V, Timestamp)> {
-        let (timestamp, value) = if self.format == StoreFormat::Timestamped {
+        let (timestamp, value) = if self.format != StoreFormat::Plain {
             let parts = bytes.split_first_chunk::<TIMESTAMP_LEN>();
             let (timestamp, value) =
                 parts.ok_or_else(|| self.unreadable(&CodecError::format("a value without its timestamp")))?;
@@ -116,23 +119,46 @@ impl<V> Decoder<V> {
     }
 }
 
+/// Which headers go into the changelog. They go downstream with the record in any case.
+pub(crate) enum LoggedHeaders<V> {
+    /// None.
+    None,
+    /// Those of the record that deletes a row; values have none.
+    Deletions,
+    /// Those of each value, and those of the record that deletes it.
+    Values(fn(&V) -> &Headers),
+}
+
+impl<V> LoggedHeaders<V> {
+    fn of(&self, value: Option<&V>, record: &Headers) -> Headers {
+        match (self, value) {
+            (Self::Values(headers), Some(value)) => headers(value).clone(),
+            (Self::Values(_) | Self::Deletions, None) => record.clone(),
+            _ => Headers::new(),
+        }
+    }
+}
+
 impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     pub(crate) fn new(facts: StoreFacts, env: StoreEnv, keys: Serde<K>, values: Serde<V>) -> Result<Self> {
         let mut facts = facts;
         // Without a budget there is no caching: operators then tell downstream at once.
         facts.is_cached &= env.cache.bytes_max() > 0;
-        let is_timestamped = matches!(facts.kind, StoreKind::TimestampedKeyValue | StoreKind::TimestampedWindow);
+        let is_timestamped = facts.kind.is_timestamped();
+        let logged_headers = if facts.logs_headers { LoggedHeaders::Deletions } else { LoggedHeaders::None };
         let decoder = Decoder { values, is_timestamped, format: facts.format, store: Arc::clone(&facts.name) };
         let cache = facts.is_cached.then(|| RecordCache::new(env.cache));
-        // A window's cache key begins with its segment there.
-        let cache_key_extra = if facts.retention_ms.is_some() { 8 } else { 0 };
+        // A window's cache key begins with its segment there, a value with headers with their size.
+        let cache_entry_extra = if facts.retention_ms.is_some() { 8 } else { 0 } + usize::from(facts.logs_headers);
         Ok(Self {
             keys,
             decoder,
             below: ByteStore::new(facts, env.engine)?,
             cache,
             origin: Origin::NONE,
-            cache_key_extra,
+            headers: Headers::new(),
+            logged_headers,
+            cache_entry_extra,
             value_bytes: Vec::new(),
             failure: None,
         })
@@ -176,6 +202,14 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         }
     }
 
+    /// The writes that follow come from there.
+    pub(crate) fn enter(&mut self, origin: &Origin, headers: &Headers) {
+        self.origin.set(origin);
+        if !matches!(self.logged_headers, LoggedHeaders::None) {
+            self.headers.clone_from(headers);
+        }
+    }
+
     /// Writes a row: into the record cache where there is one, else to changelog and overlay.
     pub(crate) fn put(
         &mut self,
@@ -188,13 +222,13 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         let value = value.filter(|value| !self.decoder.values.is_null(value));
         let Some(cache) = &mut self.cache else {
             let context = self.origin.timestamp;
-            // Headers go downstream with the record, not into the changelog.
-            let is_expired = self.write_through(key_bytes, value.as_ref(), timestamp, context, &Headers::new())?;
+            let logged = self.logged_headers.of(value.as_ref(), headers);
+            let is_expired = self.write_through(key_bytes, value.as_ref(), timestamp, context, &logged)?;
             return Ok(Put { is_over_budget: false, is_expired });
         };
         let value_at = if self.decoder.is_timestamped { TIMESTAMP_LEN } else { 0 };
         let len = value.as_ref().map_or(0, |value| self.decoder.values.encoded_len(value) + value_at);
-        let len = len + self.cache_key_extra;
+        let len = len + self.cache_entry_extra;
         cache.put(key_bytes, key, (value, timestamp), len, &self.origin, headers);
         Ok(Put { is_over_budget: cache.budget().is_exceeded(), is_expired: false })
     }
@@ -213,7 +247,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             let write = Write { key: key_bytes, value: None, timestamp: context, headers };
             return Ok(self.below.write(&write));
         };
-        if self.decoder.format == StoreFormat::Timestamped {
+        if self.decoder.format != StoreFormat::Plain {
             self.value_bytes.extend_from_slice(&timestamp.0.to_be_bytes());
         }
         let encoded = self.decoder.values.encode(value, &mut self.value_bytes);
@@ -289,7 +323,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             return Ok(None);
         }
         let context = row.origin.timestamp;
-        let logged = Headers::new();
+        let logged = self.logged_headers.of(row.value.as_ref(), &row.headers);
         let is_expired = self.write_through(&key_bytes, row.value.as_ref(), row.timestamp, context, &logged)?;
         Ok(Some(FlushedEntry {
             key: key(typed_key, &key_bytes),
@@ -332,7 +366,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     fn write_silently(&mut self, taken: Vec<DirtyRow<K, V>>) -> Result<()> {
         for DirtyRow { key_bytes, row, .. } in taken {
             let context = row.origin.timestamp;
-            let logged = Headers::new();
+            let logged = self.logged_headers.of(row.value.as_ref(), &row.headers);
             let written = self.write_through(&key_bytes, row.value.as_ref(), row.timestamp, context, &logged);
             if let Err(error) = written {
                 self.failure = Some(error.clone());
@@ -369,45 +403,48 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
 /// Implements [`StateStore`](crate::StateStore) by the store's core.
 macro_rules! state_store {
     ($store:ident) => {
+        crate::typed::state_store!($store, core);
+    };
+    ($store:ident, $core:ident $(. $field:ident)*) => {
         impl<K: Clone + Send + 'static, V: Clone + Send + 'static> crate::StateStore for $store<K, V> {
             fn facts(&self) -> &crate::StoreFacts {
-                self.core.below.facts()
+                self.$core$(.$field)*.below.facts()
             }
 
-            fn enter(&mut self, origin: &crate::Origin) {
-                self.core.origin.set(origin);
+            fn enter(&mut self, origin: &crate::Origin, headers: &millstream_types::Headers) {
+                self.$core$(.$field)*.enter(origin, headers);
             }
 
             fn flush_cache(&mut self) -> millstream_types::Result<()> {
-                self.core.flush_silently()
+                self.$core$(.$field)*.flush_silently()
             }
 
             fn drain_changelog(
                 &mut self,
                 sink: &mut dyn FnMut(crate::ChangelogRecord<'_>) -> millstream_types::Result<()>,
             ) -> millstream_types::Result<()> {
-                self.core.check()?;
-                self.core.below.drain_changelog(sink)
+                self.$core$(.$field)*.check()?;
+                self.$core$(.$field)*.below.drain_changelog(sink)
             }
 
             fn take_dropped(&mut self) -> u64 {
-                self.core.below.take_dropped()
+                self.$core$(.$field)*.below.take_dropped()
             }
 
             fn uncommitted_bytes(&self) -> usize {
-                self.core.below.uncommitted_bytes()
+                self.$core$(.$field)*.below.uncommitted_bytes()
             }
 
             fn seal(&mut self) {
-                self.core.below.seal();
+                self.$core$(.$field)*.below.seal();
             }
 
             fn apply(&mut self, mark: &crate::CommitMark) -> millstream_types::Result<()> {
-                self.core.below.apply(mark)
+                self.$core$(.$field)*.below.apply(mark)
             }
 
             fn mark(&self) -> millstream_types::Result<Option<crate::CommitMark>> {
-                self.core.below.mark()
+                self.$core$(.$field)*.below.mark()
             }
 
             fn restore(
@@ -416,13 +453,13 @@ macro_rules! state_store {
                 mark: &crate::CommitMark,
             ) -> millstream_types::Result<()> {
                 // A standby that is queried may have kept rows that change now.
-                self.core.forget_cached();
-                self.core.below.restore(records, mark)
+                self.$core$(.$field)*.forget_cached();
+                self.$core$(.$field)*.below.restore(records, mark)
             }
 
             fn wipe(&mut self) -> millstream_types::Result<()> {
-                self.core.forget_cached();
-                self.core.below.wipe()
+                self.$core$(.$field)*.forget_cached();
+                self.$core$(.$field)*.below.wipe()
             }
 
             fn as_any(&self) -> &dyn std::any::Any {

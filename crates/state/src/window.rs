@@ -23,7 +23,7 @@ pub struct WindowStore<K, V> {
 /// Values with timestamps by key and window start: Kafka Streams' `TimestampedWindowStore`, the
 /// store behind windowed aggregates.
 pub struct TimestampedWindowStore<K, V> {
-    core: Core<K, V>,
+    pub(crate) core: Core<K, V>,
     key_bytes: Vec<u8>,
 }
 
@@ -212,7 +212,8 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedWindowStor
     /// [`Put::is_expired`] says that the row was dropped because its time is over.
     pub fn put(&mut self, key: &K, value: Option<ValueAndTimestamp<V>>, window_start: Timestamp) -> Result<Put> {
         let (value, timestamp) = split(value, self.core.origin.timestamp);
-        let put = self.write(key, window_start, value, timestamp, &Headers::new())?;
+        let headers = self.core.headers.clone();
+        let put = self.write(key, window_start, value, timestamp, &headers)?;
         self.core.settle(put)
     }
 

@@ -19,12 +19,15 @@ fn build<S: StateStore>(builder: &StoreBuilder<S>, budget: usize) -> S {
 }
 
 fn enter(store: &mut dyn StateStore, timestamp: i64) {
-    store.enter(&Origin {
-        topic: Some("in".into()),
-        partition: Partition(2),
-        offset: Offset(timestamp),
-        timestamp: Timestamp(timestamp),
-    });
+    store.enter(
+        &Origin {
+            topic: Some("in".into()),
+            partition: Partition(2),
+            offset: Offset(timestamp),
+            timestamp: Timestamp(timestamp),
+        },
+        &Headers::new(),
+    );
 }
 
 fn hex(bytes: &[u8]) -> String {

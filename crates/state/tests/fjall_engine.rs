@@ -17,6 +17,7 @@ fn facts(name: &str, kind: StoreKind) -> StoreFacts {
         format: millstream_state::StoreFormat::Plain,
         is_persistent: true,
         is_logged: true,
+        logs_headers: false,
         is_cached: false,
         entries_max: None,
         retention_ms: None,

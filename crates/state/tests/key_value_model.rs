@@ -146,7 +146,7 @@ fn run<S: Subject>(disk: Disk, budget: Option<usize>, seed: u64, steps: u32) {
     let (mut topic, mut model, mut committed) = (Topic::default(), Rows::new(), Rows::new());
     for step in 0..steps {
         let time = i64::from(step);
-        store.enter(&origin(time, time));
+        store.enter(&origin(time, time), &Headers::new());
         match random.below(100) {
             0..60 => {
                 let (key, value) = (key(&mut random), (!random.chance(25)).then(|| random.below(1000) as i64));
@@ -232,7 +232,7 @@ fn what_the_cache_hands_out_adds_up_to_the_store() {
             let mut flushed = Vec::new();
             if random.chance(90) {
                 let (key, value) = (key(&mut random), (!random.chance(30)).then(|| random.below(9) as i64));
-                store.enter(&origin(step, step));
+                store.enter(&origin(step, step), &Headers::new());
                 let put = store.put_row(&key, value, Timestamp(step), &Headers::new()).unwrap();
                 match value {
                     Some(value) => drop(model.insert(key, (value, step))),

@@ -243,7 +243,7 @@ fn run<S: Subject>(disk: Disk, is_cached: bool, seed: u64, steps: i64) {
     let mut now = 0;
     for step in 0..steps {
         now += random.below(2_000) as i64;
-        store.enter(&origin(step, now));
+        store.enter(&origin(step, now), &Headers::new());
         match random.below(100) {
             0..65 => {
                 let (key, start) = (key(&mut random), start(&mut random, now));
@@ -321,7 +321,7 @@ fn duplicates_stay_in_order_of_arrival_over_a_restart() {
     let mut topic = Topic::default();
     let key = "k".to_owned();
     for (value, start) in [(1, 5), (2, 5), (3, 4)] {
-        store.enter(&origin(0, start));
+        store.enter(&origin(0, start), &Headers::new());
         store.put(&key, Some(value), Timestamp(start)).unwrap();
     }
     store.put(&key, None, Timestamp(5)).unwrap();

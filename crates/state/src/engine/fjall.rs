@@ -4,7 +4,7 @@
 //! keyspace   <task> "." <store>            "0_1.counts"; "global.rates" for global stores
 //! row        01 | key                      the store's rows
 //!            00                            the commit mark
-//!            00 01                         header: format (1) | kind (1) | keeps duplicates (1)
+//!            00 01                         header: version (1) | kind (1) | keeps duplicates (1) | row format (1)
 //! ```
 //!
 //! The mark lies beside the data, so that one batch writes both and a quiet store pins no journal.
@@ -20,7 +20,7 @@ use millstream_types::{Error, ErrorKind, Result, TaskId};
 use super::memory::MemoryEngine;
 use super::{CommitMark, Engine, EngineProvider, Scan, mark};
 use crate::directory::{StateDirectory, delete_remedy};
-use crate::{StoreFacts, StoreKind};
+use crate::{StoreFacts, StoreFormat, StoreKind};
 use database::Database;
 
 const ROW: u8 = 1;
@@ -69,7 +69,12 @@ impl EngineProvider for FjallEngines {
         }
         let name = keyspace_name(task, &facts.name)?;
         self.database.create(&name)?;
-        let header = [HEADER_FORMAT, kind_code(facts.kind), u8::from(facts.retains_duplicates)];
+        let format = match facts.format {
+            StoreFormat::Plain => 0,
+            StoreFormat::Timestamped => 1,
+            StoreFormat::Headers => 2,
+        };
+        let header = [HEADER_FORMAT, kind_code(facts.kind), u8::from(facts.retains_duplicates), format];
         let mut engine = FjallEngine { database: Arc::clone(&self.database), name: name.into(), header };
         engine.check_header(facts)?;
         Ok(Box::new(engine))
@@ -118,9 +123,9 @@ fn task_of(name: &str) -> Option<TaskId> {
 fn kind_code(kind: StoreKind) -> u8 {
     match kind {
         StoreKind::KeyValue => 1,
-        StoreKind::TimestampedKeyValue => 2,
+        StoreKind::TimestampedKeyValue | StoreKind::TimestampedKeyValueWithHeaders => 2,
         StoreKind::Window => 3,
-        StoreKind::TimestampedWindow => 4,
+        StoreKind::TimestampedWindow | StoreKind::TimestampedWindowWithHeaders => 4,
     }
 }
 
@@ -128,15 +133,27 @@ fn kind_code(kind: StoreKind) -> u8 {
 struct FjallEngine {
     database: Arc<Database>,
     name: Arc<str>,
-    header: [u8; 3],
+    header: [u8; 4],
 }
 
 impl FjallEngine {
+    /// The part of the header that rows of another format share.
+    fn kind(&self) -> &[u8] {
+        self.header.split_last().map_or(&[], |(_, kind)| kind)
+    }
+
     /// Refuses data of another kind of store; marks an empty keyspace as this store's.
     fn check_header(&mut self, facts: &StoreFacts) -> Result<()> {
         match self.database.get(&self.name, HEADER_KEY)? {
             None => self.database.write(&self.name, vec![(HEADER_KEY.to_vec(), Some(self.header.to_vec()))]),
             Some(header) if header == self.header => Ok(()),
+            Some(header) if header.len() == self.header.len() && header.starts_with(self.kind()) && facts.is_logged => {
+                tracing::info!(
+                    store = &*facts.name,
+                    "the store's rows get another format; it is read back from its changelog"
+                );
+                self.wipe()
+            }
             Some(header) => {
                 let is_newer = header.first().is_some_and(|format| *format > HEADER_FORMAT);
                 let problem = if is_newer { "a newer version" } else { "a store of another kind under this name" };

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use millstream_state::{DslStoreSuppliers, StoreFactory};
+use millstream_state::{DslStoreSuppliers, StoreFactory, StoreFormat};
 use millstream_types::{Result, Serde};
 
 use super::draft::{Draft, Shared};
@@ -47,6 +47,14 @@ impl StreamsBuilder {
     /// afterwards.
     pub fn set_dsl_store_suppliers(&self, suppliers: impl DslStoreSuppliers + 'static) -> &Self {
         self.draft.borrow_mut().store_suppliers = Arc::new(suppliers);
+        self
+    }
+
+    /// Format of the rows of tables' stores on disk (`dsl.store.format`): with
+    /// [`StoreFormat::Headers`] deletions carry headers into changelogs. As in Kafka Streams 4.3
+    /// tables keep no headers of values themselves. Applies to calls made afterwards.
+    pub fn set_dsl_store_format(&self, format: StoreFormat) -> &Self {
+        self.draft.borrow_mut().store_format = format;
         self
     }
 

@@ -257,7 +257,7 @@ impl<'a> StoreScope<'a> {
     fn into_store<S: StateStore>(self, handle: StoreHandle<S>) -> &'a mut S {
         let flow = self.flow;
         let store = flow.stores.get_mut(handle.place).expect("a handle's store is in its flow");
-        store.enter(&flow.origin);
+        store.enter(&flow.origin, &flow.origin_headers);
         store.as_any_mut().downcast_mut().expect("a handle's store has its type")
     }
 

@@ -72,6 +72,7 @@ pub(crate) fn logged_store(name: &str) -> StoreFacts {
         format: millstream_state::StoreFormat::Plain,
         is_persistent: false,
         is_logged: true,
+        logs_headers: false,
         is_cached: false,
         entries_max: None,
         retention_ms: None,

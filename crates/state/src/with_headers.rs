@@ -1,0 +1,201 @@
+//! Stores that keep the headers of each value's record (KIP-1271): timestamped stores whose values
+//! are [`Headed`].
+
+use millstream_types::{Headers, Result, Serde, Timestamp, Windowed};
+
+use crate::headed::{Headed, HeadedCodec};
+use crate::typed::{LoggedHeaders, state_store};
+use crate::{
+    Put, StoreEnv, StoreFacts, StoreFormat, StoreIterator, TimestampedKeyValueStore, TimestampedWindowStore,
+    ValueAndTimestamp,
+};
+
+/// A value with the event time and the headers of the record that gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueTimestampHeaders<V> {
+    /// The value.
+    pub value: V,
+    /// Its event time.
+    pub timestamp: Timestamp,
+    /// Headers.
+    pub headers: Headers,
+}
+
+/// A map from key to value, timestamp and headers: Kafka Streams'
+/// `TimestampedKeyValueStoreWithHeaders`. Its changelog records carry the value's headers; the one
+/// of a deletion carries those of the record that deletes.
+///
+/// A supplier that keeps no headers or no timestamps loses them: they read as none and -1.
+pub struct TimestampedKeyValueStoreWithHeaders<K, V> {
+    inner: TimestampedKeyValueStore<K, Headed<V>>,
+    values: Serde<V>,
+}
+
+/// Values with timestamps and headers by key and window start: Kafka Streams'
+/// `TimestampedWindowStoreWithHeaders`. Changelog and suppliers as for
+/// [`TimestampedKeyValueStoreWithHeaders`].
+pub struct TimestampedWindowStoreWithHeaders<K, V> {
+    inner: TimestampedWindowStore<K, Headed<V>>,
+    values: Serde<V>,
+}
+
+state_store!(TimestampedKeyValueStoreWithHeaders, inner.core);
+state_store!(TimestampedWindowStoreWithHeaders, inner.core);
+
+/// A value as a row of the store below.
+fn lower<V>(row: ValueTimestampHeaders<V>) -> ValueAndTimestamp<Headed<V>> {
+    let ValueTimestampHeaders { value, timestamp, headers } = row;
+    ValueAndTimestamp { value: Headed { value, headers }, timestamp }
+}
+
+/// A row of the store below as a value.
+fn lift<V>(row: ValueAndTimestamp<Headed<V>>) -> ValueTimestampHeaders<V> {
+    let ValueAndTimestamp { value: Headed { value, headers }, timestamp } = row;
+    ValueTimestampHeaders { value, timestamp, headers }
+}
+
+fn lift_rows<K: 'static, V: 'static>(
+    rows: StoreIterator<(K, ValueAndTimestamp<Headed<V>>)>,
+) -> StoreIterator<(K, ValueTimestampHeaders<V>)> {
+    StoreIterator::new(rows.map(|row| row.map(|(key, value)| (key, lift(value)))))
+}
+
+/// What both kinds share.
+macro_rules! headed_store {
+    ($store:ident, $inner:ident) => {
+        impl<K: Clone + Send + 'static, V: Clone + Send + 'static> $store<K, V> {
+            /// A store over an opened engine.
+            pub(crate) fn new(facts: StoreFacts, env: StoreEnv, keys: Serde<K>, values: Serde<V>) -> Result<Self> {
+                let keeps_headers = facts.format == StoreFormat::Headers;
+                let codec = HeadedCodec { values: values.clone(), keeps_headers };
+                let mut inner = $inner::new(facts, env, keys, Serde::new(codec))?;
+                inner.core.logged_headers = LoggedHeaders::Values(Headed::headers);
+                Ok(Self { inner, values })
+            }
+
+            /// Serde of the keys, without window.
+            pub fn key_serde(&self) -> &Serde<K> {
+                self.inner.key_serde()
+            }
+
+            /// Serde of the values.
+            pub fn value_serde(&self) -> &Serde<V> {
+                &self.values
+            }
+        }
+    };
+}
+
+headed_store!(TimestampedKeyValueStoreWithHeaders, TimestampedKeyValueStore);
+headed_store!(TimestampedWindowStoreWithHeaders, TimestampedWindowStore);
+
+/// Rows by key, with headers.
+type KeyRows<K, V> = Result<StoreIterator<(K, ValueTimestampHeaders<V>)>>;
+
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedKeyValueStoreWithHeaders<K, V> {
+    /// The value under a key.
+    pub fn get(&mut self, key: &K) -> Result<Option<ValueTimestampHeaders<V>>> {
+        Ok(self.inner.get(key)?.map(lift))
+    }
+
+    /// Writes a row; `None`, or a value that is null by its serde, deletes it.
+    pub fn put(&mut self, key: &K, value: Option<ValueTimestampHeaders<V>>) -> Result<()> {
+        self.inner.put(key, value.map(lower))
+    }
+
+    /// Writes a row unless there is one; gives the one that was there.
+    pub fn put_if_absent(
+        &mut self,
+        key: &K,
+        value: Option<ValueTimestampHeaders<V>>,
+    ) -> Result<Option<ValueTimestampHeaders<V>>> {
+        Ok(self.inner.put_if_absent(key, value.map(lower))?.map(lift))
+    }
+
+    /// Deletes a row; gives what was there.
+    pub fn delete(&mut self, key: &K) -> Result<Option<ValueTimestampHeaders<V>>> {
+        Ok(self.inner.delete(key)?.map(lift))
+    }
+
+    /// Rows from `from` to `to`, both inclusive, ascending by key bytes. `None` is an open end; a
+    /// range upside down is empty.
+    pub fn range(&mut self, from: Option<&K>, to: Option<&K>) -> KeyRows<K, V> {
+        self.inner.range(from, to).map(lift_rows)
+    }
+
+    /// As [`Self::range`], descending.
+    pub fn reverse_range(&mut self, from: Option<&K>, to: Option<&K>) -> KeyRows<K, V> {
+        self.inner.reverse_range(from, to).map(lift_rows)
+    }
+
+    /// All rows, ascending by key bytes.
+    pub fn all(&mut self) -> KeyRows<K, V> {
+        self.inner.all().map(lift_rows)
+    }
+
+    /// All rows, descending by key bytes.
+    pub fn reverse_all(&mut self) -> KeyRows<K, V> {
+        self.inner.reverse_all().map(lift_rows)
+    }
+
+    /// Rows whose key bytes start with `prefix`, ascending.
+    pub fn prefix_scan(&mut self, prefix: &[u8]) -> KeyRows<K, V> {
+        self.inner.prefix_scan(prefix).map(lift_rows)
+    }
+
+    /// Number of rows. Exact here; it reads the whole store.
+    pub fn approximate_num_entries(&mut self) -> Result<u64> {
+        self.inner.approximate_num_entries()
+    }
+}
+
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedWindowStoreWithHeaders<K, V> {
+    /// The value of a window.
+    pub fn fetch(&mut self, key: &K, window_start: Timestamp) -> Result<Option<ValueTimestampHeaders<V>>> {
+        Ok(self.inner.fetch(key, window_start)?.map(lift))
+    }
+
+    /// Writes the value of a window; `None`, or a value that is null by its serde, deletes it.
+    /// [`Put::is_expired`] says that the row was dropped because its time is over.
+    pub fn put(&mut self, key: &K, value: Option<ValueTimestampHeaders<V>>, window_start: Timestamp) -> Result<Put> {
+        self.inner.put(key, value.map(lower), window_start)
+    }
+
+    /// Values of a key's windows that start from `from` to `to`, both inclusive, oldest first.
+    pub fn fetch_range(&mut self, key: &K, from: Timestamp, to: Timestamp) -> KeyRows<Timestamp, V> {
+        self.inner.fetch_range(key, from, to).map(lift_rows)
+    }
+
+    /// As [`Self::fetch_range`], newest first.
+    pub fn backward_fetch(&mut self, key: &K, from: Timestamp, to: Timestamp) -> KeyRows<Timestamp, V> {
+        self.inner.backward_fetch(key, from, to).map(lift_rows)
+    }
+
+    /// Values of windows that start from `from` to `to`, both inclusive, of all keys; order and cost
+    /// as [`TimestampedWindowStore::fetch_all`].
+    pub fn fetch_all(&mut self, from: Timestamp, to: Timestamp) -> KeyRows<Windowed<K>, V> {
+        self.inner.fetch_all(from, to).map(lift_rows)
+    }
+
+    /// As [`Self::fetch_all`], in the opposite order.
+    pub fn backward_fetch_all(&mut self, from: Timestamp, to: Timestamp) -> KeyRows<Windowed<K>, V> {
+        self.inner.backward_fetch_all(from, to).map(lift_rows)
+    }
+
+    /// As [`Self::fetch_all`], of the keys from `from_key` to `to_key`, both inclusive by their
+    /// bytes; `None` is an open end.
+    pub fn fetch_keys(
+        &mut self,
+        from_key: Option<&K>,
+        to_key: Option<&K>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> KeyRows<Windowed<K>, V> {
+        self.inner.fetch_keys(from_key, to_key, from, to).map(lift_rows)
+    }
+
+    /// All rows; order and cost as [`Self::fetch_all`].
+    pub fn all(&mut self) -> KeyRows<Windowed<K>, V> {
+        self.inner.all().map(lift_rows)
+    }
+}
