@@ -10,7 +10,7 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_topology::{GlobalKTable, KGroupedStream, KGroupedTable, KStream, StreamsBuilder, TimeWindowedKStream};
-use millstream_types::Serde;
+use millstream_types::{Config, Serde};
 use serde_json::Value as Json;
 
 use crate::op::Op;
@@ -72,8 +72,8 @@ pub(crate) struct Build {
 }
 
 impl Build {
-    pub(crate) fn new() -> Self {
-        let builder = StreamsBuilder::new();
+    pub(crate) fn new(config: &Config) -> Self {
+        let builder = StreamsBuilder::with_config(config);
         builder.register_serde(Serde::new(Packed));
         Self {
             builder,

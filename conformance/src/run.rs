@@ -5,7 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_state::{StoreFormat, StoreType};
 use millstream_testkit::TopologyTestDriver;
 use millstream_topology::Topology;
 use millstream_types::{Config, Headers, RawRecord, Timestamp};
@@ -44,13 +43,7 @@ pub fn run(case: &str) -> Json {
 fn outcome(case: Op<'_>) -> Result<Map<String, Json>, Stop> {
     let settings = Op(case.field("config").unwrap_or(&Json::Null));
     let config = config(settings)?;
-    let mut build = Build::new();
-    if settings.optional("default.dsl.store") == Some("memory") {
-        build.builder.set_dsl_store_suppliers(StoreType::InMemory);
-    }
-    if settings.optional("dsl.store.format") == Some("HEADERS") {
-        build.builder.set_dsl_store_format(StoreFormat::Headers);
-    }
+    let mut build = Build::new(&config);
     for op in case.items("topology") {
         build.add(Op(op))?;
     }
@@ -99,11 +92,8 @@ fn config(settings: Op<'_>) -> Result<Config, Stop> {
     for (key, value) in settings.0.as_object().into_iter().flatten() {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         match (key.as_str(), text.as_str()) {
-            ("wall0", _)
-            | ("topology.optimization", "none")
-            | ("dsl.store.format", "DEFAULT" | "HEADERS")
-            | ("default.dsl.store", "rocks" | "memory")
-            | ("ensure.explicit.internal.resource.naming", "false") => {}
+            ("wall0", _) | ("default.dsl.store", "rocks") => {}
+            ("default.dsl.store", "memory") => builder = builder.set("dsl.store.suppliers.class", "in_memory"),
             ("default.timestamp.extractor", "logskip") => builder = builder.set(key, "LogAndSkipOnInvalidTimestamp"),
             ("default.timestamp.extractor", "usepart") => {
                 builder = builder.set(key, "UsePartitionTimeOnInvalidTimestamp");
@@ -116,7 +106,10 @@ fn config(settings: Op<'_>) -> Result<Config, Stop> {
                 | "deserialization.exception.handler"
                 | "processing.exception.handler"
                 | "errors.dead.letter.queue.topic.name"
-                | "max.task.idle.ms",
+                | "max.task.idle.ms"
+                | "topology.optimization"
+                | "dsl.store.format"
+                | "ensure.explicit.internal.resource.naming",
                 text,
             ) => builder = builder.set(key, text),
             (key, text) => return Err(unsupported(format!("config {key}={text}"))),

@@ -20,7 +20,9 @@ macro_rules! families {
     };
 }
 
-families!(aggregate, driver, errors, joins, mixed, naming, processors, query, stateless, tables, time, windows);
+families!(
+    aggregate, driver, errors, joins, mixed, naming, optimise, processors, query, stateless, tables, time, windows
+);
 
 #[track_caller]
 fn check(cases: &str, expected: &str) {

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use millstream_state::{DslStoreSuppliers, StoreFactory, StoreFormat};
-use millstream_types::{Result, Serde};
+use millstream_state::{DslStoreSuppliers, StoreFactory, StoreFormat, StoreType};
+use millstream_types::config::{DslStoreChoice, DslStoreFormat};
+use millstream_types::{Config, Result, Serde};
 
 use super::draft::{Draft, Shared};
 use super::names::SOURCE;
@@ -37,9 +38,44 @@ pub struct StreamsBuilder {
 }
 
 impl StreamsBuilder {
-    /// A builder without streams.
+    /// A builder without streams, with the defaults of the configuration.
     pub fn new() -> Self {
         Self { draft: Rc::new(RefCell::new(Draft::new())) }
+    }
+
+    /// A builder that follows a configuration (Kafka Streams' `new StreamsBuilder(new
+    /// TopologyConfig(config))`, and `build(config)`): `topology.optimization`,
+    /// `dsl.store.suppliers.class` and `ensure.explicit.internal.resource.naming`. A builder made by
+    /// [`new`](Self::new) has their defaults, whatever configuration the application runs with.
+    ///
+    /// ```
+    /// use millstream_topology::StreamsBuilder;
+    /// use millstream_types::Config;
+    ///
+    /// let config =
+    ///     Config::builder().application_id("cities").bootstrap_servers("memory:").topology_optimization("all").build()?;
+    /// let builder = StreamsBuilder::with_config(&config);
+    /// let cities = builder.table::<String, String>("cities");
+    /// builder.stream::<String, String>("visits").join(&cities, |visit, city| format!("{visit} {city}")).to("named");
+    /// let topology = builder.build()?;
+    ///
+    /// // The table needs no changelog of its own.
+    /// assert_eq!(&*topology.facts().source_changelogs[0].1, "cities");
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    pub fn with_config(config: &Config) -> Self {
+        let mut draft = Draft::new();
+        draft.store_suppliers = Arc::new(match config.dsl_store() {
+            DslStoreChoice::Persistent => StoreType::Persistent,
+            DslStoreChoice::InMemory => StoreType::InMemory,
+        });
+        draft.store_format = match config.dsl_store_format() {
+            DslStoreFormat::Default => StoreFormat::Timestamped,
+            DslStoreFormat::Headers => StoreFormat::Headers,
+        };
+        draft.optimizations = config.topology_optimization();
+        draft.wants_all_names = config.ensure_explicit_internal_resource_naming();
+        Self { draft: Rc::new(RefCell::new(draft)) }
     }
 
     /// Where stores keep their data unless `Materialized` says (`dsl.store.suppliers.class`): a

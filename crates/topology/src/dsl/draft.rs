@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use millstream_state::{DslStoreSuppliers, StoreFactory, StoreFormat, StoreType};
+use millstream_types::config::Optimizations;
 use millstream_types::{Serde, SerdeRegistry};
 
 use super::names::{Names, problem_with};
+use super::optimise::{changed_key_above, optimise};
+use super::outline::{Outline, Repartition, Unnamed};
 use crate::flow::{NodeFactory, SinkSpec};
 use crate::graph::{NodeCode, NodeKind, Problem, SinkTopic, Topology};
 
@@ -41,6 +44,10 @@ pub(crate) struct Draft {
     /// Which stores tables get, and the format of their rows.
     pub(crate) store_suppliers: Arc<dyn DslStoreSuppliers>,
     pub(crate) store_format: StoreFormat,
+    pub(crate) optimizations: Optimizations,
+    /// Whether every internal store and topic must have a name of the user's.
+    pub(crate) wants_all_names: bool,
+    pub(crate) outline: Outline,
     pub(crate) sources: Vec<(Vec<Arc<str>>, Arc<str>)>,
     /// Stores that are only kept if something turned their switch on.
     pub(crate) optional_stores: Vec<(Arc<str>, Switch)>,
@@ -54,6 +61,9 @@ impl Draft {
             serdes: SerdeRegistry::with_builtin(),
             store_suppliers: Arc::new(StoreType::Persistent),
             store_format: StoreFormat::Timestamped,
+            optimizations: Optimizations::default(),
+            wants_all_names: false,
+            outline: Outline::default(),
             sources: Vec::new(),
             optional_stores: Vec::new(),
         }
@@ -63,6 +73,43 @@ impl Draft {
     pub(crate) fn then(&mut self, name: &str, parents: &[&str], stores: &[Arc<str>], code: NodeFactory) {
         let kind = NodeKind::Processor { stores: stores.to_vec() };
         self.topology.push(name, kind, parents, NodeCode::Node(code));
+    }
+
+    /// Notes that an operator gives records other keys.
+    pub(crate) fn changes_key(&mut self, node: &Arc<str>) {
+        self.outline.key_changers.push(Arc::clone(node));
+    }
+
+    /// Notes that an operator gives records other values and leaves the keys.
+    pub(crate) fn changes_value(&mut self, node: &Arc<str>) {
+        self.outline.value_changers.insert(Arc::clone(node));
+    }
+
+    /// Notes that a join takes records with null keys, so that no repartition above drops them.
+    pub(crate) fn takes_null_keys(&mut self, join: &str) {
+        self.outline.null_key_joins.insert(join.into());
+    }
+
+    /// Notes an internal store or topic whose name is generated.
+    pub(crate) fn unnamed(&mut self, unnamed: Unnamed) {
+        self.outline.unnamed.push(unnamed);
+    }
+
+    /// Notes a repartition below `parent`. One that `is_mergeable` may become one with others.
+    pub(crate) fn repartitions(&mut self, parent: &str, mut repartition: Repartition, is_mergeable: bool) {
+        if is_mergeable {
+            repartition.key_changer = changed_key_above(&self.topology.facts, &self.outline, parent);
+        }
+        self.outline.repartitions.push(repartition);
+    }
+
+    /// Notes that a repartition is used once more: its nodes are written with this call.
+    pub(crate) fn reuses_repartition(&mut self, source: &Arc<str>) {
+        let now = self.topology.facts.nodes.len();
+        let found = self.outline.repartitions.iter().find(|repartition| repartition.source == *source);
+        for node in found.into_iter().flat_map(|found| [&found.filter, &found.sink, &found.source]) {
+            self.outline.written_late.insert(Arc::clone(node), now);
+        }
     }
 
     /// Gives a node written earlier other code of the same types.
@@ -128,8 +175,17 @@ impl Draft {
         }
     }
 
-    /// The topology without the stores nobody needed.
+    /// The topology without the stores nobody needed, rewritten as the configuration has it.
     pub(crate) fn finish(&self) -> Topology {
+        let mut topology = self.without_unused_stores();
+        optimise(&mut topology, &self.outline, self.optimizations);
+        if self.wants_all_names {
+            topology.problems.extend(self.outline.unnamed_problems().into_iter().map(Problem::Other));
+        }
+        topology
+    }
+
+    fn without_unused_stores(&self) -> Topology {
         let mut topology = self.topology.clone();
         for (name, needed) in &self.optional_stores {
             if needed.is_on() {

@@ -8,6 +8,7 @@ use millstream_state::TimestampedKeyValueStore;
 
 use super::draft::Switch;
 use super::options::Materialized;
+use super::repartition::TopicPrefix;
 use super::table_source::StoredOrigin;
 use super::{KStream, KTable, TimeWindowedKStream, TimeWindows};
 use crate::operator::aggregate::{Aggregation, Nulls, aggregate};
@@ -162,23 +163,28 @@ where
             let node = draft.node_name(self.stream.name.clone(), prefix);
             (store, node)
         };
-        let upstream = self.repartition(&store);
+        let upstream = self.repartition(&store, materialized.name.is_some());
         Placed { node, store, upstream }
     }
 
-    fn repartition(&self, store: &str) -> KStream<K, V> {
+    fn repartition(&self, store: &str, is_store_named: bool) -> KStream<K, V> {
         if !self.stream.is_rekeyed {
             return self.stream.clone();
         }
         if let Some(shared) = self.repartitioned.borrow().as_ref() {
+            let mut draft = self.stream.draft.borrow_mut();
             // The names are taken again even though the nodes are shared.
             for _ in 0..3 {
-                self.stream.draft.borrow_mut().names.burn();
+                draft.names.burn();
             }
+            draft.reuses_repartition(&shared.node);
             return shared.clone();
         }
-        let prefix = self.name.clone().unwrap_or_else(|| store.to_owned());
-        let stream = self.stream.through(prefix, self.stream.key.clone(), self.stream.value.clone(), None, None);
+        let prefix = TopicPrefix {
+            text: self.name.clone().unwrap_or_else(|| store.to_owned()),
+            is_given: self.name.is_some() || is_store_named,
+        };
+        let stream = self.stream.through(prefix, self.stream.key.clone(), self.stream.value.clone());
         if self.name.is_some() {
             *self.repartitioned.borrow_mut() = Some(stream.clone());
         }

@@ -149,16 +149,8 @@ where
         let named = joined.name.clone().or_else(|| self.name.clone());
         let key = joined.key.clone().or_else(|| self.key.clone());
         let value = joined.value.clone().or_else(|| self.value.clone());
-        let stream = if self.is_rekeyed {
-            let prefix = named.clone().unwrap_or_else(|| self.node.to_string());
-            self.through(prefix, key.clone(), value, None, None)
-        } else {
-            self.clone()
-        };
-        if kind == JoinKind::Left {
-            // Records with a null key are joined with nothing, so they must get this far.
-            stream.null_keys.iter().for_each(super::draft::Switch::turn_on);
-        }
+        let stream =
+            if self.is_rekeyed { self.through_for_join(named.as_deref(), key.clone(), value) } else { self.clone() };
         let prefix = if kind == JoinKind::Left { "KSTREAM-LEFTJOIN-" } else { "KSTREAM-JOIN-" };
         let name = self.draft.borrow_mut().node_name(named, prefix);
         let view = table.origin.view();
@@ -171,6 +163,10 @@ where
         let code = stream_table_join(JoinSpec { kind, nulls, lookup, joiner });
         let mut draft = self.draft.borrow_mut();
         draft.then(&name, &[&stream.node], &stores, code);
+        if kind == JoinKind::Left {
+            // Records with a null key are joined with nothing, so they must get this far.
+            draft.takes_null_keys(&name);
+        }
         let sources = union(&stream.sources, &table.sources);
         draft.topology.push_copartitioned(sources.clone());
         drop(draft);

@@ -1,5 +1,7 @@
 //! Repartition topics: how records reach the task that owns their new key.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use millstream_types::Serde;
@@ -8,18 +10,35 @@ use super::KStream;
 use super::draft::{Draft, Switch};
 use super::names::{FILTER, REPARTITION_SUFFIX, SINK, SOURCE, is_generated};
 use super::options::Repartitioned;
+use super::outline::{Repartition, Unnamed};
 use crate::flow::{Context, Incoming, Partitioner, SinkSpec, SourceFactory, SourceSpec};
 use crate::graph::{NodeCode, NodeKind, SourceFacts};
 use crate::operator::stateless::stateless;
 
-/// A repartition topic to be written: its prefix, serdes and what the user fixed.
-pub(crate) struct RepartitionSpec<K, V> {
-    pub(crate) prefix: String,
-    pub(crate) key: Serde<K>,
-    pub(crate) value: Serde<V>,
-    pub(crate) partitioner: Option<Partitioner<K, V>>,
-    pub(crate) partitions: Option<i32>,
+/// What a repartition topic is called.
+pub(crate) struct TopicPrefix {
+    pub(crate) text: String,
+    /// Whether the user said so.
+    pub(crate) is_given: bool,
 }
+
+/// What the user fixed of a repartition topic.
+struct Fixed<K, V> {
+    partitioner: Option<Partitioner<K, V>>,
+    partitions: Option<i32>,
+}
+
+/// A repartition topic to be written.
+struct RepartitionSpec<K, V> {
+    prefix: TopicPrefix,
+    key: Serde<K>,
+    value: Serde<V>,
+    /// What the user fixed; a topic that the library decided on may be merged with others.
+    fixed: Option<Fixed<K, V>>,
+}
+
+/// Source of the repartition that the joins of one stream share, once there is one.
+pub(crate) type JoinRepartition = Rc<RefCell<Option<Arc<str>>>>;
 
 impl<K, V> KStream<K, V>
 where
@@ -37,70 +56,111 @@ where
         let prefix = {
             let mut draft = self.draft.borrow_mut();
             draft.check_name(repartitioned.name.as_deref());
-            match repartitioned.name {
-                Some(name) => name,
-                None => draft.names.generate("KSTREAM-REPARTITION-"),
-            }
+            let is_given = repartitioned.name.is_some();
+            let text = repartitioned.name.unwrap_or_else(|| draft.names.generate("KSTREAM-REPARTITION-"));
+            TopicPrefix { text, is_given }
         };
         let key = repartitioned.key.or_else(|| self.key.clone());
         let value = repartitioned.value.or_else(|| self.value.clone());
-        self.through(prefix, key, value, repartitioned.partitioner, repartitioned.partitions)
+        let fixed = Fixed { partitioner: repartitioned.partitioner, partitions: repartitioned.partitions };
+        self.behind(prefix, key, value, Some(fixed))
     }
 
-    /// The stream behind a repartition topic of that prefix.
-    pub(crate) fn through(
+    /// The stream behind a repartition topic that an operator needs.
+    pub(crate) fn through(&self, prefix: TopicPrefix, key: Option<Serde<K>>, value: Option<Serde<V>>) -> Self {
+        self.behind(prefix, key, value, None)
+    }
+
+    /// The stream behind a repartition topic that a join needs, called after the join if that has
+    /// a name. Joins without one share the repartition that the stream's joins made last.
+    pub(crate) fn through_for_join(&self, named: Option<&str>, key: Option<Serde<K>>, value: Option<Serde<V>>) -> Self {
+        let text = named.unwrap_or(&self.node).to_owned();
+        let shared = self.join_repartition.borrow().clone().filter(|_| text == *self.node);
+        let Some(source) = shared else {
+            let stream = self.through(TopicPrefix { text, is_given: named.is_some() }, key, value);
+            *self.join_repartition.borrow_mut() = Some(Arc::clone(&stream.node));
+            return stream;
+        };
+        let mut draft = self.draft.borrow_mut();
+        if named.is_none() {
+            draft.unnamed(Unnamed::RepartitionTopic { name: format!("{text}{REPARTITION_SUFFIX}").into() });
+        }
+        // The names are taken again even though the nodes are shared.
+        for _ in 0..3 {
+            draft.names.burn();
+        }
+        drop(draft);
+        Self::new(
+            &self.draft,
+            Arc::clone(&source),
+            key.or_else(|| self.key.clone()),
+            value.or_else(|| self.value.clone()),
+        )
+        .reading(source)
+    }
+
+    fn behind(
         &self,
-        prefix: String,
+        prefix: TopicPrefix,
         key: Option<Serde<K>>,
         value: Option<Serde<V>>,
-        partitioner: Option<Partitioner<K, V>>,
-        partitions: Option<i32>,
+        fixed: Option<Fixed<K, V>>,
     ) -> Self {
-        let topic = format!("{prefix}{REPARTITION_SUFFIX}");
         let serdes = {
             let mut draft = self.draft.borrow_mut();
-            let key = draft.serde(key.as_ref(), None, "keys", &topic);
-            let value = draft.serde(value.as_ref(), None, "values", &topic);
+            let place = format!("{}{REPARTITION_SUFFIX}", prefix.text);
+            let key = draft.serde(key.as_ref(), None, "keys", &place);
+            let value = draft.serde(value.as_ref(), None, "values", &place);
             key.zip(value)
         };
         // Without serdes the draft has its problem already; the stream only has to go on.
         let Some((key, value)) = serdes else { return self.clone() };
-        let null_keys = Switch::default();
-        let spec = RepartitionSpec { prefix, key: key.clone(), value: value.clone(), partitioner, partitions };
-        let source = self.draft.borrow_mut().repartition(&self.node, spec, &null_keys);
-        let mut stream = Self::new(&self.draft, Arc::clone(&source), Some(key), Some(value)).reading(source);
-        stream.null_keys = self.null_keys.iter().cloned().chain([null_keys]).collect();
-        stream
+        let spec = RepartitionSpec { prefix, key: key.clone(), value: value.clone(), fixed };
+        let source = self.draft.borrow_mut().repartition(&self.node, spec);
+        Self::new(&self.draft, Arc::clone(&source), Some(key), Some(value)).reading(source)
     }
 }
 
 impl Draft {
     /// Writes filter, sink and source around a repartition topic; gives the source's name.
-    fn repartition<K, V>(&mut self, parent: &str, spec: RepartitionSpec<K, V>, null_keys: &Switch) -> Arc<str>
+    fn repartition<K, V>(&mut self, parent: &str, spec: RepartitionSpec<K, V>) -> Arc<str>
     where
         K: Clone + Send + 'static,
         V: Clone + Send + 'static,
     {
-        let topic = format!("{}{REPARTITION_SUFFIX}", spec.prefix);
+        let topic: Arc<str> = format!("{}{REPARTITION_SUFFIX}", spec.prefix.text).into();
+        if !spec.prefix.is_given {
+            self.unnamed(Unnamed::RepartitionTopic { name: Arc::clone(&topic) });
+        }
         // Numbers are taken whether they are used or not, so that naming the topic renames nothing.
         let generated = [SINK, FILTER, SOURCE].map(|prefix| self.names.generate(prefix));
-        let [sink, filter, source] = if is_generated(&spec.prefix) {
+        let [sink, filter, source] = if is_generated(&spec.prefix.text) {
             generated
         } else {
             ["sink", "filter", "source"].map(|role| format!("{topic}-{role}"))
         };
-        let (key, may_be_null) = (spec.key.clone(), null_keys.clone());
+        let null_keys = Switch::default();
+        let repartition = Repartition {
+            topic: Arc::clone(&topic),
+            filter: filter.as_str().into(),
+            sink: sink.as_str().into(),
+            source: source.as_str().into(),
+            key_changer: None,
+            null_keys: null_keys.clone(),
+        };
+        self.repartitions(parent, repartition, spec.fixed.is_none());
+        let Fixed { partitioner, partitions } = spec.fixed.unwrap_or(Fixed { partitioner: None, partitions: None });
+        let key = spec.key.clone();
         let keep = stateless(move |ctx: &mut Context<'_, K, V>, record: Incoming<'_, K, V>| {
-            if !key.is_null(&record.key) || may_be_null.is_on() {
+            if !key.is_null(&record.key) || null_keys.is_on() {
                 ctx.forward_incoming(record);
             }
             Ok(())
         });
         self.then(&filter, &[parent], &[], keep);
-        let to =
-            SinkSpec { partitioner: spec.partitioner.clone(), ..SinkSpec::new(spec.key.clone(), spec.value.clone()) };
+        let to = SinkSpec { partitioner, ..SinkSpec::new(spec.key.clone(), spec.value.clone()) };
         self.sink(&sink, &[&filter], Some(&topic), to);
-        self.internal_source(&topic, &source, spec.key, spec.value, spec.partitions)
+        self.internal_source(&topic, &source, spec.key, spec.value, partitions)
     }
 
     /// Writes the source that reads an internal topic back, and the topic.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use millstream_types::Serde;
 
-use super::draft::{Shared, Switch};
+use super::draft::Shared;
 use super::names::FILTER;
 use super::options::Printed;
 use super::options::Printing;
+use super::repartition::JoinRepartition;
 use crate::flow::{NodeFactory, ProcessorError};
 use crate::operator::stateless;
 
@@ -29,8 +30,8 @@ pub struct KStream<K, V> {
     pub(crate) is_rekeyed: bool,
     /// Source nodes the records come from: who must be co-partitioned in a join.
     pub(crate) sources: Vec<Arc<str>>,
-    /// Switches that let null keys pass the repartition filters above.
-    pub(crate) null_keys: Vec<Switch>,
+    /// The repartition that joins of this stream share.
+    pub(crate) join_repartition: JoinRepartition,
     pub(crate) name: Option<String>,
 }
 
@@ -43,7 +44,7 @@ impl<K, V> Clone for KStream<K, V> {
             value: self.value.clone(),
             is_rekeyed: self.is_rekeyed,
             sources: self.sources.clone(),
-            null_keys: self.null_keys.clone(),
+            join_repartition: self.join_repartition.clone(),
             name: None,
         }
     }
@@ -62,7 +63,7 @@ where
             value,
             is_rekeyed: false,
             sources: Vec::new(),
-            null_keys: Vec::new(),
+            join_repartition: JoinRepartition::default(),
             name: None,
         }
     }
@@ -120,7 +121,7 @@ where
         K2: Clone + Send + 'static,
         V2: Clone + Send + 'static,
     {
-        self.next("KSTREAM-MAP-", stateless::map(mapper), None, None).rekeyed()
+        self.next("KSTREAM-MAP-", stateless::map(mapper), None, None).with_changed_key()
     }
 
     /// Makes a new value of each record; null values reach the mapper, too.
@@ -147,7 +148,7 @@ where
     where
         V2: Clone + Send + 'static,
     {
-        self.next("KSTREAM-MAPVALUES-", stateless::map_values(mapper), self.key.clone(), None)
+        self.next("KSTREAM-MAPVALUES-", stateless::map_values(mapper), self.key.clone(), None).with_changed_value()
     }
 
     /// Makes any number of records of each one, in order.
@@ -170,7 +171,7 @@ where
         V2: Clone + Send + 'static,
         I: IntoIterator<Item = (K2, V2)>,
     {
-        self.next("KSTREAM-FLATMAP-", stateless::flat_map(mapper), None, None).rekeyed()
+        self.next("KSTREAM-FLATMAP-", stateless::flat_map(mapper), None, None).with_changed_key()
     }
 
     /// Makes any number of values of each one, in order, under the same key.
@@ -192,6 +193,7 @@ where
         I: IntoIterator<Item = V2>,
     {
         self.next("KSTREAM-FLATMAPVALUES-", stateless::flat_map_values(mapper), self.key.clone(), None)
+            .with_changed_value()
     }
 
     /// Gives each record a new key.
@@ -210,7 +212,7 @@ where
     where
         K2: Clone + Send + 'static,
     {
-        self.next("KSTREAM-KEY-SELECT-", stateless::select_key(mapper), None, self.value.clone()).rekeyed()
+        self.next("KSTREAM-KEY-SELECT-", stateless::select_key(mapper), None, self.value.clone()).with_changed_key()
     }
 
     /// Calls `action` with each record and passes it on.
@@ -245,7 +247,7 @@ where
         merged.value = self.value.clone().or_else(|| other.value.clone());
         merged.is_rekeyed = self.is_rekeyed || other.is_rekeyed;
         merged.sources = union(&self.sources, &other.sources);
-        merged.null_keys = self.null_keys.iter().chain(&other.null_keys).cloned().collect();
+        self.draft.borrow_mut().outline.merges.push(Arc::clone(&merged.node));
         merged
     }
 
@@ -285,9 +287,20 @@ where
         KStream {
             is_rekeyed: self.is_rekeyed,
             sources: self.sources.clone(),
-            null_keys: self.null_keys.clone(),
             ..KStream::new(&self.draft, node.into(), key, value)
         }
+    }
+
+    /// The output of an operator that changed the key.
+    pub(crate) fn with_changed_key(self) -> Self {
+        self.draft.borrow_mut().changes_key(&self.node);
+        self.rekeyed()
+    }
+
+    /// The output of an operator that changed the value only.
+    fn with_changed_value(self) -> Self {
+        self.draft.borrow_mut().changes_value(&self.node);
+        self
     }
 
     pub(crate) fn rekeyed(mut self) -> Self {

@@ -7,6 +7,7 @@ use millstream_types::Serde;
 
 use super::names::STATE_STORE;
 use super::options::{Grouped, Materialized};
+use super::repartition::TopicPrefix;
 use super::{IntoTableValue, KGroupedStream, KStream, KTable};
 use crate::operator::stateless;
 use crate::operator::table::table_source;
@@ -51,7 +52,8 @@ where
         let key = materialized.key.clone().or_else(|| self.key.clone());
         let place = node.clone();
         let upstream = if self.is_rekeyed {
-            self.through(node.clone(), key.clone(), self.value.clone(), None, None)
+            let prefix = TopicPrefix { text: node.clone(), is_given: self.name.is_some() };
+            self.through(prefix, key.clone(), self.value.clone())
         } else {
             self.clone()
         };
@@ -112,7 +114,7 @@ where
         let code = stateless::select_key(move |key, value| Ok(selector(key, value)));
         self.draft.borrow_mut().then(&node, &[&self.node], &[], code);
         let value = grouped.value.or_else(|| self.value.clone());
-        let stream = self.after(node, grouped.key, value).rekeyed();
+        let stream = self.after(node, grouped.key, value).with_changed_key();
         KGroupedStream { stream, name: grouped.name, repartitioned: Rc::default() }
     }
 

@@ -79,6 +79,7 @@ where
             let lazy = result.write_lazily(&materialized, is_named, value);
             let code = table_source(Arc::new(accept), lazy);
             result.write_node(&source, &store, code);
+            builder.draft().borrow_mut().outline.source_tables.push((store, topic.into()));
         }
         result
     }

@@ -10,15 +10,18 @@ use millstream_types::Serde;
 
 use super::draft::Draft;
 use super::options::Materialized;
+use super::outline::Unnamed;
 
 impl Draft {
     /// A store's name: the user's, or a generated one.
     pub(crate) fn store_name<K, V>(&mut self, materialized: &Materialized<K, V>, prefix: &str) -> Arc<str> {
         self.check_name(materialized.name.as_deref());
-        match &materialized.name {
-            Some(name) => name.as_str().into(),
-            None => self.names.generate(prefix).into(),
+        if let Some(name) = &materialized.name {
+            return name.as_str().into();
         }
+        let name: Arc<str> = self.names.generate(prefix).into();
+        self.unnamed(Unnamed::Store { name: Arc::clone(&name), is_logged: materialized.is_logged });
+        name
     }
 
     /// Adds the key-value store of a table; gives its facts unless the supplier is of another kind.
