@@ -1,8 +1,6 @@
 //! The names Kafka Streams' exceptions have in results, for Millstream's kinds of errors. The one
 //! place that knows them: Millstream itself has no such names.
 
-use std::error::Error as _;
-
 use millstream_types::{Error, ErrorKind};
 use serde_json::{Value as Json, json};
 
@@ -13,65 +11,77 @@ pub(crate) const ARGUMENT: &str = "IllegalArgumentException";
 const TOPOLOGY: &str = "TopologyException";
 const STREAMS: &str = "StreamsException";
 const STATE: &str = "ProcessorStateException";
+const SERIALIZATION: &str = "SerializationException";
 
-/// What Millstream finds in a topology as a whole, and Kafka Streams refuses where it is said.
-const ARGUMENT_PROBLEMS: &[&str] = &["less than their size plus grace"];
-
-/// Name of what `build` throws.
-pub(crate) fn of_build(error: &Error) -> &'static str {
-    match error.kind() {
-        ErrorKind::Topology if ARGUMENT_PROBLEMS.iter().any(|problem| error.message().contains(problem)) => ARGUMENT,
-        ErrorKind::Topology => TOPOLOGY,
-        _ => STREAMS,
-    }
-}
-
-/// Name of what a step of a running topology throws.
-fn of_step(error: &Error) -> &'static str {
-    if is_from_flush(error) {
-        return STATE;
-    }
-    match error.kind() {
-        ErrorKind::State | ErrorKind::Configuration => ARGUMENT,
-        ErrorKind::Corrupted | ErrorKind::Storage => STATE,
-        _ => STREAMS,
-    }
+/// When an error came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// While the topology was built.
+    Build,
+    /// While it ran, or its driver started or closed.
+    Running,
 }
 
 /// How the driver says that a commit could not flush the caches.
 const FLUSH_FAILED: &str = "the commit could not flush the stores";
 
-/// Whether the error came out of a commit's flush of the record caches.
-fn is_from_flush(error: &Error) -> bool {
-    error.message() == FLUSH_FAILED
+/// An exception and its innermost cause, for errors of a kind whose message holds a text. Where
+/// Java tells apart what one kind is here, the text does. The first that fits counts.
+const TABLE: &[(When, ErrorKind, &str, &str, &str)] = &[
+    // Found in the whole topology here, and where it is said in Java.
+    (When::Build, ErrorKind::Topology, "less than their size plus grace", ARGUMENT, ARGUMENT),
+    (When::Build, ErrorKind::Topology, "", TOPOLOGY, TOPOLOGY),
+    (When::Running, ErrorKind::Topology, "of a source's topic as a pattern", TOPOLOGY, TOPOLOGY),
+    (When::Running, ErrorKind::State, "", ARGUMENT, ARGUMENT),
+    (When::Running, ErrorKind::Configuration, "", ARGUMENT, ARGUMENT),
+    (When::Running, ErrorKind::Corrupted, "", STATE, STATE),
+    (When::Running, ErrorKind::Storage, "", STATE, STATE),
+    (When::Running, ErrorKind::Deserialization, "", STREAMS, SERIALIZATION),
+    (When::Running, ErrorKind::Production, "negative timestamp", STREAMS, ARGUMENT),
+];
+
+/// Names of an exception and its innermost cause.
+fn names(when: When, error: &Error) -> (&'static str, &'static str) {
+    let fits = |row: &&(When, ErrorKind, &str, &str, &str)| {
+        row.0 == when && row.1 == error.kind() && error.message().contains(row.2)
+    };
+    let (class, root) = TABLE.iter().find(fits).map_or((STREAMS, STREAMS), |row| (row.3, row.4));
+    // Whatever fails in a flush of the caches is put into an exception of the store.
+    let class = if error.message() == FLUSH_FAILED { STATE } else { class };
+    (class, if is_thrown_by_the_case(error) { BOOM } else { root })
 }
 
-/// Name of the innermost cause.
-fn root(error: &Error, class: &'static str) -> &'static str {
-    let mut texts = vec![error.to_string()];
-    let mut next = error.source();
+/// Whether a function of the catalogue threw, and all else follows from it.
+fn is_thrown_by_the_case(error: &Error) -> bool {
+    let mut next: Option<&dyn std::error::Error> = Some(error);
     while let Some(cause) = next {
-        texts.push(cause.to_string());
+        if cause.to_string().contains(BOOM) {
+            return true;
+        }
         next = cause.source();
     }
-    if texts.iter().any(|text| text.contains(BOOM)) {
-        BOOM
-    } else if error.kind() == ErrorKind::Deserialization {
-        "SerializationException"
-    } else {
-        class
-    }
+    false
+}
+
+/// Name of what `build` throws.
+pub(crate) fn of_build(error: &Error) -> &'static str {
+    names(When::Build, error).0
 }
 
 /// The `error` member of a result.
-pub(crate) fn json(at: &str, class: &'static str, error: &Error) -> Json {
+fn json(at: &str, (class, root): (&str, &str), error: &Error) -> Json {
     let message: String = error.to_string().chars().take(200).collect();
-    json!({"at": at, "class": class, "root": root(error, class), "msg": message})
+    json!({"at": at, "class": class, "root": root, "msg": message})
+}
+
+/// The `error` member for a topology that was refused with this class.
+pub(crate) fn of_refusal(class: &str, error: &Error) -> Json {
+    json("build", (class, class), error)
 }
 
 /// The `error` member for a step or the driver's start or close.
 pub(crate) fn of_running(at: &str, error: &Error) -> Json {
-    json(at, of_step(error), error)
+    json(at, names(When::Running, error), error)
 }
 
 /// What the exception's name in a dead letter's headers is in Java; Millstream writes its kind.

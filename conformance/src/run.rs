@@ -31,7 +31,7 @@ pub fn run(case: &str) -> Json {
         Err(Stop::Unsupported(what)) => Map::from_iter([("unsupported".to_owned(), json!(what))]),
         Err(Stop::Bad(what)) => Map::from_iter([("bad".to_owned(), json!(what))]),
         Err(Stop::Refused { class, error }) => {
-            Map::from_iter([("error".to_owned(), errors::json("build", class, &error))])
+            Map::from_iter([("error".to_owned(), errors::of_refusal(class, &error))])
         }
     };
     if let Some(id) = case.get("id") {
@@ -157,13 +157,43 @@ impl Run<'_> {
         if !self.queries.is_empty() {
             result.insert("queries".to_owned(), json!(self.queries));
         }
-        if let Err(error) = self.driver.close() {
-            failure = failure.or_else(|| Some(errors::of_running("close", &error)));
+        match self.close() {
+            Ok(written) if failure.is_none() && !written.is_empty() => {
+                result.insert("closeOutputs".to_owned(), json!(written));
+            }
+            Ok(_) => {}
+            Err(error) => failure = failure.or_else(|| Some(errors::of_running("close", &error))),
         }
         if let Some(failure) = failure {
             result.insert("error".to_owned(), failure);
         }
         Ok(())
+    }
+
+    /// Closes the driver; what that has written to the topics of sinks.
+    fn close(self) -> millstream_types::Result<BTreeMap<String, Vec<Json>>> {
+        let handle = |topic: &String, types: &Types| {
+            self.driver.create_output_topic(topic, types.key.serde(), types.value.serde())
+        };
+        let topics: Vec<_> = self.build.sinks.iter().map(|(name, types)| (name, handle(name, types))).collect();
+        self.driver.close()?;
+        let mut written = BTreeMap::new();
+        for (name, topic) in topics {
+            let mut records = Vec::new();
+            while !topic.is_empty() {
+                let record = topic.read_record()?;
+                records.push(json!({
+                    "s": -1,
+                    "k": record.key.json(),
+                    "v": record.value.json(),
+                    "t": record.timestamp.map(|time| time.0),
+                }));
+            }
+            if !records.is_empty() {
+                written.insert(name.clone(), records);
+            }
+        }
+        Ok(written)
     }
 
     fn stores(&self) -> Dumped<'_> {

@@ -17,6 +17,13 @@ pub trait TaskOutput {
     /// A handle for appends to a partition. Asked once per topic and partition; the task keeps it.
     fn partition(&mut self, topic: &Arc<str>, partition: i32) -> PartitionHandle;
 
+    /// A handle for a partition that a partitioner chose and the topic does not have. `None`, which
+    /// ends the task, unless the partitions of this output only stand for those of a real topic.
+    fn partition_beyond(&mut self, topic: &Arc<str>, partition: i32) -> Option<PartitionHandle> {
+        let _ = (topic, partition);
+        None
+    }
+
     /// Appends a record. The bytes are copied.
     ///
     /// # Errors

@@ -43,8 +43,12 @@ impl Routes {
             (None, Some(key)) => partition_for_key(key, count as i32) as usize,
             (None, None) => route.next_sticky(record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)),
         };
-        route.handles.get(chosen).copied().ok_or_else(|| {
-            let message = format!("partition {chosen} was chosen, but the topic has {count}");
+        if let Some(handle) = route.handles.get(chosen) {
+            return Ok(*handle);
+        }
+        let chosen = record.partition.unwrap_or(-1);
+        output.partition_beyond(record.topic, chosen).ok_or_else(|| {
+            let message = format!("the partitioner chose partition {chosen}, but the topic has {count}");
             Error::new(ErrorKind::Fatal, message).with_context(|context| context.topic = Some(Arc::clone(record.topic)))
         })
     }

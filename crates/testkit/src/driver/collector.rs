@@ -34,6 +34,12 @@ impl TaskOutput for Collector {
         PartitionHandle(self.topics.len() as u32 - 1)
     }
 
+    /// The topic's one partition stands for however many the real topic has.
+    fn partition_beyond(&mut self, topic: &Arc<str>, partition: i32) -> Option<PartitionHandle> {
+        let known = self.topics.iter().position(|it| it == topic).filter(|_| partition >= 0)?;
+        Some(PartitionHandle(known as u32))
+    }
+
     fn append(
         &mut self,
         to: PartitionHandle,

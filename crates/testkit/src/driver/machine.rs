@@ -9,7 +9,9 @@ use millstream_runtime::{Handlers, StoreChangelog, Task, TaskInput};
 use millstream_state::{CacheBudget, CommitMark, MemoryEngine, StateStore, StoreEnv};
 use millstream_topology::flow::{Flow, FlowBuild};
 use millstream_topology::graph::{NodeKind, Topology};
-use millstream_types::{Config, Error, Headers, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition};
+use millstream_types::{
+    Config, Error, ErrorKind, Headers, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition,
+};
 
 use super::collector::{Collector, Produced};
 use super::globals::Globals;
@@ -89,6 +91,7 @@ impl Machine {
             timestamp,
             headers,
         };
+        self.check_name(topic)?;
         let is_source = self.sources.contains_key(topic);
         if !is_source && !self.globals.is_fed_by(topic) {
             return Err(state_error(format!("no source of the topology reads topic {topic}")));
@@ -163,6 +166,17 @@ impl Machine {
         Ok(())
     }
 
+    /// Refuses a topic that the name of a source's topic matches when read as a regular expression,
+    /// without being equal to it. A rule of Kafka Streams' driver alone, followed so that tests tell
+    /// the same here and there; a running application takes names as names.
+    fn check_name(&self, topic: &str) -> Result<()> {
+        let Some(source) = self.sources.keys().find(|source| is_other_match(source, topic)) else { return Ok(()) };
+        let message = format!(
+            "the driver reads the name {source} of a source's topic as a pattern, and it matches the other topic {topic}"
+        );
+        Err(Error::new(ErrorKind::Topology, message))
+    }
+
     /// After a failure the driver is of no use, and what the failed record wrote is not seen.
     fn settle(&mut self, outcome: Result<()>) -> Result<()> {
         self.dropped += self.globals.take_dropped();
@@ -234,6 +248,7 @@ impl Machine {
     /// Moves what was written to its topics, and in again where the topology reads it.
     fn move_produced(&mut self) -> Result<()> {
         for record in std::mem::take(&mut self.output.produced) {
+            self.check_name(&record.topic)?;
             let topic = self.topics.entry(Arc::clone(&record.topic)).or_default();
             topic.waiting.push_back(RawRecord {
                 offset: Offset(topic.produced as i64),
@@ -247,6 +262,15 @@ impl Machine {
         }
         Ok(())
     }
+}
+
+/// Whether a topic's name, read as a regular expression, matches another name. Of the characters a
+/// topic may have, only the dot has a meaning: any one character.
+fn is_other_match(name: &str, other: &str) -> bool {
+    name.contains('.')
+        && name != other
+        && name.chars().count() == other.chars().count()
+        && name.chars().zip(other.chars()).all(|(one, other)| one == '.' || one == other)
 }
 
 /// Says that a failure came out of a commit: what it was is the source.

@@ -156,7 +156,8 @@ macro_rules! key_value_methods {
                 self.with(|store| store.range(from, to)?.collect())
             }
 
-            /// Number of rows.
+            /// Number of rows; of a persistent store Kafka Streams' guess: what was put, overwritten rows too,
+            /// less what was deleted.
             ///
             /// # Errors
             /// As [`get`](Self::get).

@@ -131,10 +131,6 @@ impl<K: 'static, V: 'static> SinkNode<K, V> {
             place.flow.count_dropped(1);
         }
         for partition in chosen {
-            if !(0..count).contains(&partition) {
-                let message = format!("the partitioner chose partition {partition} of {count}");
-                return Err(Error::new(ErrorKind::Fatal, message));
-            }
             out.partition = Some(partition);
             place.env.send(out)?;
         }
