@@ -150,7 +150,8 @@ impl ByteStore {
         false
     }
 
-    fn log(&mut self, write: &Write<'_>) {
+    /// Writes to the changelog alone.
+    pub(crate) fn log(&mut self, write: &Write<'_>) {
         if self.facts.is_logged {
             let logged = write.value.map(|value| value.get(self.value_at(value)..).unwrap_or_default());
             self.changelog.push(write.key, logged, write.timestamp, write.headers);
@@ -171,6 +172,16 @@ impl ByteStore {
     pub(crate) fn row_guess(&self) -> Option<u64> {
         let is_stand_in = self.facts.is_persistent && !self.engine.is_persistent();
         is_stand_in.then(|| u64::try_from(self.put_balance).unwrap_or(0))
+    }
+
+    /// Writes a row to the overlay alone, for stores whose rows are not their changelog's.
+    pub(crate) fn put_row(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.overlay.put(key, value);
+    }
+
+    /// Counts a write that came too late.
+    pub(crate) fn count_dropped(&mut self) {
+        self.dropped += 1;
     }
 
     /// Rows dropped since the last call.

@@ -20,12 +20,14 @@ pub enum StoreKind {
     TimestampedKeyValueWithHeaders,
     /// Key and window start to value, timestamp and headers.
     TimestampedWindowWithHeaders,
+    /// Key to the values it had over time.
+    Versioned,
 }
 
 impl StoreKind {
     /// Whether rows have a timestamp of their own.
     pub(crate) fn is_timestamped(self) -> bool {
-        !matches!(self, Self::KeyValue | Self::Window)
+        !matches!(self, Self::KeyValue | Self::Window | Self::Versioned)
     }
 
     /// Whether rows have headers of their own.
@@ -58,6 +60,10 @@ pub struct StoreFacts {
     pub retention_ms: Option<i64>,
     /// Window size in ms; `None` for stores without windows.
     pub window_size_ms: Option<i64>,
+    /// How far back a versioned store knows old values, in ms of stream time; `None` for others.
+    pub history_ms: Option<i64>,
+    /// Length of the segments that a versioned store keeps old values in, in ms; `None` for others.
+    pub segment_ms: Option<i64>,
     /// Whether several values may stand under one key and window start (stream-stream joins).
     pub retains_duplicates: bool,
     /// Settings for the changelog topic that override the library's, sorted by key.

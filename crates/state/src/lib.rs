@@ -20,6 +20,7 @@ mod store;
 mod stores;
 mod supplier;
 mod typed;
+mod versioned;
 mod window;
 mod with_headers;
 
@@ -38,5 +39,6 @@ pub use supplier::{
     WindowStoreSupplier,
 };
 pub use typed::{FlushedEntry, Put};
+pub use versioned::{PutReturn, VersionedKeyValueStore, VersionedRecord};
 pub use window::{TimestampedWindowStore, WindowStore};
 pub use with_headers::{TimestampedKeyValueStoreWithHeaders, TimestampedWindowStoreWithHeaders, ValueTimestampHeaders};

@@ -10,7 +10,8 @@ use millstream_types::{Error, ErrorKind, Result, Serde};
 use crate::{
     KeyValueStore, KeyValueStoreSupplier, StateStore, StoreEnv, StoreFactory, StoreFacts, StoreFormat, StoreKind,
     TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
-    TimestampedWindowStoreWithHeaders, WindowStore, WindowStoreSupplier,
+    TimestampedWindowStoreWithHeaders, VersionedKeyValueStore, VersionedKeyValueStoreSupplier, WindowStore,
+    WindowStoreSupplier,
 };
 
 /// Describes stores, as Kafka Streams' `Stores`.
@@ -101,6 +102,23 @@ impl Stores {
     }
 }
 
+impl Stores {
+    /// A store from key to the values it had over time. It is never cached.
+    pub fn versioned_key_value_store_builder<K: Clone + Send + 'static, V: Clone + Send + 'static>(
+        supplier: VersionedKeyValueStoreSupplier,
+        keys: Serde<K>,
+        values: Serde<V>,
+    ) -> StoreBuilder<VersionedKeyValueStore<K, V>> {
+        let open = move |facts, env| VersionedKeyValueStore::new(facts, env, keys.clone(), values.clone());
+        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let from = (supplier.is_persistent, Some(StoreFormat::Plain));
+        let mut builder = StoreBuilder::new(supplier.name, StoreKind::Versioned, from, open);
+        builder.facts.history_ms = Some(ms(supplier.history_retention));
+        builder.facts.segment_ms = Some(ms(supplier.segment_interval).max(1));
+        builder
+    }
+}
+
 impl<S: StateStore> StoreBuilder<S> {
     fn new(
         name: Arc<str>,
@@ -125,6 +143,8 @@ impl<S: StateStore> StoreBuilder<S> {
             entries_max: None,
             retention_ms: None,
             window_size_ms: None,
+            history_ms: None,
+            segment_ms: None,
             retains_duplicates: false,
             changelog_configs: Vec::new(),
         };
@@ -155,9 +175,10 @@ impl<S: StateStore> StoreBuilder<S> {
     }
 
     /// Puts a record cache in front: several updates of a key between two commits become one. As
-    /// in Kafka Streams this does nothing for stores that keep duplicates.
+    /// in Kafka Streams this does nothing for stores that keep duplicates; versioned stores, which
+    /// may not collapse updates, have none either.
     pub fn with_caching_enabled(mut self) -> Self {
-        self.facts.is_cached = !self.facts.retains_duplicates;
+        self.facts.is_cached = !self.facts.retains_duplicates && self.facts.kind != StoreKind::Versioned;
         self
     }
 

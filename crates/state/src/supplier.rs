@@ -51,6 +51,7 @@ pub struct SessionStoreSupplier {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionedKeyValueStoreSupplier {
     pub(crate) name: Arc<str>,
+    pub(crate) is_persistent: bool,
     pub(crate) history_retention: Duration,
     pub(crate) segment_interval: Duration,
 }

@@ -83,6 +83,11 @@ impl<V> Clone for Decoder<V> {
 }
 
 impl<V> Decoder<V> {
+    /// Of values alone.
+    pub(crate) fn plain(values: Serde<V>, store: Arc<str>) -> Self {
+        Self { values, is_timestamped: false, format: StoreFormat::Plain, store }
+    }
+
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<(V, Timestamp)> {
         let (timestamp, value) = if self.format != StoreFormat::Plain {
             let parts = bytes.split_first_chunk::<TIMESTAMP_LEN>();

@@ -22,6 +22,8 @@ fn facts(name: &str, kind: StoreKind) -> StoreFacts {
         entries_max: None,
         retention_ms: None,
         window_size_ms: None,
+        history_ms: None,
+        segment_ms: None,
         retains_duplicates: false,
         changelog_configs: Vec::new(),
     }

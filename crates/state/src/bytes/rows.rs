@@ -14,6 +14,16 @@ pub(crate) enum Cell<V> {
     Bytes(Vec<u8>),
 }
 
+impl<V> Cell<V> {
+    /// The bytes, if it has not been decoded.
+    pub(crate) fn bytes(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Typed(..) => None,
+            Self::Bytes(bytes) => Some(bytes),
+        }
+    }
+}
+
 /// A snapshot of rows, in key order or against it. Borrows nothing.
 pub(crate) struct Rows<V> {
     upper: Upper<V>,

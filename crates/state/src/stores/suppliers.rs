@@ -60,7 +60,17 @@ impl Stores {
         history_retention: Duration,
         segment_interval: Duration,
     ) -> VersionedKeyValueStoreSupplier {
-        VersionedKeyValueStoreSupplier { name: name.into(), history_retention, segment_interval }
+        VersionedKeyValueStoreSupplier { name: name.into(), is_persistent: true, history_retention, segment_interval }
+    }
+
+    /// A versioned key-value store in memory, read back from its changelog at every start. Kafka
+    /// Streams has none.
+    pub fn in_memory_versioned_key_value_store(
+        name: impl Into<Arc<str>>,
+        history_retention: Duration,
+    ) -> VersionedKeyValueStoreSupplier {
+        let persistent = Self::persistent_versioned_key_value_store(name, history_retention);
+        VersionedKeyValueStoreSupplier { is_persistent: false, ..persistent }
     }
 
     /// A window store on disk that keeps no timestamps. `retention` is how long windows are kept, in

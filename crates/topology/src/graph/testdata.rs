@@ -77,6 +77,8 @@ pub(crate) fn logged_store(name: &str) -> StoreFacts {
         entries_max: None,
         retention_ms: None,
         window_size_ms: None,
+        history_ms: None,
+        segment_ms: None,
         retains_duplicates: false,
         changelog_configs: Vec::new(),
     }

@@ -86,6 +86,12 @@ impl InternalTopic {
                 configs.insert("cleanup.policy".to_owned(), "delete".to_owned());
             }
             // The application's own retention.ms does not count here: it cannot know the windows.
+            if let Some(history_ms) = store.history_ms
+                && !store.changelog_configs.iter().any(|(key, _)| key == "min.compaction.lag.ms")
+            {
+                let lag = history_ms.saturating_add(DAY_MS);
+                configs.insert("min.compaction.lag.ms".to_owned(), lag.to_string());
+            }
             let is_given = store.changelog_configs.iter().any(|(key, _)| key == "retention.ms");
             if is_windowed(store) && !is_given {
                 let retention = store.retention_ms.unwrap_or_default().saturating_add(defaults.additional_retention_ms);
