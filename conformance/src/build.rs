@@ -69,6 +69,9 @@ pub(crate) struct Build {
     pub(crate) stores: BTreeMap<String, String>,
     /// Types of the rows of global tables, by topic.
     pub(crate) globals: BTreeMap<String, Types>,
+    /// Versioned stores of sources. Kafka Streams cannot list versioned stores; what was recorded has
+    /// their rows by the keys it saw written, and none where a source's serde wrote them.
+    pub(crate) unlisted: BTreeSet<String>,
 }
 
 impl Build {
@@ -84,6 +87,7 @@ impl Build {
             peeked: Peeked::default(),
             stores: BTreeMap::new(),
             globals: BTreeMap::new(),
+            unlisted: BTreeSet::new(),
         }
     }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_state::{KeyValueStore, TimestampedKeyValueStore, ValueAndTimestamp, WindowStore};
+use millstream_state::{
+    KeyValueStore, PutReturn, TimestampedKeyValueStore, ValueAndTimestamp, VersionedKeyValueStore, WindowStore,
+};
 use millstream_topology::{Context, Incoming, Processor, ProcessorError, PunctuationType, StoreHandle, Timer};
 use millstream_types::{Headers, Record, Timestamp};
 
@@ -26,6 +28,7 @@ enum Kind {
     KeyValue,
     Timestamped,
     Window,
+    Versioned,
 }
 
 #[derive(Clone, Copy)]
@@ -51,7 +54,7 @@ pub(crate) fn outputs(spec: &str, types: &Types, keeps_key: bool) -> Result<Type
             want(!keeps_key, spec)?;
             Types::new(Type::Str, Type::I64)
         }
-        "kvput" | "kvdel" | "kvabsent" | "kvall" | "tskv" | "win" | "hdrShow" | "meta" | "times" => {
+        "kvput" | "kvdel" | "kvabsent" | "kvall" | "tskv" | "win" | "ver" | "hdrShow" | "meta" | "times" => {
             Types::new(key, Type::Str)
         }
         _ => return Err(unsupported(format!("processor {spec}"))),
@@ -66,6 +69,7 @@ impl Logic {
             "dedup" | "counter" | "kvput" | "kvdel" | "kvabsent" | "kvall" | "flushTick" => Some(Kind::KeyValue),
             "tskv" => Some(Kind::Timestamped),
             "win" => Some(Kind::Window),
+            "ver" => Some(Kind::Versioned),
             _ => None,
         };
         let store = match store {
@@ -75,6 +79,7 @@ impl Logic {
                     Some("kv") => Kind::KeyValue,
                     Some("tskv") => Kind::Timestamped,
                     Some("window") => Kind::Window,
+                    Some("versioned") => Kind::Versioned,
                     Some(kind) => return Err(unsupported(format!("store kind {kind}"))),
                     None => wanted.unwrap_or(Kind::KeyValue),
                 };
@@ -112,6 +117,7 @@ enum Store {
     KeyValue(StoreHandle<KeyValueStore<Val, Val>>),
     Timestamped(StoreHandle<TimestampedKeyValueStore<Val, Val>>),
     Window(StoreHandle<WindowStore<Val, Val>>),
+    Versioned(StoreHandle<VersionedKeyValueStore<Val, Val>>),
 }
 
 /// A processor of the catalogue.
@@ -137,6 +143,7 @@ impl Processor for Catalogued {
             Some((name, Kind::KeyValue)) => Store::KeyValue(ctx.store_handle(name)?),
             Some((name, Kind::Timestamped)) => Store::Timestamped(ctx.store_handle(name)?),
             Some((name, Kind::Window)) => Store::Window(ctx.store_handle(name)?),
+            Some((name, Kind::Versioned)) => Store::Versioned(ctx.store_handle(name)?),
         };
         self.timer = self.logic.tick.map(|tick| match tick.start {
             Some(start) => ctx.schedule_at(Timestamp(start), tick.interval, tick.clock),
@@ -257,6 +264,22 @@ impl Catalogued {
                 ctx.store(store).put(&record.key, Some(new))?;
                 let text = old.map_or("null".to_owned(), |old| format!("{}@{}", old.value.show(), old.timestamp.0));
                 ctx.forward(record.with_value(Val::Str(text)));
+                Ok(())
+            }
+            Store::Versioned(store) => {
+                let time = record.timestamp;
+                let put = ctx.store(store).put(&record.key, Some(record.value.clone()), time)?;
+                let code = match put {
+                    PutReturn::Latest => -1,
+                    PutReturn::Until(next) => next.0,
+                    PutReturn::NotPut => i64::MIN,
+                };
+                let back: i64 = self.argument().parse()?;
+                let found = ctx.store(store).get_as_of(&record.key, Timestamp(time.0.wrapping_sub(back)))?;
+                // Kafka Streams' store never says until when; Millstream's does.
+                let text = found
+                    .map_or("null".to_owned(), |found| format!("{}@{}/inf", found.value.show(), found.timestamp.0));
+                ctx.forward(record.with_value(Val::Str(format!("{code}|{text}"))));
                 Ok(())
             }
             Store::Window(store) => {

@@ -197,7 +197,12 @@ impl Run<'_> {
     }
 
     fn stores(&self) -> Dumped<'_> {
-        Dumped { driver: &self.driver, topology: self.topology, globals: &self.build.globals }
+        Dumped {
+            driver: &self.driver,
+            topology: self.topology,
+            globals: &self.build.globals,
+            unlisted: &self.build.unlisted,
+        }
     }
 
     fn step(&mut self, step: Op<'_>, number: i64) -> Result<millstream_types::Result<()>, Stop> {

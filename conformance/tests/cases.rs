@@ -21,7 +21,8 @@ macro_rules! families {
 }
 
 families!(
-    aggregate, driver, errors, joins, mixed, naming, optimise, processors, query, stateless, tables, time, windows
+    aggregate, driver, errors, joins, mixed, naming, optimise, processors, query, stateless, tables, time, versioned,
+    windows
 );
 
 #[track_caller]

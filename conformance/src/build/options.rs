@@ -135,6 +135,10 @@ fn supplier(store: &str, name: &str, windows: Option<Windows>, retention: Option
             "supplierRocks" => Stores::persistent_timestamped_key_value_store(name),
             "supplierPlain" => Stores::persistent_key_value_store(name),
             "lru" => Stores::lru_map(name, usize::try_from(number(store)?).unwrap_or_default()),
+            "versioned" => {
+                let history = ms(number(store)?);
+                return Ok(Stores::persistent_versioned_key_value_store(name, history).into());
+            }
             _ => return Err(unsupported(format!("store {store}"))),
         }
         .into());

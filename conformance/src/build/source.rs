@@ -23,6 +23,11 @@ impl Build {
         let types = Types::of(op)?;
         let consumed = consumed(op, &types)?;
         let materialized = materialized(op, types.key.serde(), types.value.serde(), None)?.unwrap_or_default();
+        if let Some(mat) = op.field("mat").map(Op)
+            && mat.optional("store").is_some_and(|store| name_of(store) == "versioned")
+        {
+            self.unlisted.extend(mat.optional("name").map(str::to_owned));
+        }
         let table = self.builder.table_with(op.text("topic")?, consumed, materialized);
         self.put(op, Node::Table(Box::new(TableOf { table, types })))
     }
@@ -57,6 +62,10 @@ impl Build {
                 let duplicates = op.flag("dup").unwrap_or(false);
                 let make = if in_memory { Stores::in_memory_window_store } else { Stores::persistent_window_store };
                 configured(op, Stores::window_store_builder(make(name, retention, size, duplicates), key, value))
+            }
+            "versioned" => {
+                let supplier = Stores::persistent_versioned_key_value_store(name, ms(op.number("history", 1_000)));
+                configured(op, Stores::versioned_key_value_store_builder(supplier, key, value))
             }
             _ => return Err(unsupported(format!("store kind {kind}"))),
         };

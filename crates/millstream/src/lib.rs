@@ -47,10 +47,10 @@ pub use millstream_runtime::{
 pub use millstream_state::FjallEngines;
 pub use millstream_state::{
     DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, KeyValueStore, KeyValueStoreSupplier,
-    MemoryEngines, SessionStoreSupplier, StateStore, StoreFormat, StoreIterator, StoreSupplier, StoreType, Stores,
-    TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
-    TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders, VersionedKeyValueStoreSupplier,
-    WindowStore, WindowStoreSupplier,
+    MemoryEngines, PutReturn, SessionStoreSupplier, StateStore, StoreFormat, StoreIterator, StoreSupplier, StoreType,
+    Stores, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
+    TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders, VersionedKeyValueStore,
+    VersionedKeyValueStoreSupplier, VersionedRecord, WindowStore, WindowStoreSupplier,
 };
 pub use millstream_topology::{
     Branched, BranchedKStream, Consumed, Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext,

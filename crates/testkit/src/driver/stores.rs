@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use millstream_state::{
-    KeyValueStore, StateStore, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, WindowStore,
+    KeyValueStore, StateStore, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp,
+    VersionedKeyValueStore, VersionedRecord, WindowStore,
 };
 use millstream_types::{Error, ErrorKind, Result, Serde, Timestamp, Windowed};
 
@@ -69,6 +70,18 @@ impl TopologyTestDriver {
     /// # Errors
     /// As [`key_value_store`](Self::key_value_store).
     pub fn timestamped_window_store<K, V>(&self, name: &str) -> Result<TestStore<TimestampedWindowStore<K, V>>>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        self.store(name)
+    }
+
+    /// A versioned key-value store.
+    ///
+    /// # Errors
+    /// As [`key_value_store`](Self::key_value_store).
+    pub fn versioned_key_value_store<K, V>(&self, name: &str) -> Result<TestStore<VersionedKeyValueStore<K, V>>>
     where
         K: Clone + Send + 'static,
         V: Clone + Send + 'static,
@@ -204,6 +217,24 @@ macro_rules! window_methods {
 
 window_methods!(WindowStore, V);
 window_methods!(TimestampedWindowStore, ValueAndTimestamp<V>);
+
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TestStore<VersionedKeyValueStore<K, V>> {
+    /// The newest version of a key.
+    ///
+    /// # Errors
+    /// `Corrupted` when the row's bytes are not of the store's types.
+    pub fn get(&self, key: &K) -> Result<Option<VersionedRecord<V>>> {
+        self.with(|store| store.get(key))
+    }
+
+    /// The version of a key that was valid at a time.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_as_of(&self, key: &K, time: Timestamp) -> Result<Option<VersionedRecord<V>>> {
+        self.with(|store| store.get_as_of(key, time))
+    }
+}
 
 impl<K, V> TestGlobalStore<K, V> {
     /// The row under a key.

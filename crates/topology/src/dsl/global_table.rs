@@ -51,6 +51,10 @@ where
         let (source, key, value) = read_rows(builder, source, topic, consumed, key, value);
         if let (Some(key), Some(value)) = (key.clone(), value.clone()) {
             let mut draft = builder.draft().borrow_mut();
+            if materialized.is_versioned() {
+                draft.problem(format!("the global table in store {store} cannot be versioned"));
+                return Self { store, key: None, value: None, is_named };
+            }
             let rows = SourceSpec::new(key.clone().optional(), value.clone().optional());
             let materialized = materialized.with_caching_disabled().with_logging_disabled();
             let Some(facts) = draft.add_key_value_store(&store, &materialized, key, value) else {

@@ -130,7 +130,8 @@ where
             (key, value)
         };
         let origin = StoredOrigin {
-            view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, A>>(&store),
+            view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, A>>(&store)
+                .versioned(materialized.is_versioned()),
             is_stored: Switch::on(),
             sends_old: Switch::default(),
         };

@@ -180,7 +180,8 @@ where
         let key = draft.serde(materialized.key.as_ref(), self.key.as_ref(), "keys", &node);
         let result = draft.serde(materialized.value.as_ref(), None, "aggregates", &node);
         let origin = StoredOrigin {
-            view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, A>>(&store),
+            view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, A>>(&store)
+                .versioned(materialized.is_versioned()),
             is_stored: Switch::on(),
             sends_old: Switch::default(),
         };

@@ -270,14 +270,16 @@ where
                 output = Some(TableOutput::new(Arc::clone(&store), sends_old.clone()));
             }
             result.origin = Rc::new(StoredOrigin {
-                view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, R>>(&store),
+                view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, R>>(&store)
+                    .versioned(materialized.is_versioned()),
                 is_stored: Switch::on(),
                 sends_old: sends_old.clone(),
             });
             result.queryable = Some(store);
         }
         let stores: Vec<Arc<str>> = result.queryable.iter().cloned().collect();
-        let code = table_map(TableMapSpec { mapper, sends_old, skips_nothing: is_filter, output });
+        let skips_nothing = is_filter && !self.origin.is_versioned();
+        let code = table_map(TableMapSpec { mapper, sends_old, skips_nothing, output });
         self.draft.borrow_mut().then(&node, &[&self.node], &stores, code);
         result
     }
@@ -315,7 +317,8 @@ where
     ) -> LazyStore<K, V> {
         let store = self.queryable.clone().unwrap_or_else(|| "".into());
         let origin = StoredOrigin {
-            view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, V>>(&store),
+            view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, V>>(&store)
+                .versioned(materialized.is_versioned()),
             is_stored: Switch::default(),
             sends_old: Switch::default(),
         };

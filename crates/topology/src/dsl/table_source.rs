@@ -16,6 +16,9 @@ pub(crate) trait TableOrigin<K, V> {
 
     /// A way to look rows up; makes a lazily stored table be stored.
     fn view(&self) -> ViewSupplier<K, V>;
+
+    /// Whether rows are known as of a time, so that updates may be older than the newest row.
+    fn is_versioned(&self) -> bool;
 }
 
 /// A table with a store of its own, there from the start or once somebody needs it.
@@ -38,6 +41,10 @@ impl<K, V> TableOrigin<K, V> for StoredOrigin<K, V> {
     fn view(&self) -> ViewSupplier<K, V> {
         self.is_stored.turn_on();
         self.view.clone()
+    }
+
+    fn is_versioned(&self) -> bool {
+        self.view.is_versioned
     }
 }
 
@@ -63,5 +70,9 @@ where
 
     fn view(&self) -> ViewSupplier<K, R> {
         self.parent.view().mapped(Arc::clone(&self.mapper))
+    }
+
+    fn is_versioned(&self) -> bool {
+        self.parent.is_versioned()
     }
 }

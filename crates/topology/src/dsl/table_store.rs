@@ -45,6 +45,10 @@ impl Draft {
                 let builder = Stores::timestamped_key_value_store_builder(supplier, key, value);
                 Some(self.add_table_store(builder, materialized))
             }
+            StoreSupplier::Versioned(supplier) => {
+                let builder = Stores::versioned_key_value_store_builder(supplier, key, value);
+                Some(self.add_table_store(builder, materialized))
+            }
             other => {
                 self.wrong_supplier(&other, "key-value");
                 None

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use millstream_types::{Result, Serde};
+use millstream_types::{Result, Serde, Timestamp};
 
 use super::aggregate::Nulls;
 use super::table_view::TableView;
@@ -22,7 +22,8 @@ pub(crate) enum JoinKind {
 pub(crate) trait Lookup<K, V, VT>: Send {
     fn init(&mut self, scope: &mut StoreScope<'_>) -> Result<()>;
     /// `Ok(None)` when the key to look up is null; otherwise the row, if there is one.
-    fn find(&mut self, scope: &mut StoreScope<'_>, key: &K, value: &V) -> Result<Option<Option<VT>>>;
+    /// A versioned table gives the row as of `time`, that of the record.
+    fn find(&mut self, scope: &mut StoreScope<'_>, key: &K, value: &V, time: Timestamp) -> Result<Option<Option<VT>>>;
 }
 
 /// What the join node is told when the topology is built.
@@ -75,7 +76,7 @@ where
         let found = if self.nulls.value(&record.value) {
             None
         } else {
-            let found = self.lookup.find(&mut ctx.scope(), &record.key, &record.value)?;
+            let found = self.lookup.find(&mut ctx.scope(), &record.key, &record.value, record.timestamp)?;
             found.or(if self.kind == JoinKind::Left { Some(None) } else { None })
         };
         let Some(row) = found else {
@@ -104,11 +105,11 @@ impl<K, V, VT> Lookup<K, V, VT> for TableLookup<K, V, VT> {
         self.view.init(scope)
     }
 
-    fn find(&mut self, scope: &mut StoreScope<'_>, key: &K, _: &V) -> Result<Option<Option<VT>>> {
+    fn find(&mut self, scope: &mut StoreScope<'_>, key: &K, _: &V, time: Timestamp) -> Result<Option<Option<VT>>> {
         if self.nulls.key(key) {
             return Ok(None);
         }
-        Ok(Some(self.view.get(scope, key)?.map(|row| row.value)))
+        Ok(Some(self.view.get_as_of(scope, key, time)?.map(|row| row.value)))
     }
 }
 
@@ -149,7 +150,7 @@ where
         Ok(())
     }
 
-    fn find(&mut self, scope: &mut StoreScope<'_>, key: &K, value: &V) -> Result<Option<Option<VG>>> {
+    fn find(&mut self, scope: &mut StoreScope<'_>, key: &K, value: &V, _: Timestamp) -> Result<Option<Option<VG>>> {
         let key = (self.mapper)(key, value);
         self.key_bytes.clear();
         let unreadable = |what: &str, error| {

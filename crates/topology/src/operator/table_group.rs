@@ -81,6 +81,10 @@ where
         if self.source_key.as_ref().is_some_and(|serde| serde.is_null(&record.key)) {
             return Err("the key of a table's row must not be null where it is grouped".into());
         }
+        if !record.value.is_latest {
+            // The group holds the newest rows of a versioned table only.
+            return Ok(());
+        }
         let old = self.select(&record.key, record.value.old.as_ref());
         let new = self.select(&record.key, record.value.new.as_ref());
         let rest = record.into_record().with_key(()).with_value(());

@@ -1,17 +1,17 @@
 //! A table's store and what goes downstream of it: at once without a record cache, at eviction and
 //! flush with one. Written once for all materialised tables.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use millstream_state::{
-    FlushedEntry, Put, StateStore, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp,
+    FlushedEntry, Put, PutReturn, StateStore, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp,
+    VersionedKeyValueStore, VersionedRecord,
 };
 use millstream_types::{Headers, Record, Result, Timestamp, Windowed};
 
 use super::change::Change;
 use crate::dsl::Switch;
-use crate::flow::{Context, ProcessorError, StoreHandle};
+use crate::flow::{Context, ProcessorError, StoreHandle, StoreScope};
 
 /// A store that holds a table's rows with their timestamps.
 pub(crate) trait RowStore<K, V>: StateStore + Sized {
@@ -57,13 +57,65 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<Windowed<K>,
     }
 }
 
+/// The store behind a table, opened: the one its operator usually has, or a versioned one.
+pub(crate) enum Rows<K, V, S> {
+    Usual(StoreHandle<S>),
+    Versioned(StoreHandle<VersionedKeyValueStore<K, V>>),
+}
+
+impl<K, V, S> Clone for Rows<K, V, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V, S> Copy for Rows<K, V, S> {}
+
+impl<K, V, S> Rows<K, V, S>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+    S: RowStore<K, V>,
+{
+    pub(crate) fn open(scope: &mut StoreScope<'_>, name: &str) -> Result<Self> {
+        if let Ok(store) = scope.store_handle(name) {
+            return Ok(Self::Versioned(store));
+        }
+        scope.store_handle(name).map(Self::Usual)
+    }
+
+    /// The newest row of a key.
+    pub(crate) fn row(self, scope: &mut StoreScope<'_>, key: &K) -> Result<Option<ValueAndTimestamp<V>>> {
+        match self {
+            Self::Usual(store) => scope.store(store).row(key),
+            Self::Versioned(store) => Ok(scope.store(store).get(key)?.map(newest)),
+        }
+    }
+
+    /// The row as it was at a time, where the store knows; else the newest.
+    pub(crate) fn row_as_of(
+        self,
+        scope: &mut StoreScope<'_>,
+        key: &K,
+        time: Timestamp,
+    ) -> Result<Option<ValueAndTimestamp<V>>> {
+        match self {
+            Self::Usual(store) => scope.store(store).row(key),
+            Self::Versioned(store) => Ok(scope.store(store).get_as_of(key, time)?.map(newest)),
+        }
+    }
+}
+
+fn newest<V>(record: VersionedRecord<V>) -> ValueAndTimestamp<V> {
+    ValueAndTimestamp::new(record.value, record.timestamp)
+}
+
 /// The store of a materialised table, seen by the operator that owns it.
 pub(crate) struct TableOutput<K, V, S> {
     name: Arc<str>,
     sends_old: Switch,
-    handle: Option<StoreHandle<S>>,
+    rows: Option<Rows<K, V, S>>,
     is_cached: bool,
-    types: PhantomData<fn(K, V)>,
 }
 
 impl<K, V, S> Clone for TableOutput<K, V, S> {
@@ -71,9 +123,8 @@ impl<K, V, S> Clone for TableOutput<K, V, S> {
         Self {
             name: Arc::clone(&self.name),
             sends_old: self.sends_old.clone(),
-            handle: self.handle,
+            rows: self.rows,
             is_cached: self.is_cached,
-            types: PhantomData,
         }
     }
 }
@@ -87,7 +138,7 @@ where
     S: RowStore<K, V>,
 {
     pub(crate) fn new(name: Arc<str>, sends_old: Switch) -> Self {
-        Self { name, sends_old, handle: None, is_cached: false, types: PhantomData }
+        Self { name, sends_old, rows: None, is_cached: false }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -99,16 +150,20 @@ where
     }
 
     pub(crate) fn init(&mut self, ctx: &mut TableContext<'_, K, V>) -> Result<()> {
-        let handle = ctx.store_handle::<S>(&self.name)?;
-        self.is_cached = ctx.store(handle).facts().is_cached;
-        self.handle = Some(handle);
+        let rows = Rows::<K, V, S>::open(&mut ctx.scope(), &self.name)?;
+        self.is_cached = match rows {
+            Rows::Usual(store) => ctx.store(store).facts().is_cached,
+            // Its updates may not be collapsed.
+            Rows::Versioned(_) => false,
+        };
+        self.rows = Some(rows);
         Ok(())
     }
 
     /// The row as it is now.
     pub(crate) fn row(&self, ctx: &mut TableContext<'_, K, V>, key: &K) -> Result<Option<ValueAndTimestamp<V>>> {
-        match self.handle {
-            Some(handle) => ctx.store(handle).row(key),
+        match self.rows {
+            Some(rows) => rows.row(&mut ctx.scope(), key),
             None => Ok(None),
         }
     }
@@ -119,7 +174,7 @@ where
     }
 
     /// Writes a row and tells downstream, at once or when the cache lets go of it. `record` carries
-    /// key, timestamp and headers.
+    /// key, timestamp and headers. A version too late for a versioned store goes nowhere.
     pub(crate) fn put(
         &self,
         ctx: &mut TableContext<'_, K, V>,
@@ -127,7 +182,18 @@ where
         new: Option<V>,
         old: Option<V>,
     ) -> Result<(), ProcessorError> {
-        let Some(handle) = self.handle else { return Ok(()) };
+        let old = if self.sends_old.is_on() { old } else { None };
+        let handle = match self.rows {
+            Some(Rows::Usual(handle)) => handle,
+            Some(Rows::Versioned(store)) => {
+                let put = ctx.store(store).put(&record.key, new.clone(), record.timestamp)?;
+                if put != PutReturn::NotPut {
+                    ctx.forward(record.with_value(Change { new, old, is_latest: put == PutReturn::Latest }));
+                }
+                return Ok(());
+            }
+            None => return Ok(()),
+        };
         if self.is_cached {
             let put = ctx.store(handle).put_row(&record.key, new, record.timestamp, &record.headers)?;
             if put.is_over_budget {
@@ -137,14 +203,13 @@ where
             return Ok(());
         }
         ctx.store(handle).put_row(&record.key, new.clone(), record.timestamp, &record.headers)?;
-        let old = if self.sends_old.is_on() { old } else { None };
         ctx.forward(record.with_value(Change::new(new, old)));
         Ok(())
     }
 
     /// Writes all dirty rows through and forwards them.
     pub(crate) fn flush(&self, ctx: &mut TableContext<'_, K, V>) -> Result<(), ProcessorError> {
-        let Some(handle) = self.handle.filter(|_| self.is_cached) else { return Ok(()) };
+        let Some(Rows::Usual(handle)) = self.rows.filter(|_| self.is_cached) else { return Ok(()) };
         loop {
             let dirty = ctx.store(handle).dirty(self.sends_old.is_on())?;
             if dirty.is_empty() {

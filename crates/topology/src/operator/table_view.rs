@@ -1,31 +1,42 @@
 //! Reading a table from another operator: the store itself, or what filters and mappers above it
 //! leave of a row.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use millstream_state::ValueAndTimestamp;
-use millstream_types::Result;
+use millstream_types::{Result, Timestamp};
 
 use super::table_map::RowMapper;
-use super::table_output::RowStore;
-use crate::flow::{StoreHandle, StoreScope};
+use super::table_output::{RowStore, Rows};
+use crate::flow::StoreScope;
 
 /// Looks rows up. One belongs to one operator of one task.
 pub(crate) trait TableView<K, V>: Send {
     fn init(&mut self, scope: &mut StoreScope<'_>) -> Result<()>;
     fn get(&mut self, scope: &mut StoreScope<'_>, key: &K) -> Result<Option<ValueAndTimestamp<V>>>;
+
+    /// The row as it was at a time where the table is versioned, else as it is.
+    fn get_as_of(
+        &mut self,
+        scope: &mut StoreScope<'_>,
+        key: &K,
+        _time: Timestamp,
+    ) -> Result<Option<ValueAndTimestamp<V>>> {
+        self.get(scope, key)
+    }
 }
 
 /// Makes views, and names the stores they read.
 pub(crate) struct ViewSupplier<K, V> {
     pub(crate) stores: Vec<Arc<str>>,
     pub(crate) make: Arc<dyn Fn() -> Box<dyn TableView<K, V>> + Send + Sync>,
+    /// Whether rows are known as of a time.
+    pub(crate) is_versioned: bool,
 }
 
 impl<K, V> Clone for ViewSupplier<K, V> {
     fn clone(&self) -> Self {
-        Self { stores: self.stores.clone(), make: Arc::clone(&self.make) }
+        Self { make: Arc::clone(&self.make), stores: self.stores.clone(), is_versioned: self.is_versioned }
     }
 }
 
@@ -33,11 +44,14 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> ViewSupplier<K, V> {
     /// The rows of a store.
     pub(crate) fn of_store<S: RowStore<K, V>>(store: &Arc<str>) -> Self {
         let name = Arc::clone(store);
-        let make = move || {
-            Box::new(StoreView::<K, V, S> { name: Arc::clone(&name), handle: None, types: PhantomData })
-                as Box<dyn TableView<K, V>>
-        };
-        Self { stores: vec![Arc::clone(store)], make: Arc::new(make) }
+        let make =
+            move || Box::new(StoreView::<K, V, S> { name: Arc::clone(&name), rows: None }) as Box<dyn TableView<K, V>>;
+        Self { stores: vec![Arc::clone(store)], make: Arc::new(make), is_versioned: false }
+    }
+
+    /// Says that the store is versioned.
+    pub(crate) fn versioned(self, is_versioned: bool) -> Self {
+        Self { is_versioned, ..self }
     }
 
     /// What a mapper leaves of the rows.
@@ -45,6 +59,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> ViewSupplier<K, V> {
         let make = self.make;
         ViewSupplier {
             stores: self.stores,
+            is_versioned: self.is_versioned,
             make: Arc::new(move || Box::new(MappedView { inner: make(), mapper: Arc::clone(&mapper) })),
         }
     }
@@ -52,8 +67,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> ViewSupplier<K, V> {
 
 struct StoreView<K, V, S> {
     name: Arc<str>,
-    handle: Option<StoreHandle<S>>,
-    types: PhantomData<fn(K, V)>,
+    rows: Option<Rows<K, V, S>>,
 }
 
 impl<K, V, S> TableView<K, V> for StoreView<K, V, S>
@@ -63,13 +77,25 @@ where
     S: RowStore<K, V>,
 {
     fn init(&mut self, scope: &mut StoreScope<'_>) -> Result<()> {
-        self.handle = Some(scope.store_handle(&self.name)?);
+        self.rows = Some(Rows::open(scope, &self.name)?);
         Ok(())
     }
 
     fn get(&mut self, scope: &mut StoreScope<'_>, key: &K) -> Result<Option<ValueAndTimestamp<V>>> {
-        match self.handle {
-            Some(handle) => scope.store(handle).row(key),
+        match self.rows {
+            Some(rows) => rows.row(scope, key),
+            None => Ok(None),
+        }
+    }
+
+    fn get_as_of(
+        &mut self,
+        scope: &mut StoreScope<'_>,
+        key: &K,
+        time: Timestamp,
+    ) -> Result<Option<ValueAndTimestamp<V>>> {
+        match self.rows {
+            Some(rows) => rows.row_as_of(scope, key, time),
             None => Ok(None),
         }
     }
@@ -87,9 +113,23 @@ impl<K, V, R> TableView<K, R> for MappedView<K, V, R> {
 
     fn get(&mut self, scope: &mut StoreScope<'_>, key: &K) -> Result<Option<ValueAndTimestamp<R>>> {
         let row = self.inner.get(scope, key)?;
-        Ok(row.and_then(|row| {
-            let value = (self.mapper)(key, row.value)?;
-            Some(ValueAndTimestamp { value, timestamp: row.timestamp })
-        }))
+        Ok(self.mapped(key, row))
+    }
+
+    fn get_as_of(
+        &mut self,
+        scope: &mut StoreScope<'_>,
+        key: &K,
+        time: Timestamp,
+    ) -> Result<Option<ValueAndTimestamp<R>>> {
+        let row = self.inner.get_as_of(scope, key, time)?;
+        Ok(self.mapped(key, row))
+    }
+}
+
+impl<K, V, R> MappedView<K, V, R> {
+    fn mapped(&self, key: &K, row: Option<ValueAndTimestamp<V>>) -> Option<ValueAndTimestamp<R>> {
+        let ValueAndTimestamp { value, timestamp } = row?;
+        Some(ValueAndTimestamp { value: (self.mapper)(key, value)?, timestamp })
     }
 }

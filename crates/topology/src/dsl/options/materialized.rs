@@ -101,6 +101,13 @@ impl<K, V> Materialized<K, V> {
     }
 }
 
+impl<K, V> Materialized<K, V> {
+    /// Whether the store keeps old values.
+    pub(crate) fn is_versioned(&self) -> bool {
+        matches!(self.supplier, Some(StoreSupplier::Versioned(_)))
+    }
+}
+
 impl<K, V> Default for Materialized<K, V> {
     fn default() -> Self {
         Self {
