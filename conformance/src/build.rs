@@ -5,6 +5,7 @@ mod join;
 mod options;
 mod source;
 mod stream;
+mod suppress;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,6 +117,7 @@ impl Build {
             "groupBy" => self.group_by(op),
             "windowedBy" => self.windowed_by(op),
             "count" | "reduce" | "aggregate" => self.aggregate(op),
+            "suppress" => self.suppress(op),
             "joinST" => self.join_table(op),
             "joinSG" => self.join_global(op),
             other => Err(unsupported(other)),

@@ -8,7 +8,8 @@ use crate::functions::BOOM;
 
 /// A refused argument of a call.
 pub(crate) const ARGUMENT: &str = "IllegalArgumentException";
-const TOPOLOGY: &str = "TopologyException";
+/// A refused topology.
+pub(crate) const TOPOLOGY: &str = "TopologyException";
 const STREAMS: &str = "StreamsException";
 const STATE: &str = "ProcessorStateException";
 const SERIALIZATION: &str = "SerializationException";

@@ -234,6 +234,14 @@ impl Dumped<'_> {
         let mut stores = Map::new();
         for name in self.driver.store_names() {
             let Some(facts) = self.topology.facts().store(&name) else { continue };
+            if matches!(facts.kind, StoreKind::ChangeBuffer | StoreKind::StreamBuffer) {
+                let store = match self.driver.buffered_records(&name) {
+                    Ok(count) => json!({"kind": "buffer", "n": count}),
+                    Err(error) => json!({"kind": "buffer", "error": error.to_string()}),
+                };
+                stores.insert(name, store);
+                continue;
+            }
             let kind = match facts.kind {
                 StoreKind::KeyValue => "kv",
                 StoreKind::TimestampedKeyValue => "tskv",

@@ -21,8 +21,8 @@ macro_rules! families {
 }
 
 families!(
-    aggregate, driver, errors, joins, mixed, naming, optimise, processors, query, stateless, tables, time, versioned,
-    windows
+    aggregate, driver, errors, joins, mixed, naming, optimise, processors, query, stateless, suppress, tables, time,
+    versioned, windows
 );
 
 #[track_caller]

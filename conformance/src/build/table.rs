@@ -2,11 +2,12 @@
 
 use std::any::Any;
 
-use millstream_topology::{KStream, KTable};
+use millstream_topology::{KStream, KTable, StrictBufferConfig, Suppressed};
 use millstream_types::{Serde, Serdes, Windowed};
 
 use super::options::{grouped, materialized};
 use super::stream::{key_and_value, needs_key};
+use super::suppress::suppressed;
 use super::{Build, Node, Types, as_table};
 use crate::functions::{Function, key, predicate, value};
 use crate::op::Op;
@@ -16,6 +17,11 @@ use crate::value::{Shown, Type, Val};
 /// A type that a table's keys or values may have, with its serde.
 pub(crate) trait Cell: Shown {
     fn serde(of: &Type) -> Result<Serde<Self>, Stop>;
+
+    /// Suppression until the window of a key closes; only keys with windows have it.
+    fn until_window_closes(_: StrictBufferConfig) -> Option<Suppressed<Self>> {
+        None
+    }
 }
 
 impl Cell for Val {
@@ -37,6 +43,10 @@ impl Cell for Windowed<Val> {
             _ => Err(unsupported("keys of sessions")),
         }
     }
+
+    fn until_window_closes(buffer: StrictBufferConfig) -> Option<Suppressed<Self>> {
+        Some(Suppressed::until_window_closes(buffer))
+    }
 }
 
 /// A table of some Rust types.
@@ -51,6 +61,7 @@ pub(crate) trait Table: Any {
     fn map_values(&self, op: Op<'_>) -> Result<Node, Stop>;
     fn group_by(&self, op: Op<'_>) -> Result<Node, Stop>;
     fn to_stream(&self, op: Op<'_>) -> Result<Node, Stop>;
+    fn suppress(&self, op: Op<'_>) -> Result<Node, Stop>;
     fn types(&self) -> &Types;
     fn as_any(&self) -> &dyn Any;
 }
@@ -123,6 +134,11 @@ where
         let Function { out, apply } = key(spec, &self.types.key, &self.types.value)?;
         let stream = stream.select_key(move |key, value| apply(key, value));
         Ok(Node::Stream(stream, Types::new(out, self.types.value.clone())))
+    }
+
+    fn suppress(&self, op: Op<'_>) -> Result<Node, Stop> {
+        let table = self.table.suppress(suppressed(op)?);
+        Ok(Node::Table(Box::new(TableOf { table, types: self.types.clone() })))
     }
 
     fn types(&self) -> &Types {

@@ -53,13 +53,13 @@ pub use millstream_state::{
     VersionedKeyValueStoreSupplier, VersionedRecord, WindowStore, WindowStoreSupplier,
 };
 pub use millstream_topology::{
-    Branched, BranchedKStream, Consumed, Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext,
-    GlobalKTable, Grouped, HandlerDecision, HandlerResponse, Incoming, IntoTableValue, Joined, KGroupedStream,
-    KGroupedTable, KStream, KTable, LogAndContinue, LogAndFail, Materialized, OffsetReset, Partitioner, Printed,
-    ProcessingExceptionHandler, Processor, ProcessorError, ProcessorSupplier, Produced, ProductionExceptionHandler,
-    PunctuationType, Repartitioned, SinkSpec, SourceSpec, StoreHandle, StreamsBuilder, TimeWindowedKStream,
-    TimeWindows, Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology, TopologyDescription,
-    TopologyDiff,
+    Branched, BranchedKStream, BufferConfig, Consumed, Context, DeadLetter, DeserializationExceptionHandler,
+    EagerBufferConfig, EmitEarly, ErrorHandlerContext, GlobalKTable, Grouped, HandlerDecision, HandlerResponse,
+    Incoming, IntoTableValue, Joined, KGroupedStream, KGroupedTable, KStream, KTable, LogAndContinue, LogAndFail,
+    Materialized, OffsetReset, Partitioner, Printed, ProcessingExceptionHandler, Processor, ProcessorError,
+    ProcessorSupplier, Produced, ProductionExceptionHandler, PunctuationType, Repartitioned, ShutDown, SinkSpec,
+    SourceSpec, StoreHandle, StreamsBuilder, StrictBufferConfig, Suppressed, TimeWindowedKStream, TimeWindows, Timer,
+    TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology, TopologyDescription, TopologyDiff,
 };
 pub use millstream_types::clock::SystemClock;
 pub use millstream_types::{
@@ -71,9 +71,9 @@ pub use millstream_types::{
 /// What nearly every application uses.
 pub mod prelude {
     pub use crate::{
-        Config, Consumed, Consumer, Context, Grouped, Incoming, Joined, KStream, KTable, Materialized,
+        BufferConfig, Config, Consumed, Consumer, Context, Grouped, Incoming, Joined, KStream, KTable, Materialized,
         ProcessingGuarantee, Processor, ProcessorError, Produced, Producer, PunctuationType, Record, Serde, Serdes,
-        SinkSpec, SourceSpec, State, Stores, Streams, StreamsBuilder, TimeWindows, Timestamp, Topology,
+        SinkSpec, SourceSpec, State, Stores, Streams, StreamsBuilder, Suppressed, TimeWindows, Timestamp, Topology,
     };
 }
 

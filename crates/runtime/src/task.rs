@@ -243,7 +243,7 @@ impl Task {
         let processed = self.process_locked(output, now, records_max);
         self.flow.unlock_globals();
         let processed = processed?;
-        self.changelogs.drain(self.flow.task(), self.flow.stores_mut(), output)?;
+        self.changelogs.drain((self.flow.task(), now), self.flow.stores_mut(), output)?;
         Ok(processed)
     }
 
@@ -301,7 +301,7 @@ impl Task {
         let fired = self.run(output, now, |flow, env| flow.punctuate(env, kind, time))?;
         if fired {
             self.is_dirty = true;
-            self.changelogs.drain(self.flow.task(), self.flow.stores_mut(), output)?;
+            self.changelogs.drain((self.flow.task(), now), self.flow.stores_mut(), output)?;
         }
         Ok(fired)
     }
@@ -318,7 +318,7 @@ impl Task {
     /// As [`process`](Self::process).
     pub fn flush(&mut self, output: &mut dyn TaskOutput, now: Now) -> Result<()> {
         self.run(output, now, |flow, env| flow.flush(env))?;
-        self.changelogs.drain(self.flow.task(), self.flow.stores_mut(), output)
+        self.changelogs.drain((self.flow.task(), now), self.flow.stores_mut(), output)
     }
 
     /// Bytes that the stores hold and have not yet applied.

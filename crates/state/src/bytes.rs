@@ -18,7 +18,7 @@ use millstream_types::{Headers, Result, Timestamp};
 
 use crate::headed;
 use crate::{ChangelogRecord, CommitMark, Engine, RestoreRecord, StoreFacts, StoreFormat, StoreKind};
-use changelog::ChangelogBuffer;
+pub(crate) use changelog::ChangelogBuffer;
 use clean::CleanValues;
 use overlay::Overlay;
 use recent::RecentKeys;

@@ -22,12 +22,16 @@ pub enum StoreKind {
     TimestampedWindowWithHeaders,
     /// Key to the values it had over time.
     Versioned,
+    /// A table's updates that are held back, ordered by time (`suppress`).
+    ChangeBuffer,
+    /// A stream's records that wait, ordered by time (a join with grace).
+    StreamBuffer,
 }
 
 impl StoreKind {
     /// Whether rows have a timestamp of their own.
     pub(crate) fn is_timestamped(self) -> bool {
-        !matches!(self, Self::KeyValue | Self::Window | Self::Versioned)
+        !matches!(self, Self::KeyValue | Self::Window | Self::Versioned | Self::ChangeBuffer | Self::StreamBuffer)
     }
 
     /// Whether rows have headers of their own.

@@ -4,6 +4,7 @@
 //! and their timestamped twins), record cache (where caching is on), changelog, overlay
 //! (uncommitted writes), engine. [`Stores`] describes stores; a topology builds them per task.
 
+mod buffer;
 mod bytes;
 mod cache_budget;
 #[cfg(feature = "fjall")]
@@ -24,6 +25,7 @@ mod versioned;
 mod window;
 mod with_headers;
 
+pub use buffer::{ChangeBuffer, Released, StreamBuffer};
 pub use cache_budget::CacheBudget;
 pub use dsl_suppliers::{DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, StoreType};
 #[cfg(feature = "fjall")]

@@ -106,6 +106,11 @@ pub trait StateStore: Any + Send {
         0
     }
 
+    /// Records that a buffer holds; `None` for stores that are none.
+    fn buffered(&mut self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Bytes held by the overlay, sealed or not.
     fn uncommitted_bytes(&self) -> usize;
 

@@ -1,5 +1,6 @@
 //! How a store is described: `Stores` gives suppliers (`stores/suppliers.rs`) and builders.
 
+mod buffers;
 mod suppliers;
 
 use std::sync::Arc;

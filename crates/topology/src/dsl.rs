@@ -16,6 +16,7 @@ mod repartition;
 mod stream;
 mod stream_route;
 mod stream_table;
+mod suppress;
 mod table;
 mod table_source;
 mod table_store;
@@ -30,7 +31,10 @@ pub use builder::StreamsBuilder;
 pub use global_table::GlobalKTable;
 pub use grouped_stream::KGroupedStream;
 pub use grouped_table::KGroupedTable;
-pub use options::{Consumed, Grouped, Joined, Materialized, Printed, Produced, Repartitioned};
+pub use options::{
+    BufferConfig, Consumed, EagerBufferConfig, EmitEarly, Grouped, Joined, Materialized, Printed, Produced,
+    Repartitioned, ShutDown, StrictBufferConfig, Suppressed,
+};
 pub use stream::KStream;
 pub use table::KTable;
 pub use value::IntoTableValue;

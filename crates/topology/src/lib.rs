@@ -10,8 +10,9 @@ mod operator;
 pub mod plan;
 
 pub use dsl::{
-    Branched, BranchedKStream, Consumed, GlobalKTable, Grouped, IntoTableValue, Joined, KGroupedStream, KGroupedTable,
-    KStream, KTable, Materialized, Printed, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, TimeWindows,
+    Branched, BranchedKStream, BufferConfig, Consumed, EagerBufferConfig, EmitEarly, GlobalKTable, Grouped,
+    IntoTableValue, Joined, KGroupedStream, KGroupedTable, KStream, KTable, Materialized, Printed, Produced,
+    Repartitioned, ShutDown, StreamsBuilder, StrictBufferConfig, Suppressed, TimeWindowedKStream, TimeWindows,
 };
 pub use flow::{
     Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, HandlerDecision, HandlerResponse,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_log::PartitionHandle;
 use millstream_state::StateStore;
-use millstream_types::{Error, Result, TaskId};
+use millstream_types::{Error, Now, Result, TaskId, Timestamp};
 
 use super::TaskOutput;
 
@@ -53,10 +53,11 @@ impl Changelogs {
         }
     }
 
-    /// Appends what the stores have written since the last call.
+    /// Appends what the stores have written since the last call. A record without a time of its own
+    /// gets the wall clock.
     pub(crate) fn drain(
         &mut self,
-        task: TaskId,
+        (task, now): (TaskId, Now),
         stores: &mut [Box<dyn StateStore>],
         output: &mut dyn TaskOutput,
     ) -> Result<()> {
@@ -69,8 +70,10 @@ impl Changelogs {
                     return Ok(());
                 }
                 let to = *handle.get_or_insert_with(|| output.partition(&facts.topic, task.partition));
+                let has_time = record.timestamp != Timestamp::UNKNOWN;
+                let timestamp = if has_time { record.timestamp } else { Timestamp(now.wall_ms) };
                 output
-                    .append(to, record.timestamp, Some(record.key), record.value, record.headers)
+                    .append(to, timestamp, Some(record.key), record.value, record.headers)
                     .map_err(|error| located(error, task, facts, record.key))
             })?;
         }

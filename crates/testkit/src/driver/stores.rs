@@ -100,6 +100,18 @@ impl TopologyTestDriver {
         Ok(TestGlobalStore { machine: self.machine.clone(), name: name.into(), key, value })
     }
 
+    /// Number of the records that a buffer holds: of `suppress`, or of a stream-table join with
+    /// grace.
+    ///
+    /// # Errors
+    /// `State` when there is no buffer of that name.
+    pub fn buffered_records(&self, name: &str) -> Result<u64> {
+        let mut machine = self.machine.get_mut();
+        let buffer = machine.stores_mut().iter_mut().find(|store| *store.facts().name == *name);
+        let count = buffer.map_or(Ok(None), |buffer| buffer.buffered())?;
+        count.ok_or_else(|| state_error(format!("there is no buffer {name}")))
+    }
+
     fn store<S: StateStore>(&self, name: &str) -> Result<TestStore<S>> {
         let store = TestStore { machine: self.machine.clone(), name: name.into(), store: PhantomData };
         store.with(|_| Ok(()))?;

@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +52,8 @@ pub(crate) struct Draft {
     pub(crate) sources: Vec<(Vec<Arc<str>>, Arc<str>)>,
     /// Stores that are only kept if something turned their switch on.
     pub(crate) optional_stores: Vec<(Arc<str>, Switch)>,
+    /// Grace periods of the nodes that aggregate in windows, in ms.
+    pub(crate) graces: BTreeMap<Arc<str>, i64>,
 }
 
 impl Draft {
@@ -66,6 +69,7 @@ impl Draft {
             outline: Outline::default(),
             sources: Vec::new(),
             optional_stores: Vec::new(),
+            graces: BTreeMap::new(),
         }
     }
 

@@ -8,6 +8,7 @@ mod materialized;
 mod printed;
 mod produced;
 mod repartitioned;
+mod suppressed;
 
 pub use consumed::Consumed;
 pub use grouped::Grouped;
@@ -17,3 +18,5 @@ pub use printed::Printed;
 pub(crate) use printed::Printing;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
+pub use suppressed::{BufferConfig, EagerBufferConfig, EmitEarly, ShutDown, StrictBufferConfig, Suppressed};
+pub(crate) use suppressed::{BufferLimits, Until};

@@ -76,3 +76,23 @@ where
         self.parent.is_versioned()
     }
 }
+
+/// A table whose updates wait in a buffer.
+pub(crate) struct SuppressedOrigin<K, V> {
+    pub(crate) parent: Rc<dyn TableOrigin<K, V>>,
+    pub(crate) buffer: Arc<str>,
+}
+
+impl<K, V> TableOrigin<K, V> for SuppressedOrigin<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    fn send_old_values(&self, force: bool) -> bool {
+        self.parent.send_old_values(force)
+    }
+
+    fn view(&self) -> ViewSupplier<K, V> {
+        self.parent.view().behind_buffer(&self.buffer)
+    }
+}

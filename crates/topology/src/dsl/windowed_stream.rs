@@ -134,6 +134,7 @@ where
                 let builder = Stores::timestamped_window_store_builder(supplier, key, result);
                 draft.add_table_store(builder, &materialized);
             }
+            draft.graces.insert(node.as_str().into(), self.windows.grace_period_ms());
             draft.then(&node, &[&upstream.node], &[Arc::clone(&store)], code);
         }
         KTable {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use millstream_state::{StoreEnv, StoreFacts};
+use millstream_state::{StoreEnv, StoreFacts, StoreKind};
 use millstream_types::Result;
 
 use super::facts::NodeKind;
@@ -71,13 +71,19 @@ pub(super) fn flow(
 
 /// Stores in the order of the nodes that were written first, as Kafka Streams registers them; a
 /// cached store that an operator listens to is flushed by that operator. A processor of the user's
-/// flushes where its first store stands, or its own place if it has none.
+/// flushes where its first store stands, or its own place if it has none. Buffers come last: what a
+/// cache gives when it is flushed may end in one.
 fn flush_order(flow: &Flow, owners: &HashMap<Arc<str>, NodeIndex>) -> Vec<FlushStep> {
     let mut order = Vec::new();
+    let mut buffers = Vec::new();
     let mut done = vec![false; flow.stores.len()];
     for (node, at) in flow.nodes.iter().zip(0..) {
         for (name, store) in &node.stores {
             if std::mem::replace(done.get_mut(*store).unwrap_or(&mut false), true) {
+                continue;
+            }
+            if flow.stores.get(*store).is_some_and(|store| store.facts().kind == StoreKind::ChangeBuffer) {
+                buffers.push(FlushStep::Store(*store));
                 continue;
             }
             order.push(owners.get(name).map_or(FlushStep::Store(*store), |owner| FlushStep::Node(*owner)));
@@ -87,5 +93,6 @@ fn flush_order(flow: &Flow, owners: &HashMap<Arc<str>, NodeIndex>) -> Vec<FlushS
             order.push(FlushStep::Node(NodeIndex(at)));
         }
     }
+    order.extend(buffers);
     order
 }
