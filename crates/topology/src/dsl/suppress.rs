@@ -69,6 +69,11 @@ where
             Until::TimeLimit(limit) => (limit, None),
             Until::WindowClose(end) => (self.draft.borrow_mut().grace_above(&self.node), Some(end)),
         };
+        if self.origin.is_versioned() {
+            let problem =
+                format!("{node} cannot hold back updates of a versioned table: they may be older than its rows");
+            self.draft.borrow_mut().problem(problem);
+        }
         self.origin.send_old_values(true);
         let BufferLimits { records_max, bytes_max, is_strict, is_logged, changelog_configs } = suppressed.buffer;
         let spec = SuppressSpec { store: Arc::clone(&store), wait_ms, window_end, records_max, bytes_max, is_strict };

@@ -95,4 +95,8 @@ where
     fn view(&self) -> ViewSupplier<K, V> {
         self.parent.view().behind_buffer(&self.buffer)
     }
+
+    fn is_versioned(&self) -> bool {
+        false
+    }
 }

@@ -143,7 +143,7 @@ where
             Box::new(SuppressedView { inner: make(), name: Arc::clone(&name), buffer: None })
                 as Box<dyn TableView<K, V>>
         };
-        Self { stores, make: Arc::new(make) }
+        Self { stores, make: Arc::new(make), is_versioned: false }
     }
 }
 
