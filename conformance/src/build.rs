@@ -7,6 +7,7 @@ mod source;
 mod stream;
 mod suppress;
 mod table;
+mod table_join;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,6 +120,7 @@ impl Build {
             "count" | "reduce" | "aggregate" => self.aggregate(op),
             "suppress" => self.suppress(op),
             "joinST" => self.join_table(op),
+            "joinTT" => self.join_tables(op),
             "joinSG" => self.join_global(op),
             other => Err(unsupported(other)),
         }

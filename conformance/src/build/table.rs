@@ -8,7 +8,7 @@ use millstream_types::{Serde, Serdes, Windowed};
 use super::options::{grouped, materialized};
 use super::stream::{key_and_value, needs_key};
 use super::suppress::suppressed;
-use super::{Build, Node, Types, as_table};
+use super::{Build, Node, Types, as_table, table_join};
 use crate::functions::{Function, key, predicate, value};
 use crate::op::Op;
 use crate::stop::{Stop, bad, unsupported};
@@ -62,6 +62,7 @@ pub(crate) trait Table: Any {
     fn group_by(&self, op: Op<'_>) -> Result<Node, Stop>;
     fn to_stream(&self, op: Op<'_>) -> Result<Node, Stop>;
     fn suppress(&self, op: Op<'_>) -> Result<Node, Stop>;
+    fn join(&self, op: Op<'_>, other: &dyn Table) -> Result<Node, Stop>;
     fn types(&self) -> &Types;
     fn as_any(&self) -> &dyn Any;
 }
@@ -72,7 +73,7 @@ where
     V: Cell,
     Val: From<Option<V>>,
 {
-    fn named(&self, op: Op<'_>) -> KTable<K, V> {
+    pub(super) fn named(&self, op: Op<'_>) -> KTable<K, V> {
         match op.optional("name") {
             Some(name) => self.table.named(name),
             None => self.table.clone(),
@@ -114,6 +115,16 @@ where
             }
         };
         Ok(Node::Table(Box::new(TableOf { table, types })))
+    }
+
+    fn join(&self, op: Op<'_>, other: &dyn Table) -> Result<Node, Stop> {
+        if let Some(other) = other.as_any().downcast_ref::<TableOf<K, Val>>() {
+            table_join::same_key(op, self, other)
+        } else if let Some(other) = other.as_any().downcast_ref::<TableOf<K, i64>>() {
+            table_join::same_key(op, self, other)
+        } else {
+            Err(bad("both tables of a join need the same type of keys"))
+        }
     }
 
     fn group_by(&self, op: Op<'_>) -> Result<Node, Stop> {

@@ -18,6 +18,7 @@ mod stream_route;
 mod stream_table;
 mod suppress;
 mod table;
+mod table_join;
 mod table_source;
 mod table_store;
 mod value;

@@ -7,6 +7,7 @@ pub(crate) mod stateless;
 pub(crate) mod suppress;
 pub(crate) mod table;
 pub(crate) mod table_group;
+pub(crate) mod table_join;
 pub(crate) mod table_map;
 pub(crate) mod table_output;
 pub(crate) mod table_view;

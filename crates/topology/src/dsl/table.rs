@@ -239,6 +239,12 @@ where
         let materialized = materialized.unwrap_or_default();
         let key = materialized.key.clone().or_else(|| self.key.clone());
         let value = materialized.value.clone().or(value);
+        // What a mapper makes null by its serde is no row.
+        let nulls = if is_filter { None } else { value.clone().or_else(|| self.draft.borrow().serdes.get::<R>()) };
+        let mapper: RowMapper<K, V, R> = match nulls {
+            Some(serde) => Arc::new(move |key, value| mapper(key, value).filter(|value| !serde.is_null(value))),
+            None => mapper,
+        };
         let sends_old = Switch::default();
         // Known old values save downstream from tombstones for rows that never passed.
         if is_filter && self.origin.send_old_values(false) {

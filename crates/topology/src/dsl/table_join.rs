@@ -1,0 +1,298 @@
+//! `KTable`: joins with tables of the same key.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use millstream_state::TimestampedKeyValueStore;
+use millstream_types::Serde;
+
+use super::KTable;
+use super::draft::Switch;
+use super::options::Materialized;
+use super::stream::union;
+use super::table_source::TableOrigin;
+use crate::operator::change::Change;
+use crate::operator::stateless;
+use crate::operator::table_join::{Combine, TableJoinSpec, table_join, table_merge};
+use crate::operator::table_output::TableOutput;
+use crate::operator::table_view::ViewSupplier;
+
+/// Whose rows a join's row needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    Both,
+    Left,
+    Either,
+}
+
+impl<K, V> KTable<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    /// Joins the rows of two tables that have the same key. An update of either side updates the
+    /// result; without a row on both sides there is none. The result's time is the later one of
+    /// both rows.
+    ///
+    /// Both tables are stored for it and must be partitioned alike. Late updates of a versioned
+    /// table are left out and counted. The result is stored only by
+    /// [`join_with`](Self::join_with).
+    ///
+    /// ```
+    /// # let builder = millstream_topology::StreamsBuilder::new();
+    /// let names = builder.table::<String, String>("names");
+    /// let towns = builder.table::<String, String>("towns");
+    /// names.join(&towns, |name, town| format!("{name} of {town}")).to_stream().to("people");
+    /// # builder.build()?;
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    pub fn join<VO, R>(
+        &self,
+        other: &KTable<K, VO>,
+        joiner: impl Fn(&V, &VO) -> R + Send + Sync + 'static,
+    ) -> KTable<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.joined(other, Needs::Both, inner(joiner), None)
+    }
+
+    /// [`join`](Self::join) into a store, which gets a generated name if it has none.
+    pub fn join_with<VO, R>(
+        &self,
+        other: &KTable<K, VO>,
+        joiner: impl Fn(&V, &VO) -> R + Send + Sync + 'static,
+        materialized: Materialized<K, R>,
+    ) -> KTable<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.joined(other, Needs::Both, inner(joiner), Some(materialized))
+    }
+
+    /// [`join`](Self::join) that has a row for every row of this table.
+    ///
+    /// ```
+    /// # let builder = millstream_topology::StreamsBuilder::new();
+    /// let names = builder.table::<String, String>("names");
+    /// let towns = builder.table::<String, String>("towns");
+    /// let of = |name: &String, town: Option<&String>| format!("{name} of {}", town.map_or("nowhere", |town| town));
+    /// names.left_join(&towns, of).to_stream().to("people");
+    /// # builder.build()?;
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    pub fn left_join<VO, R>(
+        &self,
+        other: &KTable<K, VO>,
+        joiner: impl Fn(&V, Option<&VO>) -> R + Send + Sync + 'static,
+    ) -> KTable<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.joined(other, Needs::Left, left(joiner), None)
+    }
+
+    /// [`left_join`](Self::left_join) into a store, which gets a generated name if it has none.
+    pub fn left_join_with<VO, R>(
+        &self,
+        other: &KTable<K, VO>,
+        joiner: impl Fn(&V, Option<&VO>) -> R + Send + Sync + 'static,
+        materialized: Materialized<K, R>,
+    ) -> KTable<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.joined(other, Needs::Left, left(joiner), Some(materialized))
+    }
+
+    /// [`join`](Self::join) that has a row for every row of either table.
+    ///
+    /// ```
+    /// # let builder = millstream_topology::StreamsBuilder::new();
+    /// let sold = builder.table::<String, i64>("sold");
+    /// let returned = builder.table::<String, i64>("returned");
+    /// let left = |sold: Option<&i64>, returned: Option<&i64>| sold.unwrap_or(&0) - returned.unwrap_or(&0);
+    /// sold.outer_join(&returned, left).to_stream().to("left");
+    /// # builder.build()?;
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    pub fn outer_join<VO, R>(
+        &self,
+        other: &KTable<K, VO>,
+        joiner: impl Fn(Option<&V>, Option<&VO>) -> R + Send + Sync + 'static,
+    ) -> KTable<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.joined(other, Needs::Either, outer(joiner), None)
+    }
+
+    /// [`outer_join`](Self::outer_join) into a store, which gets a generated name if it has none.
+    pub fn outer_join_with<VO, R>(
+        &self,
+        other: &KTable<K, VO>,
+        joiner: impl Fn(Option<&V>, Option<&VO>) -> R + Send + Sync + 'static,
+        materialized: Materialized<K, R>,
+    ) -> KTable<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.joined(other, Needs::Either, outer(joiner), Some(materialized))
+    }
+
+    fn joined<VO, R>(
+        &self,
+        other: &KTable<K, VO>,
+        needs: Needs,
+        combine: Combine<K, V, VO, R>,
+        materialized: Option<Materialized<K, R>>,
+    ) -> KTable<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        let mut draft = self.draft.borrow_mut();
+        let store =
+            materialized.as_ref().map(|materialized| draft.store_name(materialized, "KTABLE-MERGE-STATE-STORE-"));
+        let suffixed = |suffix: &str| self.name.as_ref().map(|name| format!("{name}{suffix}"));
+        let merge = draft.node_name(self.name.clone(), "KTABLE-MERGE-");
+        let this_node = draft.node_name(suffixed("-join-this"), "KTABLE-JOINTHIS-");
+        let other_node = draft.node_name(suffixed("-join-other"), "KTABLE-JOINOTHER-");
+        let materialized = materialized.unwrap_or_default();
+        let key = materialized.key.clone().or_else(|| self.key.clone());
+        let combine = without_null(combine, materialized.value.clone().or_else(|| draft.serdes.get::<R>()));
+        let nulls = self.key.clone().or_else(|| draft.serdes.get::<K>());
+        drop(draft);
+
+        if needs != Needs::Both {
+            self.origin.send_old_values(true);
+        }
+        if needs == Needs::Either {
+            other.origin.send_old_values(true);
+        }
+        let (left_view, right_view) = (self.origin.view(), other.origin.view());
+        let sends_old = Switch::default();
+        let stores = (right_view.stores.clone(), left_view.stores.clone());
+        let view = ViewSupplier::joined(&left_view, &right_view, Arc::clone(&combine));
+        let turned = turned(&combine);
+        let this_code = table_join(TableJoinSpec {
+            other: right_view,
+            needs_other: needs == Needs::Both,
+            combine,
+            sends_old: sends_old.clone(),
+            key: nulls.clone(),
+        });
+        let other_code = table_join(TableJoinSpec {
+            other: left_view,
+            needs_other: needs != Needs::Either,
+            combine: turned,
+            sends_old: sends_old.clone(),
+            key: nulls,
+        });
+        let mut draft = self.draft.borrow_mut();
+        draft.then(&this_node, &[&self.node], &stores.0, this_code);
+        draft.then(&other_node, &[&other.node], &stores.1, other_code);
+        let mut result = KTable {
+            draft: self.draft.clone(),
+            node: merge.as_str().into(),
+            key,
+            value: materialized.value.clone(),
+            sources: union(&self.sources, &other.sources),
+            origin: Rc::new(JoinedOrigin {
+                left: Rc::clone(&self.origin),
+                right: Rc::clone(&other.origin),
+                view: view.clone(),
+                sends_old: sends_old.clone(),
+            }),
+            queryable: store,
+            name: None,
+        };
+        draft.topology.push_copartitioned(result.sources.clone());
+        let mut code = stateless::pass::<K, Change<R>>();
+        if let Some(store) = result.queryable.clone() {
+            result.key = draft.serde(result.key.as_ref(), None, "keys", &merge);
+            result.value = draft.serde(result.value.as_ref(), None, "values", &merge);
+            if let Some((key, value)) = result.key.clone().zip(result.value.clone()) {
+                draft.add_key_value_store(&store, &materialized, key, value);
+                code = table_merge::<K, R>(TableOutput::new(Arc::clone(&store), sends_old.clone()));
+            }
+            result.origin = Rc::new(JoinedOrigin {
+                left: Rc::clone(&self.origin),
+                right: Rc::clone(&other.origin),
+                view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, R>>(&store)
+                    .versioned(materialized.is_versioned()),
+                sends_old,
+            });
+        }
+        let stores: Vec<Arc<str>> = result.queryable.iter().cloned().collect();
+        draft.then(&merge, &[&this_node, &other_node], &stores, code);
+        drop(draft);
+        result
+    }
+}
+
+/// The result of a join: old values are to be had from both sides, rows from the store or both sides.
+struct JoinedOrigin<K, V, VO, R> {
+    left: Rc<dyn TableOrigin<K, V>>,
+    right: Rc<dyn TableOrigin<K, VO>>,
+    view: ViewSupplier<K, R>,
+    sends_old: Switch,
+}
+
+impl<K, V, VO, R> TableOrigin<K, R> for JoinedOrigin<K, V, VO, R> {
+    fn send_old_values(&self, _: bool) -> bool {
+        self.left.send_old_values(true);
+        self.right.send_old_values(true);
+        self.sends_old.turn_on();
+        true
+    }
+
+    fn view(&self) -> ViewSupplier<K, R> {
+        self.view.clone()
+    }
+
+    fn is_versioned(&self) -> bool {
+        self.view.is_versioned
+    }
+}
+
+fn inner<K: 'static, V: 'static, VO: 'static, R: 'static>(
+    joiner: impl Fn(&V, &VO) -> R + Send + Sync + 'static,
+) -> Combine<K, V, VO, R> {
+    Arc::new(move |_, left, right| Some(joiner(left?, right?)))
+}
+
+fn left<K: 'static, V: 'static, VO: 'static, R: 'static>(
+    joiner: impl Fn(&V, Option<&VO>) -> R + Send + Sync + 'static,
+) -> Combine<K, V, VO, R> {
+    Arc::new(move |_, left, right| Some(joiner(left?, right)))
+}
+
+fn outer<K: 'static, V: 'static, VO: 'static, R: 'static>(
+    joiner: impl Fn(Option<&V>, Option<&VO>) -> R + Send + Sync + 'static,
+) -> Combine<K, V, VO, R> {
+    Arc::new(move |_, left, right| (left.is_some() || right.is_some()).then(|| joiner(left, right)))
+}
+
+/// The same with the sides the other way round.
+fn turned<K: 'static, V: 'static, VO: 'static, R: 'static>(combine: &Combine<K, V, VO, R>) -> Combine<K, VO, V, R> {
+    let combine = Arc::clone(combine);
+    Arc::new(move |key, right, left| combine(key, left, right))
+}
+
+/// A result that is null by its serde is none.
+fn without_null<K: 'static, V: 'static, VO: 'static, R: 'static>(
+    combine: Combine<K, V, VO, R>,
+    serde: Option<Serde<R>>,
+) -> Combine<K, V, VO, R> {
+    match serde {
+        Some(serde) => Arc::new(move |key, left, right| combine(key, left, right).filter(|row| !serde.is_null(row))),
+        None => combine,
+    }
+}
