@@ -118,6 +118,7 @@ impl Build {
             "groupBy" => self.group_by(op),
             "windowedBy" => self.windowed_by(op),
             "count" | "reduce" | "aggregate" => self.aggregate(op),
+            "transformValues" => self.transform_values(op),
             "suppress" => self.suppress(op),
             "joinST" => self.join_table(op),
             "joinTT" => self.join_tables(op),

@@ -16,6 +16,7 @@ mod run;
 mod stop;
 mod stores;
 pub mod sweep;
+mod transformer;
 mod value;
 
 pub use compare::{Verdict, compare};

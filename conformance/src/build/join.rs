@@ -2,6 +2,7 @@
 
 use millstream_topology::{Joined, KStream, KTable};
 
+use super::options::ms;
 use super::table::{Cell, TableOf};
 use super::{Build, Node, Types, as_stream, as_table, named};
 use crate::functions::{Function, Join, join, key, want};
@@ -11,7 +12,6 @@ use crate::value::{Shown, Val};
 
 impl Build {
     pub(super) fn join_table(&mut self, op: Op<'_>) -> Result<(), Stop> {
-        op.refuse(&["grace"])?;
         let (stream, types) = as_stream(self.input_at(op, 0)?)?;
         let table = as_table(self.input_at(op, 1)?)?;
         want(types.key == table.types().key, "joinST")?;
@@ -56,6 +56,9 @@ fn with_table<VT: Cell>(
     let mut how = Joined::with(types.key.serde(), types.value.serde(), VT::serde(&right.types.value)?);
     if let Some(name) = op.optional("name") {
         how = how.with_name(name);
+    }
+    if let Some(grace) = op.field("grace").and_then(serde_json::Value::as_i64) {
+        how = how.with_grace_period(ms(grace));
     }
     let table: &KTable<Val, VT> = &right.table;
     let result = if is_inner(op)? {

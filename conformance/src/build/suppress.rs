@@ -15,6 +15,11 @@ impl Build {
         let result = as_table(self.input(op)?)?.suppress(op)?;
         self.put(op, result)
     }
+
+    pub(super) fn transform_values(&mut self, op: Op<'_>) -> Result<(), Stop> {
+        let result = as_table(self.input(op)?)?.transform_values(op)?;
+        self.put(op, result)
+    }
 }
 
 /// What the operator's fields say.

@@ -12,6 +12,7 @@ use super::{Build, Node, Types, as_table, table_join};
 use crate::functions::{Function, key, predicate, value};
 use crate::op::Op;
 use crate::stop::{Stop, bad, unsupported};
+use crate::transformer::Transformer;
 use crate::value::{Shown, Type, Val};
 
 /// A type that a table's keys or values may have, with its serde.
@@ -63,6 +64,7 @@ pub(crate) trait Table: Any {
     fn to_stream(&self, op: Op<'_>) -> Result<Node, Stop>;
     fn suppress(&self, op: Op<'_>) -> Result<Node, Stop>;
     fn join(&self, op: Op<'_>, other: &dyn Table) -> Result<Node, Stop>;
+    fn transform_values(&self, op: Op<'_>) -> Result<Node, Stop>;
     fn types(&self) -> &Types;
     fn as_any(&self) -> &dyn Any;
 }
@@ -150,6 +152,15 @@ where
     fn suppress(&self, op: Op<'_>) -> Result<Node, Stop> {
         let table = self.table.suppress(suppressed(op)?);
         Ok(Node::Table(Box::new(TableOf { table, types: self.types.clone() })))
+    }
+
+    fn transform_values(&self, op: Op<'_>) -> Result<Node, Stop> {
+        let types = Types::new(self.types.key.clone(), Type::Str);
+        let how = materialized(op, K::serde(&types.key)?, types.value.serde(), None)?.unwrap_or_default();
+        let stores = op.list("stores");
+        let supplier = Transformer::<K, V>::supplier(op.text("proc")?, stores.first().copied())?;
+        let table = self.named(op).transform_values_with(supplier, how, &stores);
+        Ok(Node::Table(Box::new(TableOf { table, types })))
     }
 
     fn types(&self) -> &Types {

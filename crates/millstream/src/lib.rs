@@ -58,8 +58,9 @@ pub use millstream_topology::{
     Incoming, IntoTableValue, Joined, KGroupedStream, KGroupedTable, KStream, KTable, LogAndContinue, LogAndFail,
     Materialized, OffsetReset, Partitioner, Printed, ProcessingExceptionHandler, Processor, ProcessorError,
     ProcessorSupplier, Produced, ProductionExceptionHandler, PunctuationType, Repartitioned, ShutDown, SinkSpec,
-    SourceSpec, StoreHandle, StreamsBuilder, StrictBufferConfig, Suppressed, TimeWindowedKStream, TimeWindows, Timer,
-    TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology, TopologyDescription, TopologyDiff,
+    SourceSpec, StoreHandle, StoreScope, StreamsBuilder, StrictBufferConfig, Suppressed, TimeWindowedKStream,
+    TimeWindows, Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology, TopologyDescription,
+    TopologyDiff, ValueTransformer,
 };
 pub use millstream_types::clock::SystemClock;
 pub use millstream_types::{

@@ -13,7 +13,7 @@ use millstream_types::{Headers, Timestamp};
 use crate::Origin;
 
 pub use change_buffer::ChangeBuffer;
-pub use stream_buffer::StreamBuffer;
+pub use stream_buffer::{Due, StreamBuffer};
 
 /// A record that comes out of a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]

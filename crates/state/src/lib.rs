@@ -25,7 +25,7 @@ mod versioned;
 mod window;
 mod with_headers;
 
-pub use buffer::{ChangeBuffer, Released, StreamBuffer};
+pub use buffer::{ChangeBuffer, Due, Released, StreamBuffer};
 pub use cache_budget::CacheBudget;
 pub use dsl_suppliers::{DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, StoreType};
 #[cfg(feature = "fjall")]

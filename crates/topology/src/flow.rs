@@ -18,12 +18,12 @@ mod processor;
 mod sink;
 mod source;
 mod timer;
+mod transformer;
 
 pub use arena::Flow;
 pub(crate) use arena::{FlowNode, FlushStep};
 pub use build::{FlowBuild, FlowOptions, NodeIndex};
-pub(crate) use context::StoreScope;
-pub use context::{Context, StoreHandle};
+pub use context::{Context, StoreHandle, StoreScope};
 pub use env::{FlowEnv, SinkRecord};
 pub use fault::{
     DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, HandlerDecision, HandlerResponse, LogAndContinue,
@@ -33,8 +33,10 @@ pub use global::GlobalState;
 pub use head::{Head, HeadOutcome, RawHead, TimestampExtraction};
 pub use input::Incoming;
 pub use node::{NodeFactory, RecordType};
+pub(crate) use processor::failed;
 pub use processor::{Processor, ProcessorError, ProcessorSupplier};
 pub use sink::{Partitioner, SinkSpec, TopicNameExtractor};
 pub(crate) use source::SourceFactory;
 pub use source::{ExtractorFn, SourceSpec, TimestampExtractor};
 pub use timer::{PunctuationType, Timer};
+pub use transformer::ValueTransformer;

@@ -17,7 +17,7 @@ pub use dsl::{
 pub use flow::{
     Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, HandlerDecision, HandlerResponse,
     Incoming, LogAndContinue, LogAndFail, Partitioner, ProcessingExceptionHandler, Processor, ProcessorError,
-    ProcessorSupplier, ProductionExceptionHandler, PunctuationType, SinkSpec, SourceSpec, StoreHandle, Timer,
-    TimestampExtraction, TimestampExtractor, TopicNameExtractor,
+    ProcessorSupplier, ProductionExceptionHandler, PunctuationType, SinkSpec, SourceSpec, StoreHandle, StoreScope,
+    Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor, ValueTransformer,
 };
 pub use graph::{OffsetReset, Topology, TopologyDescription, TopologyDiff};

@@ -11,4 +11,5 @@ pub(crate) mod table_join;
 pub(crate) mod table_map;
 pub(crate) mod table_output;
 pub(crate) mod table_view;
+pub(crate) mod transform;
 pub(crate) mod window_aggregate;

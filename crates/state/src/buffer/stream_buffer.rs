@@ -36,6 +36,12 @@ pub struct StreamBuffer<K, V> {
     scratch: Vec<u8>,
 }
 
+/// A record of a [`StreamBuffer`] whose grace is over.
+pub struct Due<K, V> {
+    row_key: Vec<u8>,
+    released: Released<K, V>,
+}
+
 /// What is known of the rows without reading them.
 #[derive(Clone, Copy, Debug)]
 struct Summary {
@@ -90,9 +96,9 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> StreamBuffer<K, V> {
         Ok(true)
     }
 
-    /// Takes out the records whose grace is over: stream time, of the records held so far, is at
-    /// least their time plus `grace_ms`. A record without a value is left out.
-    pub fn take_due(&mut self, grace_ms: i64) -> Result<Vec<Released<K, V>>> {
+    /// The records whose grace is over: stream time, of the records held so far, is at least their
+    /// time plus `grace_ms`. They stay until they are [removed](Self::remove).
+    pub fn due(&mut self, grace_ms: i64) -> Result<Vec<Due<K, V>>> {
         let mut summary = self.summary()?;
         let last = summary.stream_time.saturating_sub(grace_ms);
         if last < summary.first_time {
@@ -103,14 +109,24 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> StreamBuffer<K, V> {
         let mut due = Vec::new();
         for row in self.below.rows::<V>(&range, false)? {
             let (row_key, Cell::Bytes(row)) = row? else { continue };
-            due.extend(self.released(&row_key, &row)?);
-            let headers = &Headers::new();
-            self.below.write(&Write { key: &row_key, value: None, timestamp: WALL_CLOCK, headers });
-            summary.record_count = summary.record_count.saturating_sub(1);
+            let released = self.released(&row_key, &row)?;
+            due.push(Due { row_key, released });
         }
-        summary.first_time = last.saturating_add(1);
-        self.summary = Some(summary);
+        if due.is_empty() {
+            summary.first_time = last.saturating_add(1);
+            self.summary = Some(summary);
+        }
         Ok(due)
+    }
+
+    /// Lets a record go, which comes back as [`due`](Self::due) gave it.
+    pub fn remove(&mut self, due: Due<K, V>) -> Result<Released<K, V>> {
+        let mut summary = self.summary()?;
+        summary.record_count = summary.record_count.saturating_sub(1);
+        self.summary = Some(summary);
+        let headers = &Headers::new();
+        self.below.write(&Write { key: &due.row_key, value: None, timestamp: WALL_CLOCK, headers });
+        Ok(due.released)
     }
 
     /// Records held.
@@ -118,12 +134,12 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> StreamBuffer<K, V> {
         Ok(self.summary()?.record_count)
     }
 
-    fn released(&self, row_key: &[u8], row: &[u8]) -> Result<Option<Released<K, V>>> {
+    fn released(&self, row_key: &[u8], row: &[u8]) -> Result<Released<K, V>> {
         let key_end = row_key.len().saturating_sub(SEQUENCE_LEN);
         let parts = row_key.get(BEFORE_KEY..key_end).zip(BufferValue::decode(&mut Reader(row)));
         let (key, held) = parts.ok_or_else(|| self.serdes.unreadable())?;
-        let Some(value) = self.serdes.value(held.new.as_deref())? else { return Ok(None) };
-        Ok(Some(Released { key: self.serdes.key(key)?, value, origin: held.origin, headers: held.headers }))
+        let value = self.serdes.value(held.new.as_deref())?.ok_or_else(|| self.serdes.unreadable())?;
+        Ok(Released { key: self.serdes.key(key)?, value, origin: held.origin, headers: held.headers })
     }
 
     /// What is known of the rows; reads them all once after an open or a restore.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::join_grace::Waiting;
 use super::options::Joined;
 use super::stream::union;
+use super::window::millis;
 use super::{GlobalKTable, KStream, KTable};
 use crate::operator::aggregate::Nulls;
 use crate::operator::join::{GlobalLookup, JoinKind, JoinSpec, Lookup, TableLookup, stream_table_join};
@@ -149,18 +151,29 @@ where
         let named = joined.name.clone().or_else(|| self.name.clone());
         let key = joined.key.clone().or_else(|| self.key.clone());
         let value = joined.value.clone().or_else(|| self.value.clone());
-        let stream =
-            if self.is_rekeyed { self.through_for_join(named.as_deref(), key.clone(), value) } else { self.clone() };
+        let is_named = named.is_some();
+        let stream = if self.is_rekeyed {
+            self.through_for_join(named.as_deref(), key.clone(), value.clone())
+        } else {
+            self.clone()
+        };
         let prefix = if kind == JoinKind::Left { "KSTREAM-LEFTJOIN-" } else { "KSTREAM-JOIN-" };
         let name = self.draft.borrow_mut().node_name(named, prefix);
         let view = table.origin.view();
         let nulls = Nulls { key: key.clone().or_else(|| stream.key_serde()), value: stream.value_serde() };
-        let stores = view.stores.clone();
+        let mut stores = view.stores.clone();
+        let grace = joined.grace.map(|grace| {
+            let buffer = Waiting { join: &name, is_named, grace_ms: millis(grace), tables: &stores };
+            (buffer.add(&mut self.draft.borrow_mut(), view.is_versioned, key.as_ref(), value.as_ref()), millis(grace))
+        });
+        if let Some((buffer, _)) = &grace {
+            stores.insert(0, Arc::clone(buffer));
+        }
         let lookup_nulls = nulls.clone();
         let lookup = Arc::new(move || {
             Box::new(TableLookup { view: (view.make)(), nulls: lookup_nulls.clone() }) as Box<dyn Lookup<K, V, VT>>
         });
-        let code = stream_table_join(JoinSpec { kind, nulls, lookup, joiner });
+        let code = stream_table_join(JoinSpec { kind, nulls, lookup, joiner, grace });
         let mut draft = self.draft.borrow_mut();
         draft.then(&name, &[&stream.node], &stores, code);
         if kind == JoinKind::Left {
@@ -194,7 +207,7 @@ where
                 Box::new(lookup) as Box<dyn Lookup<K, V, VG>>
             });
             let nulls = Nulls { key: None, value: self.value_serde() };
-            let code = stream_table_join(JoinSpec { kind, nulls, lookup, joiner });
+            let code = stream_table_join(JoinSpec { kind, nulls, lookup, joiner, grace: None });
             self.draft.borrow_mut().then(&name, &[&self.node], &[], code);
         }
         self.after(name, self.key.clone(), None)

@@ -14,7 +14,7 @@ use super::{KStream, StreamsBuilder};
 use crate::operator::change::Change;
 use crate::operator::stateless;
 use crate::operator::table::{LazyStore, table_source};
-use crate::operator::table_map::{RowMapper, TableMapSpec, table_map};
+use crate::operator::table_map::{RowMapper, TableMapSpec, row_mapper, table_map, without_nulls};
 use crate::operator::table_output::TableOutput;
 use crate::operator::table_view::ViewSupplier;
 
@@ -30,6 +30,30 @@ pub struct KTable<K, V> {
     pub(crate) origin: Rc<dyn TableOrigin<K, V>>,
     pub(crate) queryable: Option<Arc<str>>,
     pub(crate) name: Option<String>,
+}
+
+/// The operators that make each row of a table anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowOperator<'a> {
+    Filter,
+    MapValues,
+    TransformValues { stores: &'a [&'a str] },
+}
+
+impl RowOperator<'_> {
+    /// Prefix of generated names.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Filter => "KTABLE-FILTER-",
+            Self::MapValues => "KTABLE-MAPVALUES-",
+            Self::TransformValues { .. } => "KTABLE-TRANSFORMVALUES-",
+        }
+    }
+
+    /// Whether a number is taken for a store without a name.
+    fn names_store(self) -> bool {
+        !matches!(self, Self::TransformValues { .. })
+    }
 }
 
 impl<K, V> Clone for KTable<K, V> {
@@ -117,7 +141,7 @@ where
     where
         R: Clone + Send + 'static,
     {
-        self.mapped("KTABLE-MAPVALUES-", Arc::new(move |_, value| Some(mapper(value))), false, None, None)
+        self.mapped(RowOperator::MapValues, row_mapper(move |_, value| Some(mapper(value))), None, None)
     }
 
     /// [`map_values`](Self::map_values) that also sees the key.
@@ -125,7 +149,7 @@ where
     where
         R: Clone + Send + 'static,
     {
-        self.mapped("KTABLE-MAPVALUES-", Arc::new(move |key, value| Some(mapper(key, value))), false, None, None)
+        self.mapped(RowOperator::MapValues, row_mapper(move |key, value| Some(mapper(key, value))), None, None)
     }
 
     /// [`map_values_with_key`](Self::map_values_with_key) into a store; without a name nothing is
@@ -138,8 +162,8 @@ where
     where
         R: Clone + Send + 'static,
     {
-        let mapper: RowMapper<K, V, R> = Arc::new(move |key, value| Some(mapper(key, value)));
-        self.mapped("KTABLE-MAPVALUES-", mapper, false, None, Some(materialized))
+        let mapper = row_mapper(move |key, value| Some(mapper(key, value)));
+        self.mapped(RowOperator::MapValues, mapper, None, Some(materialized))
     }
 
     /// The updates as a stream; a deleted row is `None`.
@@ -212,15 +236,14 @@ where
         predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
         materialized: Option<Materialized<K, V>>,
     ) -> Self {
-        let mapper: RowMapper<K, V, V> = Arc::new(move |key, value| predicate(key, &value).then_some(value));
-        self.mapped("KTABLE-FILTER-", mapper, true, self.value.clone(), materialized)
+        let mapper = row_mapper(move |key, value| predicate(key, &value).then_some(value));
+        self.mapped(RowOperator::Filter, mapper, self.value.clone(), materialized)
     }
 
-    fn mapped<R>(
+    pub(crate) fn mapped<R>(
         &self,
-        prefix: &str,
+        operator: RowOperator<'_>,
         mapper: RowMapper<K, V, R>,
-        is_filter: bool,
         value: Option<Serde<R>>,
         materialized: Option<Materialized<K, R>>,
     ) -> KTable<K, R>
@@ -230,19 +253,20 @@ where
         let store = materialized.as_ref().and_then(|materialized| materialized.name.clone());
         let node = {
             let mut draft = self.draft.borrow_mut();
-            if materialized.is_some() && store.is_none() {
+            if materialized.is_some() && store.is_none() && operator.names_store() {
                 // Kafka Streams names a store here that it then does not make.
                 draft.names.burn();
             }
-            draft.node_name(self.name.clone(), prefix)
+            draft.node_name(self.name.clone(), operator.prefix())
         };
+        let is_filter = operator == RowOperator::Filter;
         let materialized = materialized.unwrap_or_default();
         let key = materialized.key.clone().or_else(|| self.key.clone());
         let value = materialized.value.clone().or(value);
         // What a mapper makes null by its serde is no row.
         let nulls = if is_filter { None } else { value.clone().or_else(|| self.draft.borrow().serdes.get::<R>()) };
         let mapper: RowMapper<K, V, R> = match nulls {
-            Some(serde) => Arc::new(move |key, value| mapper(key, value).filter(|value| !serde.is_null(value))),
+            Some(serde) => without_nulls(mapper, serde),
             None => mapper,
         };
         let sends_old = Switch::default();
@@ -283,7 +307,10 @@ where
             });
             result.queryable = Some(store);
         }
-        let stores: Vec<Arc<str>> = result.queryable.iter().cloned().collect();
+        let mut stores: Vec<Arc<str>> = result.queryable.iter().cloned().collect();
+        if let RowOperator::TransformValues { stores: used } = operator {
+            stores.extend(used.iter().map(|store| Arc::from(*store)));
+        }
         let skips_nothing = is_filter && !self.origin.is_versioned();
         let code = table_map(TableMapSpec { mapper, sends_old, skips_nothing, output });
         self.draft.borrow_mut().then(&node, &[&self.node], &stores, code);

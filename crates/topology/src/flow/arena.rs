@@ -14,7 +14,7 @@ use super::global::{GlobalState, GlobalView};
 use super::head::Head;
 use super::input::Input;
 use super::node::{Node, Place};
-use super::processor::ProcessorError;
+use super::processor::{ProcessorError, failed};
 use super::timer::{PunctuationType, Timers};
 
 /// A node and what the arena knows of it.
@@ -308,15 +308,14 @@ impl Flow {
         let error = match cause {
             // Our own errors (a store that cannot be read, say) are not the record's fault: no
             // handler may skip them.
-            Cause::Error(error) => match error.downcast::<Error>() {
-                Ok(ours) if ours.kind() != ErrorKind::Processing => {
-                    let ours = ours.with_context(|context| self.fill(context, &node));
-                    return self.fail(ours);
+            Cause::Error(error) => {
+                let error = failed(error);
+                if error.kind() != ErrorKind::Processing {
+                    let error = error.with_context(|context| self.fill(context, &node));
+                    return self.fail(error);
                 }
-                Ok(ours) => *ours,
-                Err(error) => Error::new(ErrorKind::Processing, format!("the processor failed: {error}"))
-                    .with_source(UserError(error)),
-            },
+                error
+            }
             Cause::Panic(text) => Error::new(ErrorKind::Processing, format!("the processor panicked: {text}")),
         };
         let error = error.with_context(|context| self.fill(context, &node));
@@ -435,11 +434,6 @@ enum Cause {
     Panic(String),
 }
 
-/// The error a processor returned.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct UserError(ProcessorError);
-
 /// Runs a handler; one that panics is a fatal error of its own.
 pub(crate) fn guarded(handle: impl FnOnce() -> HandlerResponse) -> Result<HandlerResponse, Error> {
     catch_unwind(AssertUnwindSafe(handle)).map_err(|panic| {
@@ -456,6 +450,7 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     }
 }
 
-fn no_origin(timestamp: Timestamp) -> Origin {
+/// Where nothing comes from: no record is being processed.
+pub(super) fn no_origin(timestamp: Timestamp) -> Origin {
     Origin { topic: None, partition: Partition(-1), offset: Offset(-1), timestamp }
 }

@@ -7,6 +7,7 @@ use millstream_state::{Origin, StateStore};
 use millstream_types::{Error, ErrorKind, Headers, Record, RecordMetadata, Result, TaskId, Timestamp};
 
 use super::Flow;
+use super::arena::no_origin;
 use super::build::NodeIndex;
 use super::env::FlowEnv;
 use super::input::{Incoming, Input};
@@ -226,14 +227,19 @@ where
     }
 }
 
-/// A node's access to its stores.
-pub(crate) struct StoreScope<'a> {
+/// A node's stores, and where it is, without anything to forward: what a
+/// [`ValueTransformer`](super::ValueTransformer) may use.
+pub struct StoreScope<'a> {
     flow: &'a mut Flow,
     index: NodeIndex,
 }
 
 impl<'a> StoreScope<'a> {
-    pub(crate) fn store_handle<S: StateStore>(&mut self, name: &str) -> Result<StoreHandle<S>> {
+    /// A handle to a store connected to this node.
+    ///
+    /// # Errors
+    /// `Topology` when the store is not connected to this node or is of another type.
+    pub fn store_handle<S: StateStore>(&mut self, name: &str) -> Result<StoreHandle<S>> {
         let node = self.flow.node(self.index);
         let place = node.and_then(|node| node.stores.iter().find(|(store, _)| **store == *name).map(|(_, at)| *at));
         let problem = |text: String| Err(Error::new(ErrorKind::Topology, text));
@@ -249,8 +255,44 @@ impl<'a> StoreScope<'a> {
         }
     }
 
-    pub(crate) fn store<S: StateStore>(&mut self, handle: StoreHandle<S>) -> &mut S {
+    /// A store. Writes carry the time and origin of the record being processed.
+    pub fn store<S: StateStore>(&mut self, handle: StoreHandle<S>) -> &mut S {
         StoreScope { flow: &mut *self.flow, index: self.index }.into_store(handle)
+    }
+
+    /// Where the record being processed came from.
+    pub fn record_metadata(&self) -> RecordMetadata {
+        self.flow.record_metadata()
+    }
+
+    /// Timestamp of the record being processed.
+    pub fn timestamp(&self) -> Timestamp {
+        self.flow.origin.timestamp
+    }
+
+    /// Stream time of the task: the largest timestamp taken out of its queues; -1 before.
+    pub fn stream_time(&self) -> Timestamp {
+        self.flow.stream_time
+    }
+
+    /// The task.
+    pub fn task_id(&self) -> TaskId {
+        self.flow.build.task
+    }
+
+    /// The application id.
+    pub fn application_id(&self) -> &str {
+        &self.flow.build.application_id
+    }
+
+    /// Runs something as if for a record of that time from nowhere: a row that is looked up.
+    pub(crate) fn at_row<T>(&mut self, timestamp: Timestamp, run: impl FnOnce(&mut Self) -> T) -> T {
+        let origin = std::mem::replace(&mut self.flow.origin, no_origin(timestamp));
+        let headers = std::mem::take(&mut self.flow.origin_headers);
+        let result = run(self);
+        self.flow.origin = origin;
+        self.flow.origin_headers = headers;
+        result
     }
 
     #[expect(clippy::expect_used, reason = "a handle is made only for a store of this type in this flow")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_types::Timestamp;
+use millstream_types::{Error, ErrorKind, Timestamp};
 
 use super::{Context, Incoming, Timer};
 
@@ -99,3 +99,18 @@ impl<P: 'static> ProcessorSupplier<P> for Arc<dyn ProcessorSupplier<P>> {
         self.as_ref().get()
     }
 }
+
+/// What a processor failed with, as an error of ours: it is one, or becomes the source of one.
+pub(crate) fn failed(error: ProcessorError) -> Error {
+    match error.downcast::<Error>() {
+        Ok(ours) => *ours,
+        Err(error) => {
+            Error::new(ErrorKind::Processing, format!("the processor failed: {error}")).with_source(UserError(error))
+        }
+    }
+}
+
+/// The error a processor returned.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UserError(ProcessorError);

@@ -5,11 +5,12 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use millstream_types::{Result, Serde, Timestamp};
+use millstream_state::{Released, StreamBuffer};
+use millstream_types::{Record, Result, Serde, Timestamp};
 
 use super::aggregate::Nulls;
 use super::table_view::TableView;
-use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError, StoreScope};
+use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError, StoreHandle, StoreScope};
 
 /// Whether a record without a matching row is joined with nothing or left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +33,15 @@ pub(crate) struct JoinSpec<K, V, VT, R> {
     pub(crate) nulls: Nulls<K, V>,
     pub(crate) lookup: Arc<dyn Fn() -> Box<dyn Lookup<K, V, VT>> + Send + Sync>,
     pub(crate) joiner: Arc<dyn Fn(&K, &V, Option<&VT>) -> R + Send + Sync>,
+    /// The buffer in which records wait before they are joined, and how long, in ms.
+    pub(crate) grace: Option<(Arc<str>, i64)>,
 }
 
 struct StreamTableJoin<K, V, VT, R> {
     kind: JoinKind,
     nulls: Nulls<K, V>,
+    grace: Option<(Arc<str>, i64)>,
+    buffer: Option<StoreHandle<StreamBuffer<K, V>>>,
     lookup: Box<dyn Lookup<K, V, VT>>,
     joiner: Arc<dyn Fn(&K, &V, Option<&VT>) -> R + Send + Sync>,
 }
@@ -53,7 +58,59 @@ where
         nulls: spec.nulls.clone(),
         lookup: (spec.lookup)(),
         joiner: Arc::clone(&spec.joiner),
+        grace: spec.grace.clone(),
+        buffer: None,
     })
+}
+
+impl<K, V, VT, R> StreamTableJoin<K, V, VT, R>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+    VT: Clone + Send + 'static,
+    R: Clone + Send + 'static,
+{
+    /// What a record is joined to; `None` drops it. `Some(None)` is a record that is left out.
+    #[expect(clippy::option_option, reason = "dropped and counted, left out, and joined are three things")]
+    fn joined(
+        &mut self,
+        scope: &mut StoreScope<'_>,
+        (key, value, time): (&K, &V, Timestamp),
+    ) -> Result<Option<Option<R>>> {
+        if self.nulls.value(value) {
+            return Ok(None);
+        }
+        let found = self.lookup.find(scope, key, value, time)?;
+        let found = found.or(if self.kind == JoinKind::Left { Some(None) } else { None });
+        let Some(row) = found else { return Ok(None) };
+        if row.is_none() && self.kind == JoinKind::Inner {
+            return Ok(Some(None));
+        }
+        Ok(Some(Some((self.joiner)(key, value, row.as_ref()))))
+    }
+
+    /// Lets the record wait, and joins those whose grace is over; `false` if it cannot wait: it is
+    /// late, or has a null key or value.
+    fn waits(&mut self, ctx: &mut Context<'_, K, R>, record: &Record<K, V>) -> Result<bool> {
+        let Some((handle, grace_ms)) = self.buffer.zip(self.grace.as_ref().map(|(_, grace_ms)| *grace_ms)) else {
+            return Ok(false);
+        };
+        if self.nulls.key(&record.key) || self.nulls.value(&record.value) {
+            return Ok(false);
+        }
+        if !ctx.store(handle).put(&record.key, &record.value, &record.headers, grace_ms)? {
+            return Ok(false);
+        }
+        for due in ctx.store(handle).due(grace_ms)? {
+            // It goes before it is joined: one that fails must not fail again with every record.
+            let Released { key, value, origin, headers } = ctx.store(handle).remove(due)?;
+            let timestamp = origin.timestamp;
+            if let Some(Some(value)) = self.joined(&mut ctx.scope(), (&key, &value, timestamp))? {
+                ctx.forward_from(origin, Record { key, value, timestamp, headers });
+            }
+        }
+        Ok(true)
+    }
 }
 
 impl<K, V, VT, R> Processor for StreamTableJoin<K, V, VT, R>
@@ -69,27 +126,26 @@ where
     type ValueOut = R;
 
     fn init(&mut self, ctx: &mut Context<'_, K, R>) -> Result<(), ProcessorError> {
+        if let Some((store, _)) = &self.grace {
+            self.buffer = Some(ctx.store_handle(store)?);
+        }
         Ok(self.lookup.init(&mut ctx.scope())?)
     }
 
     fn process(&mut self, ctx: &mut Context<'_, K, R>, record: Incoming<'_, K, V>) -> Result<(), ProcessorError> {
-        let found = if self.nulls.value(&record.value) {
-            None
-        } else {
-            let found = self.lookup.find(&mut ctx.scope(), &record.key, &record.value, record.timestamp)?;
-            found.or(if self.kind == JoinKind::Left { Some(None) } else { None })
-        };
-        let Some(row) = found else {
+        if self.waits(ctx, &record)? {
+            return Ok(());
+        }
+        let joined = self.joined(&mut ctx.scope(), (&record.key, &record.value, record.timestamp))?;
+        let Some(joined) = joined else {
             tracing::warn!(node = ctx.node_name(), "a record with a null join key or value is left out of the join");
             ctx.count_dropped(1);
             return Ok(());
         };
-        if row.is_none() && self.kind == JoinKind::Inner {
-            return Ok(());
+        if let Some(joined) = joined {
+            let (key, _, rest) = record.into_record().into_parts();
+            ctx.forward(rest.with_key(key).with_value(joined));
         }
-        let joined = (self.joiner)(&record.key, &record.value, row.as_ref());
-        let (key, _, rest) = record.into_record().into_parts();
-        ctx.forward(rest.with_key(key).with_value(joined));
         Ok(())
     }
 }

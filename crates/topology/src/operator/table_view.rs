@@ -6,9 +6,9 @@ use std::sync::Arc;
 use millstream_state::ValueAndTimestamp;
 use millstream_types::{Result, Timestamp};
 
-use super::table_map::RowMapper;
+use super::table_map::{MapRow, RowMapper};
 use super::table_output::{RowStore, Rows};
-use crate::flow::StoreScope;
+use crate::flow::{StoreScope, failed};
 
 /// Looks rows up. One belongs to one operator of one task.
 pub(crate) trait TableView<K, V>: Send {
@@ -60,7 +60,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> ViewSupplier<K, V> {
         ViewSupplier {
             stores: self.stores,
             is_versioned: self.is_versioned,
-            make: Arc::new(move || Box::new(MappedView { inner: make(), mapper: Arc::clone(&mapper) })),
+            make: Arc::new(move || Box::new(MappedView { inner: make(), mapper: mapper() })),
         }
     }
 }
@@ -103,17 +103,18 @@ where
 
 struct MappedView<K, V, R> {
     inner: Box<dyn TableView<K, V>>,
-    mapper: RowMapper<K, V, R>,
+    mapper: Box<dyn MapRow<K, V, R>>,
 }
 
 impl<K, V, R> TableView<K, R> for MappedView<K, V, R> {
     fn init(&mut self, scope: &mut StoreScope<'_>) -> Result<()> {
-        self.inner.init(scope)
+        self.inner.init(scope)?;
+        self.mapper.init(scope).map_err(failed)
     }
 
     fn get(&mut self, scope: &mut StoreScope<'_>, key: &K) -> Result<Option<ValueAndTimestamp<R>>> {
         let row = self.inner.get(scope, key)?;
-        Ok(self.mapped(key, row))
+        self.mapper.map_found(scope, key, row).map_err(failed)
     }
 
     fn get_as_of(
@@ -123,13 +124,6 @@ impl<K, V, R> TableView<K, R> for MappedView<K, V, R> {
         time: Timestamp,
     ) -> Result<Option<ValueAndTimestamp<R>>> {
         let row = self.inner.get_as_of(scope, key, time)?;
-        Ok(self.mapped(key, row))
-    }
-}
-
-impl<K, V, R> MappedView<K, V, R> {
-    fn mapped(&self, key: &K, row: Option<ValueAndTimestamp<V>>) -> Option<ValueAndTimestamp<R>> {
-        let ValueAndTimestamp { value, timestamp } = row?;
-        Some(ValueAndTimestamp { value: (self.mapper)(key, value)?, timestamp })
+        self.mapper.map_found(scope, key, row).map_err(failed)
     }
 }

@@ -1,5 +1,7 @@
 //! `Joined`: serdes and name of a stream-table join; they matter when the stream is repartitioned for it.
 
+use std::time::Duration;
+
 use millstream_types::Serde;
 
 /// Serdes and name of a stream-table join; they matter when the stream is repartitioned for it.
@@ -9,12 +11,13 @@ pub struct Joined<K, V, VT> {
     pub(crate) value: Option<Serde<V>>,
     pub(crate) other_value: Option<Serde<VT>>,
     pub(crate) name: Option<String>,
+    pub(crate) grace: Option<Duration>,
 }
 
 impl<K, V, VT> Joined<K, V, VT> {
     /// With these serdes: keys, stream values, table values.
     pub fn with(key: Serde<K>, value: Serde<V>, other_value: Serde<VT>) -> Self {
-        Self { key: Some(key), value: Some(value), other_value: Some(other_value), name: None }
+        Self { key: Some(key), value: Some(value), other_value: Some(other_value), ..Self::default() }
     }
 
     /// With this name.
@@ -40,6 +43,15 @@ impl<K, V, VT> Joined<K, V, VT> {
         self
     }
 
+    /// How long stream records wait before they are joined (KIP-923): until stream time has passed
+    /// them by that much, so that updates of the table that come later but are older are seen. The
+    /// table must be versioned and keep its history for at least as long. The records wait in a
+    /// buffer with a changelog; a record that is later than that is joined at once.
+    pub fn with_grace_period(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
     /// Prefix of the repartition topic, and name of the join node.
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -49,6 +61,6 @@ impl<K, V, VT> Joined<K, V, VT> {
 
 impl<K, V, VT> Default for Joined<K, V, VT> {
     fn default() -> Self {
-        Self { key: None, value: None, other_value: None, name: None }
+        Self { key: None, value: None, other_value: None, name: None, grace: None }
     }
 }
