@@ -5,6 +5,7 @@ mod join;
 mod options;
 mod source;
 mod stream;
+mod stream_join;
 mod suppress;
 mod table;
 mod table_join;
@@ -122,6 +123,7 @@ impl Build {
             "suppress" => self.suppress(op),
             "joinST" => self.join_table(op),
             "joinTT" => self.join_tables(op),
+            "joinSS" => self.join_streams(op),
             "joinSG" => self.join_global(op),
             other => Err(unsupported(other)),
         }

@@ -202,6 +202,7 @@ impl Run<'_> {
             topology: self.topology,
             globals: &self.build.globals,
             unlisted: &self.build.unlisted,
+            added: &self.build.stores,
         }
     }
 

@@ -17,6 +17,11 @@ pub(crate) fn bad(text: impl Into<String>) -> Stop {
     Stop::Bad(text.into())
 }
 
+/// A call's argument that Millstream refuses.
+pub(crate) fn refused(error: Error) -> Stop {
+    Stop::Refused { class: crate::errors::ARGUMENT, error }
+}
+
 pub(crate) fn unsupported(text: impl Into<String>) -> Stop {
     Stop::Unsupported(text.into())
 }

@@ -1,8 +1,8 @@
 //! What stores hold at the end, and queries.
 
 use millstream_state::{
-    KeyValueStore, StoreKind, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp,
-    VersionedKeyValueStore, VersionedRecord, WindowStore,
+    JoinSide, KeyValueStore, LeftOrRight, OuterJoinStore, StoreKind, TimestampedKeyValueStore, TimestampedWindowStore,
+    ValueAndTimestamp, VersionedKeyValueStore, VersionedRecord, WindowStore,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -128,6 +128,7 @@ fn answer(driver: &TopologyTestDriver, name: &str, kind: StoreKind, query: &Quer
             Ok(store) => store.with(|store| versioned(store, query)),
             Err(_) => driver.versioned_key_value_store::<Val, i64>(name)?.with(|store| versioned(store, query)),
         },
+        StoreKind::OuterJoin => driver.outer_join_store(name)?.with(|store| unmatched(store, query)),
         _ => Ok(None),
     }
 }
@@ -145,6 +146,23 @@ fn versioned<V: Shown>(store: &mut VersionedKeyValueStore<Val, V>, query: &Query
         "all" => rows(store.all()?)?,
         _ => return Ok(None),
     }))
+}
+
+/// What waits in a stream-stream join.
+fn unmatched(store: &mut OuterJoinStore<Val, Val, Val>, query: &Query<'_>) -> Result<Option<Json>> {
+    if query.name != "all" {
+        return Ok(None);
+    }
+    let mut entries = Vec::new();
+    for row in store.rows()? {
+        let row = row?;
+        let (key, side) = (row.key()?.json(), if row.side() == JoinSide::Left { "left" } else { "right" });
+        for value in row.values()? {
+            let (LeftOrRight::Left(value) | LeftOrRight::Right(value)) = value;
+            entries.push(json!({"side": side, "t": row.time().0, "k": key, "v": value.json()}));
+        }
+    }
+    Ok(Some(Json::Array(entries)))
 }
 
 /// Queries of the two kinds of key-value stores.
@@ -203,6 +221,14 @@ macro_rules! window_queries {
 window_queries!(window, WindowStore<Val, Val>);
 window_queries!(timestamped_window, TimestampedWindowStore<Val, V>, V);
 
+/// Rows of windows with their start as their time.
+fn with_times(mut entries: Json) -> Json {
+    for entry in entries.as_array_mut().into_iter().flatten() {
+        entry["t"] = entry["k"]["s"].clone();
+    }
+    entries
+}
+
 /// The stores of a driver, with what the topology says about them.
 pub(crate) struct Dumped<'a> {
     pub(crate) driver: &'a TopologyTestDriver,
@@ -211,6 +237,8 @@ pub(crate) struct Dumped<'a> {
     pub(crate) globals: &'a BTreeMap<String, Types>,
     /// Stores whose rows are not shown.
     pub(crate) unlisted: &'a BTreeSet<String>,
+    /// Kinds of the stores added for processors, by name.
+    pub(crate) added: &'a BTreeMap<String, String>,
 }
 
 impl Dumped<'_> {
@@ -247,6 +275,7 @@ impl Dumped<'_> {
                 StoreKind::TimestampedKeyValue => "tskv",
                 StoreKind::Window | StoreKind::TimestampedWindow => "window",
                 StoreKind::Versioned => "versioned",
+                StoreKind::OuterJoin => "outer",
                 _ => return Err(unsupported(format!("store {name}"))),
             };
             let query = Query::all("all");
@@ -256,6 +285,12 @@ impl Dumped<'_> {
                 None => answer(self.driver, &name, facts.kind, &query),
             };
             let store = match entries {
+                // In memory the rows of a stream-stream join show their time there: their start.
+                Ok(Some(entries))
+                    if facts.retains_duplicates && !facts.is_persistent && !self.added.contains_key(&*name) =>
+                {
+                    json!({"kind": kind, "entries": with_times(entries)})
+                }
                 Ok(entries) => json!({"kind": kind, "entries": entries}),
                 Err(error) => json!({"kind": kind, "error": error.to_string()}),
             };

@@ -21,8 +21,22 @@ macro_rules! families {
 }
 
 families!(
-    aggregate, driver, errors, joins, mixed, naming, optimise, processors, query, stateless, suppress, tables, time,
-    versioned, windows
+    stream_joins,
+    aggregate,
+    driver,
+    errors,
+    joins,
+    mixed,
+    naming,
+    optimise,
+    processors,
+    query,
+    stateless,
+    suppress,
+    tables,
+    time,
+    versioned,
+    windows
 );
 
 #[track_caller]

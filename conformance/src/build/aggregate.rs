@@ -8,7 +8,7 @@ use super::table::TableOf;
 use super::{Build, Node, Types, Windows};
 use crate::functions::{aggregate, reducer};
 use crate::op::Op;
-use crate::stop::{Stop, bad, unsupported};
+use crate::stop::{Stop, bad, refused, unsupported};
 use crate::value::{Type, Val};
 
 impl Build {
@@ -36,7 +36,7 @@ impl Build {
             Some(_) => windows.and_then(|windows| windows.advance_by(ms(window.number("advance", 0)))),
             None => windows,
         };
-        let windows = windows.map_err(|error| Stop::Refused { class: crate::errors::ARGUMENT, error })?;
+        let windows = windows.map_err(refused)?;
         let result = grouped.windowed_by(windows);
         let node = Node::Windowed(result, types.clone(), Windows { size, floor: size.saturating_add(grace) });
         self.put(op, node)

@@ -46,21 +46,22 @@ pub use millstream_runtime::{
 #[cfg(feature = "fjall")]
 pub use millstream_state::FjallEngines;
 pub use millstream_state::{
-    DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, KeyValueStore, KeyValueStoreSupplier,
-    MemoryEngines, PutReturn, SessionStoreSupplier, StateStore, StoreFormat, StoreIterator, StoreSupplier, StoreType,
-    Stores, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
-    TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders, VersionedKeyValueStore,
-    VersionedKeyValueStoreSupplier, VersionedRecord, WindowStore, WindowStoreSupplier,
+    DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, JoinSide, KeyValueStore,
+    KeyValueStoreSupplier, LeftOrRight, MemoryEngines, OuterJoinRow, OuterJoinStore, PutReturn, SessionStoreSupplier,
+    StateStore, StoreFormat, StoreIterator, StoreSupplier, StoreType, Stores, TimestampedKeyValueStore,
+    TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore, TimestampedWindowStoreWithHeaders, ValueAndTimestamp,
+    ValueTimestampHeaders, VersionedKeyValueStore, VersionedKeyValueStoreSupplier, VersionedRecord, WindowStore,
+    WindowStoreSupplier,
 };
 pub use millstream_topology::{
     Branched, BranchedKStream, BufferConfig, Consumed, Context, DeadLetter, DeserializationExceptionHandler,
     EagerBufferConfig, EmitEarly, ErrorHandlerContext, GlobalKTable, Grouped, HandlerDecision, HandlerResponse,
-    Incoming, IntoTableValue, Joined, KGroupedStream, KGroupedTable, KStream, KTable, LogAndContinue, LogAndFail,
-    Materialized, OffsetReset, Partitioner, Printed, ProcessingExceptionHandler, Processor, ProcessorError,
+    Incoming, IntoTableValue, JoinWindows, Joined, KGroupedStream, KGroupedTable, KStream, KTable, LogAndContinue,
+    LogAndFail, Materialized, OffsetReset, Partitioner, Printed, ProcessingExceptionHandler, Processor, ProcessorError,
     ProcessorSupplier, Produced, ProductionExceptionHandler, PunctuationType, Repartitioned, ShutDown, SinkSpec,
-    SourceSpec, StoreHandle, StoreScope, StreamsBuilder, StrictBufferConfig, Suppressed, TimeWindowedKStream,
-    TimeWindows, Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology, TopologyDescription,
-    TopologyDiff, ValueTransformer,
+    SourceSpec, StoreHandle, StoreScope, StreamJoined, StreamsBuilder, StrictBufferConfig, Suppressed,
+    TimeWindowedKStream, TimeWindows, Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology,
+    TopologyDescription, TopologyDiff, ValueTransformer,
 };
 pub use millstream_types::clock::SystemClock;
 pub use millstream_types::{
@@ -72,9 +73,10 @@ pub use millstream_types::{
 /// What nearly every application uses.
 pub mod prelude {
     pub use crate::{
-        BufferConfig, Config, Consumed, Consumer, Context, Grouped, Incoming, Joined, KStream, KTable, Materialized,
-        ProcessingGuarantee, Processor, ProcessorError, Produced, Producer, PunctuationType, Record, Serde, Serdes,
-        SinkSpec, SourceSpec, State, Stores, Streams, StreamsBuilder, Suppressed, TimeWindows, Timestamp, Topology,
+        BufferConfig, Config, Consumed, Consumer, Context, Grouped, Incoming, JoinWindows, Joined, KStream, KTable,
+        Materialized, ProcessingGuarantee, Processor, ProcessorError, Produced, Producer, PunctuationType, Record,
+        Serde, Serdes, SinkSpec, SourceSpec, State, Stores, StreamJoined, Streams, StreamsBuilder, Suppressed,
+        TimeWindows, Timestamp, Topology,
     };
 }
 

@@ -184,6 +184,16 @@ impl ByteStore {
         self.dropped += 1;
     }
 
+    /// Logs the deletion of a row that a store which keeps duplicates cannot have. In memory it
+    /// moves the store's time as a row would; `true` if it came too late.
+    pub(crate) fn log_null(&mut self, write: &Write<'_>) -> bool {
+        self.log(write);
+        let retention = self.retention.as_mut().filter(|retention| retention.is_exact());
+        let is_expired = retention.is_some_and(|retention| !retention.take(write.key));
+        self.dropped += u64::from(is_expired);
+        is_expired
+    }
+
     /// Rows dropped since the last call.
     pub(crate) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)

@@ -26,12 +26,17 @@ pub enum StoreKind {
     ChangeBuffer,
     /// A stream's records that wait, ordered by time (a join with grace).
     StreamBuffer,
+    /// Time, side and key of a stream-stream join to the values that have no partner yet.
+    OuterJoin,
 }
 
 impl StoreKind {
     /// Whether rows have a timestamp of their own.
     pub(crate) fn is_timestamped(self) -> bool {
-        !matches!(self, Self::KeyValue | Self::Window | Self::Versioned | Self::ChangeBuffer | Self::StreamBuffer)
+        !matches!(
+            self,
+            Self::KeyValue | Self::Window | Self::Versioned | Self::ChangeBuffer | Self::StreamBuffer | Self::OuterJoin
+        )
     }
 
     /// Whether rows have headers of their own.

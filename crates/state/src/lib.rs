@@ -15,6 +15,7 @@ mod facts;
 mod headed;
 mod iterator;
 mod key_value;
+mod outer_join;
 mod record_cache;
 mod small_bytes;
 mod store;
@@ -34,6 +35,7 @@ pub use engine::{CommitMark, Engine, EngineProvider, MemoryEngine, MemoryEngines
 pub use facts::{StoreFacts, StoreKind};
 pub use iterator::StoreIterator;
 pub use key_value::{KeyValueStore, TimestampedKeyValueStore, ValueAndTimestamp};
+pub use outer_join::{JoinProgress, JoinSide, LeftOrRight, OuterJoinRow, OuterJoinStore};
 pub use store::{ChangelogRecord, Origin, RestoreRecord, StateStore, StoreEnv, StoreFactory};
 pub use stores::{StoreBuilder, Stores};
 pub use supplier::{

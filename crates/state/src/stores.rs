@@ -9,8 +9,8 @@ use std::time::Duration;
 use millstream_types::{Error, ErrorKind, Result, Serde};
 
 use crate::{
-    KeyValueStore, KeyValueStoreSupplier, StateStore, StoreEnv, StoreFactory, StoreFacts, StoreFormat, StoreKind,
-    TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
+    KeyValueStore, KeyValueStoreSupplier, OuterJoinStore, StateStore, StoreEnv, StoreFactory, StoreFacts, StoreFormat,
+    StoreKind, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
     TimestampedWindowStoreWithHeaders, VersionedKeyValueStore, VersionedKeyValueStoreSupplier, WindowStore,
     WindowStoreSupplier,
 };
@@ -117,6 +117,23 @@ impl Stores {
         builder.facts.history_ms = Some(ms(supplier.history_retention));
         builder.facts.segment_ms = Some(ms(supplier.segment_interval).max(1));
         builder
+    }
+
+    /// The store of a left or outer stream-stream join for records without a partner: keys, and
+    /// the values of the left and of the right stream.
+    pub fn outer_join_store_builder<K, L, R>(
+        supplier: impl Into<KeyValueStoreSupplier>,
+        keys: Serde<K>,
+        lefts: Serde<L>,
+        rights: Serde<R>,
+    ) -> StoreBuilder<OuterJoinStore<K, L, R>>
+    where
+        K: Clone + Send + 'static,
+        L: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        let open = move |facts, env| OuterJoinStore::new(facts, env, keys.clone(), lefts.clone(), rights.clone());
+        StoreBuilder::key_value(supplier.into(), StoreKind::OuterJoin, open)
     }
 }
 

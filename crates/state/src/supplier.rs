@@ -93,6 +93,11 @@ impl WindowStoreSupplier {
         self.window_size
     }
 
+    /// Whether the store lies on disk.
+    pub fn is_persistent(&self) -> bool {
+        self.is_persistent
+    }
+
     /// Whether several values may stand under one key and window start.
     pub fn retains_duplicates(&self) -> bool {
         self.retains_duplicates

@@ -411,7 +411,10 @@ macro_rules! state_store {
         crate::typed::state_store!($store, core);
     };
     ($store:ident, $core:ident $(. $field:ident)*) => {
-        impl<K: Clone + Send + 'static, V: Clone + Send + 'static> crate::StateStore for $store<K, V> {
+        crate::typed::state_store!($store<K, V>, $core $(. $field)*);
+    };
+    ($store:ident<$($type:ident),+>, $core:ident $(. $field:ident)*) => {
+        impl<$($type: Clone + Send + 'static),+> crate::StateStore for $store<$($type),+> {
             fn facts(&self) -> &crate::StoreFacts {
                 self.$core$(.$field)*.below.facts()
             }

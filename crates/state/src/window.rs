@@ -9,7 +9,7 @@
 
 use millstream_types::{CodecError, Headers, Result, Serde, Timestamp, Window, Windowed};
 
-use crate::bytes::{ByteRange, Cell, Retention, key_of, window_of};
+use crate::bytes::{ByteRange, Cell, Retention, Write, key_of, window_of};
 use crate::key_value::split;
 use crate::typed::{Core, Decoder, state_store};
 use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator, ValueAndTimestamp};
@@ -193,6 +193,18 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> WindowStore<K, V> {
         self.put_with_headers(key, value, window_start, &Headers::new())
     }
 
+    /// Adds a value to a store that keeps duplicates, as [`Self::put_with_headers`], without taking
+    /// it. Other stores ignore the call.
+    pub fn put_duplicate(&mut self, key: &K, value: &V, window_start: Timestamp, headers: &Headers) -> Result<Put> {
+        if !self.core.below.facts().retains_duplicates {
+            return Ok(Put::default());
+        }
+        let mut row_key = std::mem::take(&mut self.key_bytes);
+        let put = self.core.put_duplicate(key, window_start, Some(value), headers, &mut row_key);
+        self.key_bytes = row_key;
+        put
+    }
+
     /// As [`Self::put`], with headers: a store that keeps duplicates logs them, others do not.
     pub fn put_with_headers(
         &mut self,
@@ -290,12 +302,27 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             self.row_key(key, window_start, 0, row_key)?;
             return self.put(row_key, key, value, timestamp, headers);
         }
-        let Some(value) = value.filter(|value| !self.decoder.values.is_null(value)) else {
-            return Ok(Put::default());
-        };
+        self.put_duplicate(key, window_start, value.as_ref(), headers, row_key)
+    }
+
+    /// Adds a row to a store that keeps duplicates. A null deletes nothing there, but as in Kafka
+    /// Streams it is logged, with a number of its own.
+    fn put_duplicate(
+        &mut self,
+        key: &K,
+        window_start: Timestamp,
+        value: Option<&V>,
+        headers: &Headers,
+        row_key: &mut Vec<u8>,
+    ) -> Result<Put> {
         let sequence = self.below.retention_mut().map_or(0, Retention::next_sequence);
         self.row_key(key, window_start, sequence, row_key)?;
-        let is_expired = self.put_uncached(row_key, Some(&value), headers)?;
+        let value = value.filter(|value| !self.decoder.values.is_null(value));
+        if value.is_none() {
+            let write = Write { key: row_key, value: None, timestamp: self.origin.timestamp, headers };
+            return Ok(Put { is_over_budget: false, is_expired: self.below.log_null(&write) });
+        }
+        let is_expired = self.put_uncached(row_key, value, headers)?;
         Ok(Put { is_over_budget: false, is_expired })
     }
 

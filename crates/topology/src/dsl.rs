@@ -9,12 +9,15 @@ mod grouped_stream;
 mod grouped_table;
 mod join;
 mod join_grace;
+mod join_parts;
+mod join_windows;
 mod names;
 mod optimise;
 mod options;
 mod outline;
 mod repartition;
 mod stream;
+mod stream_join;
 mod stream_route;
 mod stream_table;
 mod suppress;
@@ -34,9 +37,10 @@ pub use builder::StreamsBuilder;
 pub use global_table::GlobalKTable;
 pub use grouped_stream::KGroupedStream;
 pub use grouped_table::KGroupedTable;
+pub use join_windows::JoinWindows;
 pub use options::{
     BufferConfig, Consumed, EagerBufferConfig, EmitEarly, Grouped, Joined, Materialized, Printed, Produced,
-    Repartitioned, ShutDown, StrictBufferConfig, Suppressed,
+    Repartitioned, ShutDown, StreamJoined, StrictBufferConfig, Suppressed,
 };
 pub use stream::KStream;
 pub use table::KTable;

@@ -11,8 +11,9 @@ pub mod plan;
 
 pub use dsl::{
     Branched, BranchedKStream, BufferConfig, Consumed, EagerBufferConfig, EmitEarly, GlobalKTable, Grouped,
-    IntoTableValue, Joined, KGroupedStream, KGroupedTable, KStream, KTable, Materialized, Printed, Produced,
-    Repartitioned, ShutDown, StreamsBuilder, StrictBufferConfig, Suppressed, TimeWindowedKStream, TimeWindows,
+    IntoTableValue, JoinWindows, Joined, KGroupedStream, KGroupedTable, KStream, KTable, Materialized, Printed,
+    Produced, Repartitioned, ShutDown, StreamJoined, StreamsBuilder, StrictBufferConfig, Suppressed,
+    TimeWindowedKStream, TimeWindows,
 };
 pub use flow::{
     Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, HandlerDecision, HandlerResponse,

@@ -4,6 +4,7 @@ pub(crate) mod aggregate;
 pub(crate) mod change;
 pub(crate) mod join;
 pub(crate) mod stateless;
+pub(crate) mod stream_join;
 pub(crate) mod suppress;
 pub(crate) mod table;
 pub(crate) mod table_group;

@@ -129,6 +129,7 @@ fn kind_code(kind: StoreKind) -> u8 {
         StoreKind::Versioned => 7,
         StoreKind::ChangeBuffer => 20,
         StoreKind::StreamBuffer => 21,
+        StoreKind::OuterJoin => 9,
     }
 }
 

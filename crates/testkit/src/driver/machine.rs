@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_runtime::{Handlers, StoreChangelog, Task, TaskInput};
 use millstream_state::{CacheBudget, CommitMark, MemoryEngine, StateStore, StoreEnv};
-use millstream_topology::flow::{Flow, FlowBuild};
+use millstream_topology::flow::{Flow, FlowBuild, FlowOptions};
 use millstream_topology::graph::{NodeKind, Topology};
 use millstream_types::{
     Config, Error, ErrorKind, Headers, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition,
@@ -326,7 +326,9 @@ fn flow(topology: &Topology, config: &Config, handlers: &Handlers) -> Result<Flo
         internal_topics: topology.internal_topics(),
     };
     let cache = CacheBudget::new(config.statestore_cache_max_bytes());
-    topology.flow(&nodes, build, Arc::new(handlers.flow_options(config)), &mut |_| {
+    // Results come out with the record that makes them due, whatever the clock says.
+    let options = FlowOptions { emit_interval_ms: 0, ..handlers.flow_options(config) };
+    topology.flow(&nodes, build, Arc::new(options), &mut |_| {
         Ok(StoreEnv { engine: Box::new(MemoryEngine::new()), cache: cache.clone() })
     })
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use millstream_state::{
-    KeyValueStore, StateStore, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp,
+    KeyValueStore, OuterJoinStore, StateStore, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp,
     VersionedKeyValueStore, VersionedRecord, WindowStore,
 };
 use millstream_types::{Error, ErrorKind, Result, Serde, Timestamp, Windowed};
@@ -85,6 +85,19 @@ impl TopologyTestDriver {
     where
         K: Clone + Send + 'static,
         V: Clone + Send + 'static,
+    {
+        self.store(name)
+    }
+
+    /// The store of a left or outer stream-stream join for records without a partner.
+    ///
+    /// # Errors
+    /// As [`key_value_store`](Self::key_value_store).
+    pub fn outer_join_store<K, L, R>(&self, name: &str) -> Result<TestStore<OuterJoinStore<K, L, R>>>
+    where
+        K: Clone + Send + 'static,
+        L: Clone + Send + 'static,
+        R: Clone + Send + 'static,
     {
         self.store(name)
     }

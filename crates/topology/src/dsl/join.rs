@@ -152,11 +152,7 @@ where
         let key = joined.key.clone().or_else(|| self.key.clone());
         let value = joined.value.clone().or_else(|| self.value.clone());
         let is_named = named.is_some();
-        let stream = if self.is_rekeyed {
-            self.through_for_join(named.as_deref(), key.clone(), value.clone())
-        } else {
-            self.clone()
-        };
+        let stream = self.partitioned_for_join(named.as_deref(), key.clone(), value.clone());
         let prefix = if kind == JoinKind::Left { "KSTREAM-LEFTJOIN-" } else { "KSTREAM-JOIN-" };
         let name = self.draft.borrow_mut().node_name(named, prefix);
         let view = table.origin.view();

@@ -8,6 +8,7 @@ mod materialized;
 mod printed;
 mod produced;
 mod repartitioned;
+mod stream_joined;
 mod suppressed;
 
 pub use consumed::Consumed;
@@ -18,5 +19,6 @@ pub use printed::Printed;
 pub(crate) use printed::Printing;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
+pub use stream_joined::StreamJoined;
 pub use suppressed::{BufferConfig, EagerBufferConfig, EmitEarly, ShutDown, StrictBufferConfig, Suppressed};
 pub(crate) use suppressed::{BufferLimits, Until};

@@ -71,9 +71,18 @@ where
         self.behind(prefix, key, value, None)
     }
 
-    /// The stream behind a repartition topic that a join needs, called after the join if that has
-    /// a name. Joins without one share the repartition that the stream's joins made last.
-    pub(crate) fn through_for_join(&self, named: Option<&str>, key: Option<Serde<K>>, value: Option<Serde<V>>) -> Self {
+    /// The stream as a join needs it: a re-keyed one behind a repartition topic, which is called
+    /// after the join if that has a name. Joins without one share the repartition that the stream's
+    /// joins made last.
+    pub(crate) fn partitioned_for_join(
+        &self,
+        named: Option<&str>,
+        key: Option<Serde<K>>,
+        value: Option<Serde<V>>,
+    ) -> Self {
+        if !self.is_rekeyed {
+            return self.clone();
+        }
         let text = named.unwrap_or(&self.node).to_owned();
         let shared = self.join_repartition.borrow().clone().filter(|_| text == *self.node);
         let Some(source) = shared else {

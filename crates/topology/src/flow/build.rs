@@ -31,7 +31,13 @@ pub struct FlowOptions {
     pub production_handler: Arc<dyn ProductionExceptionHandler>,
     /// `errors.dead.letter.queue.topic.name`.
     pub dead_letter_topic: Option<Arc<str>>,
+    /// How often, by the wall clock, an outer join looks for records whose time to be emitted
+    /// without a partner has come; in ms.
+    pub emit_interval_ms: i64,
 }
+
+/// Kafka Streams' `__emit.interval.ms...` settings, which only its test driver changes.
+const EMIT_INTERVAL_MS: i64 = 1000;
 
 impl Default for FlowOptions {
     fn default() -> Self {
@@ -39,6 +45,7 @@ impl Default for FlowOptions {
             processing_handler: Arc::new(LogAndFail),
             production_handler: Arc::new(LogAndFail),
             dead_letter_topic: None,
+            emit_interval_ms: EMIT_INTERVAL_MS,
         }
     }
 }

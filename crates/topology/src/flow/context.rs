@@ -73,6 +73,16 @@ where
         }
     }
 
+    /// Lends a record to all children and keeps it.
+    pub(crate) fn lend(&mut self, record: &Record<KO, VO>) {
+        self.forward_incoming(Incoming::Lent(record));
+    }
+
+    /// How often an operator looks for results that are due, in ms of the wall clock.
+    pub(crate) fn emit_interval_ms(&self) -> i64 {
+        self.flow.options.emit_interval_ms
+    }
+
     /// Sends a record to one child only, by its name.
     ///
     /// # Errors

@@ -1,0 +1,181 @@
+//! `KStream`: joins with another stream.
+
+use std::sync::Arc;
+
+use super::join_parts::{JoinNames, JoinParts, Outer};
+use super::options::StreamJoined;
+use super::stream::union;
+use super::{JoinWindows, KStream};
+use crate::operator::stream_join::PairJoiner;
+
+impl<K, V> KStream<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    /// Joins each record with those of the other stream that have its key and a time within the
+    /// windows; every pair gives one result, as soon as its second record comes, with the later of
+    /// both times and the headers of the second record.
+    ///
+    /// State: each stream is kept in a window store (with a changelog) for the windows' length plus
+    /// their grace period. A re-keyed stream is repartitioned first; both sides must be partitioned
+    /// alike. Records with a null key or value are dropped and counted. A late record still joins
+    /// what the other store holds.
+    ///
+    /// ```
+    /// use millstream_topology::{JoinWindows, StreamsBuilder};
+    /// use std::time::Duration;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<String, String>("clicks");
+    /// let views = builder.stream::<String, i64>("views");
+    /// let windows = JoinWindows::of_time_difference_with_no_grace(Duration::from_secs(60))?;
+    /// clicks.join_stream(&views, |page, count| format!("{page}: {count}"), windows).to("clicked");
+    /// builder.build()?;
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    pub fn join_stream<VO, R>(
+        &self,
+        other: &KStream<K, VO>,
+        joiner: impl Fn(&V, &VO) -> R + Send + Sync + 'static,
+        windows: JoinWindows,
+    ) -> KStream<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.join_stream_with(other, move |_, left, right| joiner(left, right), windows, StreamJoined::default())
+    }
+
+    /// [`join_stream`](Self::join_stream) whose joiner sees the key, with serdes, names and stores.
+    pub fn join_stream_with<VO, R>(
+        &self,
+        other: &KStream<K, VO>,
+        joiner: impl Fn(&K, &V, &VO) -> R + Send + Sync + 'static,
+        windows: JoinWindows,
+        joined: StreamJoined<K, V, VO>,
+    ) -> KStream<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        #[expect(clippy::expect_used, reason = "an inner join joins pairs only")]
+        let joiner = move |key: &K, left: Option<&V>, right: Option<&VO>| {
+            joiner(key, left.expect("a left value"), right.expect("a right value"))
+        };
+        self.joined_stream(other, Outer::None, Arc::new(joiner), windows, joined)
+    }
+
+    /// [`join_stream`](Self::join_stream) that also emits each record of this stream that finds no
+    /// partner: once stream time has passed the end of its window plus the grace period, with the
+    /// record's own time. It waits in a store of its own (with a changelog) until then.
+    ///
+    /// A record of this stream with a null key is joined with nothing at once, as is one whose
+    /// window is over when it comes.
+    pub fn left_join_stream<VO, R>(
+        &self,
+        other: &KStream<K, VO>,
+        joiner: impl Fn(&V, Option<&VO>) -> R + Send + Sync + 'static,
+        windows: JoinWindows,
+    ) -> KStream<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.left_join_stream_with(other, move |_, left, right| joiner(left, right), windows, StreamJoined::default())
+    }
+
+    /// [`left_join_stream`](Self::left_join_stream) whose joiner sees the key, with serdes, names and
+    /// stores.
+    pub fn left_join_stream_with<VO, R>(
+        &self,
+        other: &KStream<K, VO>,
+        joiner: impl Fn(&K, &V, Option<&VO>) -> R + Send + Sync + 'static,
+        windows: JoinWindows,
+        joined: StreamJoined<K, V, VO>,
+    ) -> KStream<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        #[expect(clippy::expect_used, reason = "only records of the left stream are joined with nothing")]
+        let joiner =
+            move |key: &K, left: Option<&V>, right: Option<&VO>| joiner(key, left.expect("a left value"), right);
+        self.joined_stream(other, Outer::Left, Arc::new(joiner), windows, joined)
+    }
+
+    /// [`left_join_stream`](Self::left_join_stream) that emits the records of both streams that find
+    /// no partner.
+    pub fn outer_join<VO, R>(
+        &self,
+        other: &KStream<K, VO>,
+        joiner: impl Fn(Option<&V>, Option<&VO>) -> R + Send + Sync + 'static,
+        windows: JoinWindows,
+    ) -> KStream<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.outer_join_with(other, move |_, left, right| joiner(left, right), windows, StreamJoined::default())
+    }
+
+    /// [`outer_join`](Self::outer_join) whose joiner sees the key, with serdes, names and stores.
+    pub fn outer_join_with<VO, R>(
+        &self,
+        other: &KStream<K, VO>,
+        joiner: impl Fn(&K, Option<&V>, Option<&VO>) -> R + Send + Sync + 'static,
+        windows: JoinWindows,
+        joined: StreamJoined<K, V, VO>,
+    ) -> KStream<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        self.joined_stream(other, Outer::Both, Arc::new(joiner), windows, joined)
+    }
+
+    fn joined_stream<VO, R>(
+        &self,
+        other: &KStream<K, VO>,
+        outer: Outer,
+        joiner: PairJoiner<K, V, VO, R>,
+        windows: JoinWindows,
+        joined: StreamJoined<K, V, VO>,
+    ) -> KStream<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
+        let named = joined.name.clone().or_else(|| self.name.clone());
+        self.draft.borrow_mut().check_name(named.as_deref());
+        let key = joined.key.clone().or_else(|| self.key.clone()).or_else(|| other.key.clone());
+        let prefix = |side: &str| named.as_ref().map(|name| format!("{name}-{side}"));
+        let left_value = joined.value.clone().or_else(|| self.value.clone());
+        let left = self.partitioned_for_join(prefix("left").as_deref(), key.clone(), left_value.clone());
+        let right_value = joined.other_value.clone().or_else(|| other.value.clone());
+        let right = other.partitioned_for_join(prefix("right").as_deref(), key.clone(), right_value.clone());
+        let mut draft = self.draft.borrow_mut();
+        let names = JoinNames::new(&mut draft, named.as_deref(), joined.store_name.as_deref(), outer);
+        let merge = names.merge.clone();
+        let key = draft.serde(key.as_ref(), None, "keys", &merge);
+        let left_value = draft.serde(left_value.as_ref(), None, "values", &merge);
+        let right_value = draft.serde(right_value.as_ref(), None, "values of the other stream", &merge);
+        if let (Some(key), Some(left_value), Some(right_value)) = (key.clone(), left_value, right_value) {
+            let parents = (&*left.node, &*right.node);
+            let joined = &joined;
+            JoinParts { names, parents, outer, joiner, windows, key, left: left_value, right: right_value, joined }
+                .write(&mut draft);
+        }
+        if outer != Outer::None {
+            // Records with a null key are joined with nothing, so they must get this far.
+            draft.takes_null_keys(&merge);
+        }
+        let sources = union(&left.sources, &right.sources);
+        draft.topology.push_copartitioned(sources.clone());
+        drop(draft);
+        let mut stream = left.after(merge, key, None);
+        stream.sources = sources;
+        stream.is_rekeyed = false;
+        stream
+    }
+}
