@@ -101,6 +101,7 @@ impl Build {
             "table" => self.table(op),
             "globalTable" => self.global_table(op),
             "store" => self.store(op),
+            "globalStore" => self.global_store(op),
             "to" => self.to(op),
             "filter" | "filterNot" => self.filter(op),
             "map" => self.map(op),

@@ -66,7 +66,9 @@ impl Logic {
     /// processors is taken for what the processor needs.
     pub(crate) fn new(spec: &str, store: Option<(&str, Option<&str>)>) -> Result<Self, Stop> {
         let wanted = match name_of(spec) {
-            "dedup" | "counter" | "kvput" | "kvdel" | "kvabsent" | "kvall" | "flushTick" => Some(Kind::KeyValue),
+            "dedup" | "counter" | "kvput" | "kvdel" | "kvabsent" | "kvall" | "flushTick" | "gput" => {
+                Some(Kind::KeyValue)
+            }
             "tskv" => Some(Kind::Timestamped),
             "win" => Some(Kind::Window),
             "ver" => Some(Kind::Versioned),

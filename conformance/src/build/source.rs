@@ -1,6 +1,9 @@
 //! Sources, stores for processors, and sinks.
 
+use std::sync::Arc;
+
 use millstream_state::{StoreFactory, Stores};
+use millstream_topology::Consumed;
 use millstream_types::{Record, RecordMetadata};
 
 use super::options::{consumed, materialized, ms, produced};
@@ -8,6 +11,7 @@ use super::table::TableOf;
 use super::{Build, Node, Types};
 use crate::functions::{argument, name_of};
 use crate::op::Op;
+use crate::processors::Logic;
 use crate::stop::{Stop, unsupported};
 use crate::value::Val;
 
@@ -42,11 +46,29 @@ impl Build {
     }
 
     pub(super) fn store(&mut self, op: Op<'_>) -> Result<(), Stop> {
+        let factory = self.store_factory(op)?;
+        self.builder.add_state_store(factory);
+        Ok(())
+    }
+
+    /// A global store with the processor that keeps it.
+    pub(super) fn global_store(&mut self, op: Op<'_>) -> Result<(), Stop> {
+        let types = Types::of(op)?;
+        let factory = self.store_factory(op)?;
+        let (name, topic) = (op.text("name")?, op.text("topic")?);
+        let logic = Arc::new(Logic::new(op.optional("proc").unwrap_or("gput"), Some((name, op.optional("kind"))))?);
+        let consumed = Consumed::with(types.key.serde(), types.value.serde());
+        self.builder.add_global_store(factory, topic, consumed, move || logic.processor());
+        Ok(())
+    }
+
+    /// A store for processors.
+    pub(super) fn store_factory(&mut self, op: Op<'_>) -> Result<Arc<dyn StoreFactory>, Stop> {
         let Types { key, value } = Types::of(op)?;
         let (name, kind) = (op.text("name")?, op.text("kind")?);
         let (key, value) = (key.serde(), value.serde());
         let in_memory = op.flag("memory") == Some(true);
-        let factory: std::sync::Arc<dyn StoreFactory> = match kind {
+        let factory: Arc<dyn StoreFactory> = match kind {
             "kv" if in_memory => {
                 configured(op, Stores::key_value_store_builder(Stores::in_memory_key_value_store(name), key, value))
             }
@@ -70,8 +92,7 @@ impl Build {
             _ => return Err(unsupported(format!("store kind {kind}"))),
         };
         self.stores.insert(name.to_owned(), kind.to_owned());
-        self.builder.add_state_store(factory);
-        Ok(())
+        Ok(factory)
     }
 
     pub(super) fn to(&mut self, op: Op<'_>) -> Result<(), Stop> {
@@ -89,7 +110,7 @@ impl Build {
     }
 }
 
-fn configured<S>(op: Op<'_>, builder: millstream_state::StoreBuilder<S>) -> std::sync::Arc<dyn StoreFactory>
+fn configured<S>(op: Op<'_>, builder: millstream_state::StoreBuilder<S>) -> Arc<dyn StoreFactory>
 where
     S: millstream_state::StateStore,
 {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use millstream_topology::{Branched, KStream, Repartitioned};
+use millstream_topology::{Branched, KStream, ProcessorSupplier, Repartitioned};
 use serde_json::Value as Json;
 
 use super::options::{grouped, materialized, partitioner};
@@ -172,19 +172,20 @@ impl Build {
     }
 
     pub(super) fn process(&mut self, op: Op<'_>) -> Result<(), Stop> {
-        op.refuse(&["ownStores"])?;
         let (stream, types) = self.input_stream(op)?;
         let keeps_key = op.text("op")? == "processValues";
         let spec = op.text("proc")?;
         let out = outputs(spec, &types, keeps_key)?;
         let stores = op.list("stores");
+        let own = op.items("ownStores").iter().map(|store| self.store_factory(Op(store)));
+        let own = own.collect::<Result<Vec<_>, Stop>>()?;
         let kind = stores.first().map(|name| (*name, self.stores.get(*name).map(String::as_str)));
         let logic = Arc::new(Logic::new(spec, kind)?);
         let supplier = move || logic.processor();
-        let result = if keeps_key {
-            stream.process_values_with(supplier, &stores)
-        } else {
-            stream.process_with(supplier, &stores)
+        let result = match (keeps_key, own.is_empty()) {
+            (true, _) => stream.process_values_with(supplier, &stores),
+            (false, true) => stream.process_with(supplier, &stores),
+            (false, false) => stream.process(supplier.with_stores(own)),
         };
         self.put(op, Node::Stream(result, out))
     }

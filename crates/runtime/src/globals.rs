@@ -124,7 +124,7 @@ impl GlobalThread {
                     return Ok(idle(now));
                 };
                 for feed in &mut self.feeds {
-                    feed.open(&facts, &self.state)?;
+                    feed.open(&facts, &self.shared, &self.state, now)?;
                 }
                 self.assign();
                 self.phase = Phase::Filling;
@@ -185,7 +185,7 @@ impl GlobalThread {
     fn refill(&mut self, partition: &TopicPartition) -> Result<()> {
         for feed in self.feeds.iter_mut().filter(|feed| feed.topic == partition.topic) {
             self.shared.metrics.add_restores_full(1);
-            self.state.write().wipe(&feed.store)?;
+            feed.wipe(&self.state)?;
         }
         self.reader.assign(&[]);
         self.phase = Phase::Asking(Bootstrap::default());

@@ -44,6 +44,16 @@ impl Handlers {
         }
     }
 
+    /// The same for processors of global stores, which ask the processing handler only under
+    /// `processing.exception.handler.global.enabled` (KIP-1270) and fail otherwise.
+    pub fn global_flow_options(&self, config: &Config) -> FlowOptions {
+        let options = self.flow_options(config);
+        if config.processing_exception_handler_global_enabled() {
+            return options;
+        }
+        FlowOptions { processing_handler: Arc::new(LogAndFail), ..options }
+    }
+
     /// How a task treats its input under this configuration.
     pub fn task_options(&self, config: &Config, globals: Option<Arc<RwLock<GlobalState>>>) -> TaskOptions {
         TaskOptions {

@@ -54,6 +54,7 @@ impl Instance {
         }
         let globals = globals(topology, &*components.engines)?;
         let flow_options = components.handlers.flow_options(config);
+        let global_flow_options = components.handlers.global_flow_options(config);
         let task_options = components.handlers.task_options(config, globals.clone());
         let shared = Shared {
             log: Arc::clone(&components.log),
@@ -63,6 +64,7 @@ impl Instance {
             process_id: components.engines.process_id(),
             engines: Arc::clone(&components.engines),
             flow_options: Arc::new(flow_options),
+            global_flow_options: Arc::new(global_flow_options),
             task_options,
             globals,
             are_globals_ready: AtomicBool::new(false),
@@ -114,7 +116,7 @@ fn globals(topology: &Topology, engines: &dyn EngineProvider) -> Result<Option<A
         let engine = engines
             .open(None, &global.store)
             .map_err(|error| error.with_context(|context| context.store = Some(Arc::clone(&global.store.name))))?;
-        state.add(Arc::clone(&global.store.name), engine);
+        state.add(global.store.clone(), engine);
     }
     Ok(Some(Arc::new(RwLock::new(state))))
 }

@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) process_id: Arc<str>,
     pub(crate) engines: Arc<dyn EngineProvider>,
     pub(crate) flow_options: Arc<FlowOptions>,
+    /// Those of the processors of global stores.
+    pub(crate) global_flow_options: Arc<FlowOptions>,
     pub(crate) task_options: TaskOptions,
     pub(crate) globals: Option<Arc<RwLock<GlobalState>>>,
     /// Set once the global stores are filled; no task runs before.

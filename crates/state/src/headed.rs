@@ -54,7 +54,7 @@ pub(crate) fn put_block(headers: &Headers, out: &mut Vec<u8>) {
     }
     let mut block = Vec::new();
     put_varint(headers.len(), &mut block);
-    for header in headers.iter() {
+    for header in headers {
         put_varint(header.key.len(), &mut block);
         block.extend_from_slice(header.key.as_bytes());
         match &header.value {

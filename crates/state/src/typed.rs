@@ -89,13 +89,13 @@ impl<V> Decoder<V> {
     }
 
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<(V, Timestamp)> {
-        let (timestamp, value) = if self.format != StoreFormat::Plain {
+        let (timestamp, value) = if self.format == StoreFormat::Plain {
+            (Timestamp::UNKNOWN, bytes)
+        } else {
             let parts = bytes.split_first_chunk::<TIMESTAMP_LEN>();
             let (timestamp, value) =
                 parts.ok_or_else(|| self.unreadable(&CodecError::format("a value without its timestamp")))?;
             (Timestamp(i64::from_be_bytes(*timestamp)), value)
-        } else {
-            (Timestamp::UNKNOWN, bytes)
         };
         let value = self.values.decode(Some(value)).map_err(|error| self.unreadable(&error))?;
         Ok((value, timestamp))

@@ -313,6 +313,104 @@ fn a_global_table_is_filled_at_once_and_can_be_read() {
     assert!(driver.global_store("in", Serdes::string(), Serdes::string()).is_err());
 }
 
+/// Keeps the longest text of each key of its topic in a global store; `boom` fails.
+struct Longest(Option<StoreHandle<KeyValueStore<String, String>>>);
+
+impl Processor for Longest {
+    type KeyIn = String;
+    type ValueIn = String;
+    type KeyOut = ();
+    type ValueOut = ();
+
+    fn init(&mut self, ctx: &mut Context<'_, (), ()>) -> Result<(), ProcessorError> {
+        self.0 = Some(ctx.store_handle("longest")?);
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        ctx: &mut Context<'_, (), ()>,
+        record: Incoming<'_, String, String>,
+    ) -> Result<(), ProcessorError> {
+        if record.value == "boom" {
+            return Err("the value is boom".into());
+        }
+        let store = ctx.store(self.0.ok_or("not initialised")?);
+        let known = store.get(&record.key)?.unwrap_or_default();
+        if record.value.len() > known.len() {
+            store.put(&record.key, Some(record.value.clone()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Sends on what the global store knows of a key.
+struct Ask;
+
+impl Processor for Ask {
+    type KeyIn = String;
+    type ValueIn = i64;
+    type KeyOut = String;
+    type ValueOut = String;
+
+    fn process(
+        &mut self,
+        ctx: &mut Context<'_, String, String>,
+        record: Incoming<'_, String, i64>,
+    ) -> Result<(), ProcessorError> {
+        let known = ctx.global_value("longest", &record.key, &Serdes::string(), &Serdes::string())?;
+        ctx.forward(record.into_record().with_value(known.unwrap_or_default()));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_global_store_is_what_its_processor_makes_of_the_topic() {
+    let builder = StreamsBuilder::new();
+    // Logging and caching are nothing to a global store.
+    let store = Stores::key_value_store_builder("longest", Serdes::string(), Serdes::string()).with_caching_enabled();
+    builder.add_global_store(store, "texts", Consumed::with(Serdes::string(), Serdes::string()), || Longest(None));
+    builder.stream::<String, i64>("in").process(|| Ask).to("out");
+    let topology = builder.build().unwrap();
+    assert!(topology.describe().to_string().contains(
+        "Sub-topology: 0 for global store (will not generate tasks)\n    Source: KSTREAM-SOURCE-0000000000 (topics: \
+         [texts])\n      --> KTABLE-SOURCE-0000000001"
+    ));
+    let driver = driver(&topology, config());
+    let texts = driver.create_input_topic("texts", Serdes::string(), Serdes::string());
+    let input = driver.create_input_topic("in", Serdes::string(), Serdes::long());
+    for text in ["mill", "millstream", "stream"] {
+        texts.pipe_input("a".into(), text.into()).unwrap();
+    }
+    input.pipe_input("a".into(), 1).unwrap();
+    let out = driver.create_output_topic("out", Serdes::string(), Serdes::string());
+    assert_eq!(out.read_key_values_to_list().unwrap(), [("a".into(), "millstream".into())]);
+    let longest = driver.key_value_store::<String, String>("longest").unwrap();
+    assert_eq!(longest.get(&"a".into()).unwrap().as_deref(), Some("millstream"));
+    assert_eq!(driver.produced_topic_names(), ["out"]);
+}
+
+#[test]
+fn a_processor_of_a_global_store_asks_the_handler_only_where_it_is_enabled() {
+    let topology = || {
+        let mut topology = Topology::new();
+        let store = Stores::key_value_store_builder("longest", Serdes::string(), Serdes::string());
+        let spec = SourceSpec::new(Serdes::string(), Serdes::string());
+        topology.add_global_store(store, "source", spec, "texts", "keep", || Longest(None));
+        topology.check().unwrap();
+        topology
+    };
+    for is_enabled in [false, true] {
+        let config = config()
+            .set("processing.exception.handler", "continue")
+            .set("processing.exception.handler.global.enabled", is_enabled);
+        let driver = driver(&topology(), config);
+        let texts = driver.create_input_topic("texts", Serdes::string(), Serdes::string());
+        assert_eq!(texts.pipe_input("a".into(), "boom".into()).is_ok(), is_enabled);
+        assert_eq!(driver.dropped_records(), u64::from(is_enabled));
+    }
+}
+
 #[test]
 fn a_cached_count_shows_every_record_of_a_repartition_topic() {
     let builder = StreamsBuilder::new();

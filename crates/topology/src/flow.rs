@@ -11,6 +11,7 @@ mod context;
 mod env;
 mod fault;
 mod global;
+mod global_flow;
 mod head;
 mod input;
 mod node;
@@ -30,11 +31,13 @@ pub use fault::{
     LogAndFail, ProcessingExceptionHandler, ProductionExceptionHandler,
 };
 pub use global::GlobalState;
+pub(crate) use global_flow::GlobalEngine;
+pub use global_flow::GlobalFlow;
 pub use head::{Head, HeadOutcome, RawHead, TimestampExtraction};
 pub use input::Incoming;
 pub use node::{NodeFactory, RecordType};
 pub(crate) use processor::failed;
-pub use processor::{Processor, ProcessorError, ProcessorSupplier};
+pub use processor::{Processor, ProcessorError, ProcessorSupplier, WithStores};
 pub use sink::{Partitioner, SinkSpec, TopicNameExtractor};
 pub(crate) use source::SourceFactory;
 pub use source::{ExtractorFn, SourceSpec, TimestampExtractor};

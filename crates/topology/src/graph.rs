@@ -6,6 +6,7 @@
 mod describe;
 mod diff;
 mod facts;
+mod global_store;
 mod groups;
 mod instance;
 mod java_order;
@@ -19,8 +20,9 @@ pub use describe::{
 };
 pub use diff::{ChangeEffect, ChangedResource, Keep, Operator, TopologyChange, TopologyDiff};
 pub use facts::{NodeFacts, NodeKind, OffsetReset, RepartitionTopic, SinkTopic, SourceFacts, TopologyFacts};
+pub use global_store::GlobalStore;
 pub(crate) use topology::NodeCode;
-pub use topology::{GlobalStore, Topology};
+pub use topology::Topology;
 pub use validate::{DEPTH_MAX, NAME_LENGTH_MAX, Problem, is_legal_name, topology_error};
 
 pub(crate) use groups::node_groups;

@@ -6,7 +6,7 @@ use millstream_log::Fetched;
 use millstream_log::batch::RecordView;
 use millstream_state::CommitMark;
 use millstream_topology::flow::{
-    ErrorHandlerContext, GlobalState, HandlerDecision, Head, HeadOutcome, RawHead, TimestampExtraction,
+    ErrorHandlerContext, GlobalFlow, GlobalState, HandlerDecision, Head, HeadOutcome, RawHead, TimestampExtraction,
 };
 use millstream_topology::graph::GlobalStore;
 use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, Timestamp, TopicPartition};
@@ -23,8 +23,10 @@ const GLOBAL_TASK: TaskId = TaskId { subtopology: -1, partition: -1 };
 pub(super) struct Feed {
     pub(super) store: Arc<str>,
     pub(super) topic: Arc<str>,
-    source: Arc<str>,
+    global: GlobalStore,
     head: Box<dyn Head>,
+    /// The processor that keeps the store, if it is the user's; made anew at each opening.
+    flow: Option<GlobalFlow>,
     topic_id: u128,
     partitions: Vec<FeedPartition>,
 }
@@ -41,8 +43,9 @@ impl Feed {
         Self {
             store: Arc::clone(&global.store.name),
             topic: Arc::clone(&global.topic),
-            source: Arc::clone(&global.source),
+            global: global.clone(),
             head: global.new_head(),
+            flow: None,
             topic_id: 0,
             partitions: Vec::new(),
         }
@@ -50,7 +53,13 @@ impl Feed {
 
     /// Decides where to read on: where the store's mark stands, or from the start when the store
     /// does not fit the topic.
-    pub(super) fn open(&mut self, facts: &TopicFacts, state: &RwLock<GlobalState>) -> Result<()> {
+    pub(super) fn open(
+        &mut self,
+        facts: &TopicFacts,
+        shared: &Shared,
+        state: &Arc<RwLock<GlobalState>>,
+        now: Now,
+    ) -> Result<()> {
         let topic_id = facts.topics.get(&self.topic).map_or(0, |topic| topic.id);
         let mut mark = state.read().mark(&self.store)?;
         let ranges: Vec<_> = facts.ranges.iter().filter(|(partition, _)| partition.topic == self.topic).collect();
@@ -65,6 +74,9 @@ impl Feed {
                 mark = None;
             }
         }
+        let (id, options) = (&shared.application_id, &shared.global_flow_options);
+        // What an earlier one had not committed is read again.
+        self.flow = self.global.new_flow(&shared.topology, id, options, state, now.wall_ms)?;
         self.topic_id = topic_id;
         self.partitions = ranges
             .into_iter()
@@ -96,6 +108,8 @@ impl Feed {
         now: Now,
     ) -> Result<()> {
         let mut writes = Vec::new();
+        let mut has_processed = false;
+        let is_filling = !self.is_filled();
         for batch in &fetched.batches {
             let broken = |error| {
                 let error = Error::new(ErrorKind::Corrupted, "a batch of records is broken").with_source(error);
@@ -103,6 +117,14 @@ impl Feed {
             };
             let mut records = batch.cursor(fetched.from).map_err(broken)?;
             while let Some(record) = records.next_record().map_err(broken)? {
+                if self.flow.is_some() {
+                    // As in Kafka Streams a restore passes over records without key.
+                    if !is_filling || record.key.is_some() {
+                        self.process(&record, &fetched.partition, shared, now)?;
+                        has_processed = true;
+                    }
+                    continue;
+                }
                 match record.key {
                     Some(key) if self.is_readable(&record, &fetched.partition, shared, now)? => {
                         writes.push((key.to_vec(), record.value.map(<[u8]>::to_vec), record.timestamp));
@@ -117,7 +139,7 @@ impl Feed {
         if let Some(known) = self.partitions.iter_mut().find(|known| known.partition == fetched.partition) {
             known.next = fetched.next;
         }
-        if writes.is_empty() {
+        if writes.is_empty() && !has_processed {
             return Ok(());
         }
         let last = |known: &FeedPartition| (known.partition.clone(), Offset(known.next.0 - 1));
@@ -128,10 +150,41 @@ impl Feed {
             position: self.partitions.iter().filter(|known| known.next.0 > 0).map(last).collect(),
             wall_ms: now.wall_ms,
         };
-        state
-            .write()
-            .apply(&self.store, writes, &mark)
-            .map_err(|error| error.with_context(|context| context.store = Some(Arc::clone(&self.store))))
+        let applied = match &mut self.flow {
+            Some(flow) => {
+                shared.metrics.add_dropped(flow.take_dropped());
+                flow.commit(&mark, now.wall_ms)
+            }
+            None => state.write().apply(&self.store, writes, &mark),
+        };
+        applied.map_err(|error| error.with_context(|context| context.store = Some(Arc::clone(&self.store))))
+    }
+
+    /// Gives a record to the processor that keeps the store.
+    fn process(
+        &mut self,
+        record: &RecordView<'_>,
+        partition: &TopicPartition,
+        shared: &Shared,
+        now: Now,
+    ) -> Result<()> {
+        if !self.is_readable(record, partition, shared, now)? {
+            shared.metrics.add_dropped(1);
+            tracing::warn!(%partition, offset = %record.offset, "a record of a global store is dropped");
+            return Ok(());
+        }
+        match &mut self.flow {
+            Some(flow) => flow.process(&mut *self.head, partition, &record.to_raw(), now.wall_ms),
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes what the store holds.
+    pub(super) fn wipe(&mut self, state: &RwLock<GlobalState>) -> Result<()> {
+        match &mut self.flow {
+            Some(flow) => flow.wipe(),
+            None => state.write().wipe(&self.store),
+        }
     }
 
     /// Whether the record decodes; if not, the deserialisation handler decides. There are no dead
@@ -151,28 +204,30 @@ impl Feed {
             headers: record.headers.to_headers(),
         };
         // A tombstone has no value to decode; plain types would refuse it.
-        let outcome = match record.value {
-            None => return Ok(true),
-            Some(_) => self.head.decode(
-                raw,
-                Timestamp::UNKNOWN,
-                now.wall_ms,
-                &TimestampExtraction::WallclockTimestampExtractor,
-            ),
+        let has_processor = self.flow.is_some();
+        if record.value.is_none() && !has_processor {
+            return Ok(true);
+        }
+        // A processor sees the record's own time; rows are only tried out.
+        let extraction = if has_processor {
+            TimestampExtraction::FailOnInvalidTimestamp
+        } else {
+            TimestampExtraction::WallclockTimestampExtractor
         };
-        let error = match outcome {
+        let error = match self.head.decode(raw, Timestamp::UNKNOWN, now.wall_ms, &extraction) {
+            HeadOutcome::Fatal(error) if has_processor => return Err(of_partition(error, partition)),
             HeadOutcome::Ready(_) | HeadOutcome::NegativeTimestamp(_) => return Ok(true),
             HeadOutcome::Undecodable(error) | HeadOutcome::Fatal(error) => error,
         };
         let error = of_partition(error, partition).with_context(|context| {
             context.offset = Some(record.offset);
-            context.node = Some(Arc::clone(&self.source));
+            context.node = Some(Arc::clone(&self.global.source));
             context.store = Some(Arc::clone(&self.store));
         });
         let raw = record.to_raw();
         let context = ErrorHandlerContext {
             task: GLOBAL_TASK,
-            node: Arc::clone(&self.source),
+            node: Arc::clone(&self.global.source),
             topic: Some(Arc::clone(&partition.topic)),
             partition: partition.partition,
             offset: raw.offset,

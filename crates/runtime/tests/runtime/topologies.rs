@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_log::{Log, OffsetSpec};
-use millstream_state::MemoryEngines;
+use millstream_state::{KeyValueStore, MemoryEngines, Stores};
 use millstream_topology::graph::Topology;
 use millstream_topology::{
-    Context, Incoming, Processor, ProcessorError, PunctuationType, SinkSpec, SourceSpec, StreamsBuilder, Timer,
+    Consumed, Context, Incoming, Processor, ProcessorError, PunctuationType, SinkSpec, SourceSpec, StoreHandle,
+    StreamsBuilder, Timer,
 };
 use millstream_types::{Offset, ProcessingGuarantee, Record, Serdes, Timestamp, TopicPartition};
 
@@ -124,6 +125,84 @@ fn a_global_table_is_filled_before_the_first_record_and_followed() {
     world.produce("in", 0, &[("6", "UA", 6)]);
     world.settle(&mut [&mut app]);
     assert_eq!(world.lines("out")[4..], ["6=UA:United"]);
+    app.close(&mut world);
+}
+
+/// Counts the records of each key of a global store's topic.
+struct Tally(Option<StoreHandle<KeyValueStore<String, i64>>>);
+
+impl Processor for Tally {
+    type KeyIn = String;
+    type ValueIn = String;
+    type KeyOut = ();
+    type ValueOut = ();
+
+    fn init(&mut self, ctx: &mut Context<'_, (), ()>) -> Result<(), ProcessorError> {
+        self.0 = Some(ctx.store_handle("tally")?);
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        ctx: &mut Context<'_, (), ()>,
+        record: Incoming<'_, String, String>,
+    ) -> Result<(), ProcessorError> {
+        let store = ctx.store(self.0.ok_or("not initialised")?);
+        let count = store.get(&record.key)?.unwrap_or(0) + 1;
+        store.put(&record.key, Some(count))?;
+        Ok(())
+    }
+}
+
+/// Forwards the tally of a record's value.
+struct AskTally;
+
+impl Processor for AskTally {
+    type KeyIn = String;
+    type ValueIn = String;
+    type KeyOut = String;
+    type ValueOut = String;
+
+    fn process(
+        &mut self,
+        ctx: &mut Context<'_, String, String>,
+        record: Incoming<'_, String, String>,
+    ) -> Result<(), ProcessorError> {
+        let count = ctx.global_value("tally", &record.value, &Serdes::string(), &Serdes::long())?;
+        ctx.forward(record.into_record().with_value(count.unwrap_or(0).to_string()));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_global_store_with_a_processor_reads_each_record_once_over_restarts() {
+    let topology = || {
+        let builder = StreamsBuilder::new();
+        let store = Stores::key_value_store_builder("tally", Serdes::string(), Serdes::long());
+        let consumed = Consumed::with(Serdes::string(), Serdes::string());
+        builder.add_global_store(store, "votes", consumed, || Tally(None));
+        builder.stream::<String, String>("in").process(|| AskTally).to("out");
+        builder.build().unwrap()
+    };
+    let mut world = World::new(&[("votes", 2), ("in", 1), ("out", 1)]);
+    world.produce("votes", 0, &[("a", "x", 0), ("a", "x", 0)]);
+    world.produce("votes", 1, &[("b", "x", 0)]);
+    world.produce("in", 0, &[("1", "a", 1)]);
+    let config = config(ProcessingGuarantee::ExactlyOnceV2).build().unwrap();
+    let engines = disk();
+    let mut app = App::new(&world, &topology(), &config, engines.clone());
+    world.settle(&mut [&mut app]);
+    app.assert_running();
+    assert_eq!(world.lines("out"), ["1=2"]);
+    world.produce("votes", 0, &[("a", "x", 0)]);
+    world.settle(&mut [&mut app]);
+    app.close(&mut world);
+
+    world.produce("votes", 1, &[("a", "x", 0)]);
+    let mut app = App::new(&world, &topology(), &config, engines);
+    world.produce("in", 0, &[("2", "a", 1), ("3", "b", 1)]);
+    world.settle(&mut [&mut app]);
+    assert_eq!(world.lines("out")[1..], ["2=4", "3=1"]);
     app.close(&mut world);
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use millstream_state::{CommitMark, MemoryEngine};
-use millstream_topology::flow::{GlobalState, Head, HeadOutcome, RawHead, TimestampExtraction};
+use millstream_runtime::Handlers;
+use millstream_state::{CommitMark, MemoryEngine, StateStore};
+use millstream_topology::flow::{GlobalFlow, GlobalState, Head, HeadOutcome, RawHead, TimestampExtraction};
 use millstream_topology::graph::Topology;
-use millstream_types::{Offset, Result, Timestamp};
+use millstream_types::{Config, Offset, RawRecord, Result, Timestamp, TopicPartition};
 use parking_lot::RwLock;
 
 use super::collector::Produced;
@@ -21,23 +22,37 @@ struct Feed {
     topic: Arc<str>,
     store: Arc<str>,
     head: Box<dyn Head>,
+    /// The user's processor that keeps the store, if there is one.
+    flow: Option<GlobalFlow>,
     next: i64,
 }
 
 impl Globals {
-    pub(super) fn new(topology: &Topology) -> Self {
+    pub(super) fn new(topology: &Topology, config: &Config, handlers: &Handlers, wall_ms: i64) -> Result<Self> {
         let mut state = GlobalState::default();
+        for global in topology.global_stores() {
+            state.add(global.store.clone(), Box::new(MemoryEngine::new()));
+        }
+        let state = Arc::new(RwLock::new(state));
+        let options = Arc::new(handlers.global_flow_options(config));
+        let application_id = config.application_id().into();
         let mut feeds = Vec::new();
         for global in topology.global_stores() {
-            state.add(Arc::clone(&global.store.name), Box::new(MemoryEngine::new()));
             feeds.push(Feed {
                 topic: Arc::clone(&global.topic),
                 store: Arc::clone(&global.store.name),
                 head: global.new_head(),
+                flow: global.new_flow(topology, &application_id, &options, &state, wall_ms)?,
                 next: 0,
             });
         }
-        Self { state: Arc::new(RwLock::new(state)), feeds, dropped: 0 }
+        Ok(Self { state, feeds, dropped: 0 })
+    }
+
+    /// The typed store that a processor keeps.
+    pub(super) fn store_mut(&mut self, name: &str) -> Option<&mut dyn StateStore> {
+        let feed = self.feeds.iter_mut().find(|feed| *feed.store == *name)?;
+        feed.flow.as_mut()?.store_mut()
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -49,12 +64,14 @@ impl Globals {
     }
 
     pub(super) fn take_dropped(&mut self) -> u64 {
-        std::mem::take(&mut self.dropped)
+        let by_processors: u64 =
+            self.feeds.iter_mut().filter_map(|feed| feed.flow.as_mut()).map(GlobalFlow::take_dropped).sum();
+        std::mem::take(&mut self.dropped) + by_processors
     }
 
     /// Applies a record to the stores that its topic feeds. What cannot be read is skipped, as
     /// Kafka Streams' driver does whatever the handler says.
-    pub(super) fn apply(&mut self, record: &Produced) -> Result<()> {
+    pub(super) fn apply(&mut self, record: &Produced, wall_ms: i64) -> Result<()> {
         for feed in self.feeds.iter_mut().filter(|feed| *feed.topic == *record.topic) {
             let offset = Offset(feed.next);
             feed.next += 1;
@@ -71,11 +88,24 @@ impl Globals {
             if let HeadOutcome::Fatal(error) = outcome {
                 return Err(error);
             }
+            let mark = CommitMark { changelog_offset: offset, ..CommitMark::default() };
+            if let (HeadOutcome::Ready(timestamp), Some(flow)) = (&outcome, &mut feed.flow) {
+                let raw = RawRecord {
+                    offset,
+                    timestamp: *timestamp,
+                    key: record.key.clone(),
+                    value: record.value.clone(),
+                    headers: record.headers.clone(),
+                };
+                let partition = TopicPartition::new(Arc::clone(&record.topic), 0);
+                flow.process(&mut *feed.head, &partition, &raw, wall_ms)?;
+                flow.commit(&mark, wall_ms)?;
+                continue;
+            }
             let (HeadOutcome::Ready(timestamp), Some(key)) = (outcome, &record.key) else {
                 self.dropped += 1;
                 continue;
             };
-            let mark = CommitMark { changelog_offset: offset, ..CommitMark::default() };
             let write = (key.to_vec(), record.value.as_ref().map(|value| value.to_vec()), timestamp);
             self.state.write().apply(&feed.store, [write], &mark)?;
         }

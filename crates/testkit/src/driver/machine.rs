@@ -48,7 +48,7 @@ impl Machine {
         wall_clock: Timestamp,
     ) -> Result<Self> {
         topology.check()?;
-        let globals = Globals::new(topology);
+        let globals = Globals::new(topology, config, handlers, wall_clock.0)?;
         let inputs = inputs(topology, config);
         let sources = inputs.iter().map(|input| (Arc::clone(&input.partition.topic), 0)).collect();
         let task = if inputs.is_empty() { None } else { Some(task(topology, config, handlers, inputs, &globals)?) };
@@ -155,8 +155,11 @@ impl Machine {
         names
     }
 
-    pub(super) fn stores_mut(&mut self) -> &mut [Box<dyn StateStore>] {
-        self.task.as_mut().map_or(&mut [], Task::stores_mut)
+    /// A store of the task, or a global one that a processor keeps.
+    pub(super) fn store_mut(&mut self, name: &str) -> Option<&mut dyn StateStore> {
+        let stores = self.task.as_mut().map_or(&mut [][..], Task::stores_mut);
+        let local = stores.iter_mut().find(|store| *store.facts().name == *name).map(|store| &mut **store);
+        local.or_else(|| self.globals.store_mut(name))
     }
 
     fn check(&self) -> Result<()> {
@@ -204,7 +207,7 @@ impl Machine {
             let partition = TopicPartition::new(Arc::clone(&record.topic), 0);
             task.add_record(&mut self.output, self.now, &partition, &raw)?;
         }
-        self.globals.apply(record)
+        self.globals.apply(record, self.now.wall_ms)
     }
 
     /// One record, its stream-time punctuations, a commit, and again, as Kafka Streams' driver.

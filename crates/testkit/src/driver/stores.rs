@@ -7,6 +7,7 @@ use millstream_state::{
     KeyValueStore, OuterJoinStore, StateStore, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp,
     VersionedKeyValueStore, VersionedRecord, WindowStore,
 };
+use millstream_topology::flow::GlobalState;
 use millstream_types::{Error, ErrorKind, Result, Serde, Timestamp, Windowed};
 
 use super::{Shared, TopologyTestDriver, state_error};
@@ -20,7 +21,8 @@ pub struct TestStore<S> {
     store: PhantomData<fn(S)>,
 }
 
-/// A global store: key to value with the timestamp of the record that gave it. Read only.
+/// A global store: key to value with the timestamp of the record that gave it (-1 where the store
+/// keeps none). Read only.
 pub struct TestGlobalStore<K, V> {
     machine: Shared,
     name: Arc<str>,
@@ -120,8 +122,7 @@ impl TopologyTestDriver {
     /// `State` when there is no buffer of that name.
     pub fn buffered_records(&self, name: &str) -> Result<u64> {
         let mut machine = self.machine.get_mut();
-        let buffer = machine.stores_mut().iter_mut().find(|store| *store.facts().name == *name);
-        let count = buffer.map_or(Ok(None), |buffer| buffer.buffered())?;
+        let count = machine.store_mut(name).map_or(Ok(None), |buffer| buffer.buffered())?;
         count.ok_or_else(|| state_error(format!("there is no buffer {name}")))
     }
 
@@ -140,8 +141,7 @@ impl<S: StateStore> TestStore<S> {
     pub fn with<T>(&self, run: impl FnOnce(&mut S) -> Result<T>) -> Result<T> {
         let mut machine = self.machine.get_mut();
         let name = &self.name;
-        let found = machine.stores_mut().iter_mut().find(|store| store.facts().name == *name);
-        let store = found.ok_or_else(|| state_error(format!("there is no open store {name}")))?;
+        let store = machine.store_mut(name).ok_or_else(|| state_error(format!("there is no open store {name}")))?;
         let typed = store
             .as_any_mut()
             .downcast_mut()
@@ -272,7 +272,7 @@ impl<K, V> TestGlobalStore<K, V> {
         let machine = self.machine.get();
         let state = machine.globals.state.read();
         match state.engine(&self.name).filter(|_| has_bytes) {
-            Some(engine) => engine.get(&bytes)?.map(|row| self.row(&row)).transpose(),
+            Some(engine) => engine.get(&bytes)?.map(|row| self.row(&state, &row)).transpose(),
             None => Ok(None),
         }
     }
@@ -289,17 +289,15 @@ impl<K, V> TestGlobalStore<K, V> {
             .scan(None, None, false)?
             .map(|row| {
                 let (key, row) = row?;
-                Ok((self.key.decode(Some(&key)).map_err(unreadable)?, self.row(&row)?))
+                Ok((self.key.decode(Some(&key)).map_err(unreadable)?, self.row(&state, &row)?))
             })
             .collect()
     }
 
-    /// A row is the timestamp in 8 bytes, then the value.
-    fn row(&self, row: &[u8]) -> Result<ValueAndTimestamp<V>> {
-        let (timestamp, value) =
-            row.split_first_chunk::<8>().ok_or_else(|| state_error("a row of a global store has no timestamp"))?;
+    fn row(&self, state: &GlobalState, row: &[u8]) -> Result<ValueAndTimestamp<V>> {
+        let (timestamp, value) = state.split(&self.name, row)?;
         let value = self.value.decode(Some(value)).map_err(unreadable)?;
-        Ok(ValueAndTimestamp::new(value, Timestamp(i64::from_be_bytes(*timestamp))))
+        Ok(ValueAndTimestamp::new(value, timestamp))
     }
 }
 

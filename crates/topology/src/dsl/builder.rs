@@ -9,10 +9,10 @@ use millstream_types::config::{DslStoreChoice, DslStoreFormat};
 use millstream_types::{Config, Result, Serde};
 
 use super::draft::{Draft, Shared};
-use super::names::SOURCE;
+use super::names::{SOURCE, TABLE_SOURCE};
 use super::options::{Consumed, Materialized};
 use super::{GlobalKTable, KStream, KTable};
-use crate::flow::{SourceFactory, SourceSpec};
+use crate::flow::{Processor, ProcessorSupplier, SourceFactory, SourceSpec};
 use crate::graph::{NodeCode, NodeKind, SourceFacts, Topology};
 
 /// Builds a topology from streams and tables.
@@ -174,6 +174,34 @@ impl StreamsBuilder {
     /// Adds a store for processors, to be named in [`KStream::process_with`].
     pub fn add_state_store(&self, store: impl Into<Arc<dyn StoreFactory>>) -> &Self {
         self.draft.borrow_mut().add_store(store.into());
+        self
+    }
+
+    /// Adds a store that every instance holds whole and that a processor keeps in line with a topic:
+    /// see [`Topology::add_global_store`]. A name in `consumed` is the processor's; its source gets
+    /// `-source` behind it.
+    pub fn add_global_store<K, V, P>(
+        &self,
+        store: impl Into<Arc<dyn StoreFactory>>,
+        topic: &str,
+        consumed: Consumed<K, V>,
+        supplier: impl ProcessorSupplier<P>,
+    ) -> &Self
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+        P: Processor<KeyIn = K, ValueIn = V>,
+    {
+        let mut draft = self.draft.borrow_mut();
+        let source = draft.node_name(consumed.name.as_ref().map(|name| format!("{name}-source")), SOURCE);
+        let processor = draft.node_name(consumed.name.clone(), TABLE_SOURCE);
+        let key = draft.serde(consumed.key.as_ref(), None, "keys", &source);
+        let value = draft.serde(consumed.value.as_ref(), None, "values", &source);
+        if let Some((key, value)) = key.zip(value) {
+            let spec = SourceSpec { key, value, timestamp_extractor: consumed.timestamp_extractor };
+            draft.topology.add_global_store(store, &source, spec, topic, &processor, supplier);
+        }
+        drop(draft);
         self
     }
 

@@ -105,8 +105,12 @@ where
             }
         };
         let stores: Vec<Arc<str>> = stores.iter().map(|store| Arc::from(*store)).collect();
+        let own = supplier.stores();
         let code = NodeFactory::processor(move || supplier.get());
-        self.draft.borrow_mut().then(&name, &[&self.node], &stores, code);
+        let mut draft = self.draft.borrow_mut();
+        draft.then(&name, &[&self.node], &stores, code);
+        draft.topology.connect_own_stores(&name, own);
+        drop(draft);
         self.after(name, key, None)
     }
 }

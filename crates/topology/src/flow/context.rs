@@ -4,7 +4,9 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use millstream_state::{Origin, StateStore};
-use millstream_types::{Error, ErrorKind, Headers, Record, RecordMetadata, Result, TaskId, Timestamp};
+use millstream_types::{
+    CodecError, Error, ErrorKind, Headers, Record, RecordMetadata, Result, Serde, TaskId, Timestamp,
+};
 
 use super::Flow;
 use super::arena::no_origin;
@@ -150,6 +152,25 @@ where
     /// A store. Writes carry the time and origin of the record being processed.
     pub fn store<S: StateStore>(&mut self, handle: StoreHandle<S>) -> &mut S {
         StoreScope { flow: &mut *self.flow, index: self.index }.into_store(handle)
+    }
+
+    /// The value under a key of a global store, read with these serdes; `None` where there is none.
+    /// Any processor may ask, without being connected to the store.
+    ///
+    /// # Errors
+    /// `State` when there is no such store, or none are open: they are while a record is processed.
+    /// `Processing` when key or value do not fit the serdes.
+    pub fn global_value<K, V>(&self, store: &str, key: &K, keys: &Serde<K>, values: &Serde<V>) -> Result<Option<V>> {
+        let unfit = |what: &str, error: CodecError| {
+            let message = format!("the {what} does not fit the serde given for global store {store}");
+            Error::new(ErrorKind::Processing, message).with_source(error)
+        };
+        let mut bytes = Vec::new();
+        if !keys.encode(key, &mut bytes).map_err(|error| unfit("key", error))? {
+            return Ok(None);
+        }
+        let decode = |value: &[u8]| values.decode(Some(value)).map_err(|error| unfit("value", error));
+        self.flow.globals.get(store, &bytes, decode)
     }
 
     /// The stores without the types that are forwarded.

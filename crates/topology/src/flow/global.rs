@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use millstream_state::{CommitMark, Engine};
+use millstream_state::{CommitMark, Engine, StoreFacts, StoreFormat};
 use millstream_types::{Error, ErrorKind, Result, Timestamp};
 use parking_lot::lock_api::ArcRwLockReadGuard;
 use parking_lot::{RawRwLock, RwLock};
 
-/// The global stores of an application: one engine each, holding `timestamp (8 bytes) | value`.
+/// The global stores of an application: one engine each.
 #[derive(Default)]
 pub struct GlobalState {
-    stores: Vec<(Arc<str>, Box<dyn Engine>)>,
+    stores: Vec<(StoreFacts, Box<dyn Engine>)>,
     /// Moves with every write, so that readers may keep what they decoded.
     version: u64,
 }
 
 impl GlobalState {
     /// Adds a store over its engine.
-    pub fn add(&mut self, name: Arc<str>, engine: Box<dyn Engine>) {
-        self.stores.push((name, engine));
+    pub fn add(&mut self, facts: StoreFacts, engine: Box<dyn Engine>) {
+        self.stores.push((facts, engine));
     }
 
     /// Applies one batch of the source topic to a store, last write of a key last.
@@ -32,41 +32,59 @@ impl GlobalState {
         mark: &CommitMark,
     ) -> Result<()> {
         let mut last = std::collections::BTreeMap::new();
+        let format = self.find(store)?.0.format;
         for (key, value, timestamp) in records {
-            let bytes = value.map(|value| [timestamp.0.to_be_bytes().as_slice(), &value].concat());
-            last.insert(key, bytes);
+            let timestamp = timestamp.0.to_be_bytes();
+            let time: &[u8] = if format == StoreFormat::Plain { &[] } else { &timestamp };
+            last.insert(key, value.map(|value| [time, &value].concat()));
         }
-        self.version += 1;
         let engine = self.engine_mut(store)?;
         engine.apply(&mut last.iter().map(|(key, value)| (key.as_slice(), value.as_deref())), mark)
     }
 
     /// The mark of a store: its changelog offset is the last offset of the source topic applied.
     pub fn mark(&self, store: &str) -> Result<Option<CommitMark>> {
-        match self.stores.iter().find(|(name, _)| **name == *store) {
-            Some((_, engine)) => engine.mark(),
-            None => Err(unknown(store)),
-        }
+        self.find(store)?.1.mark()
     }
 
     /// Deletes a store's content, for a source topic that was recreated.
     pub fn wipe(&mut self, store: &str) -> Result<()> {
-        self.version += 1;
         self.engine_mut(store)?.wipe()
     }
 
     /// The engine of a store, for queries and the test driver.
     pub fn engine(&self, store: &str) -> Option<&dyn Engine> {
-        self.stores.iter().find(|(name, _)| **name == *store).map(|(_, engine)| &**engine)
+        self.find(store).ok().map(|(_, engine)| &**engine)
     }
 
-    fn engine_mut(&mut self, store: &str) -> Result<&mut Box<dyn Engine>> {
-        let found = self.stores.iter_mut().find(|(name, _)| **name == *store);
+    /// Splits a stored row into its timestamp (-1 where the store keeps none) and its value.
+    ///
+    /// # Errors
+    /// `State` when there is no such store, `Corrupted` when the row is shorter than a timestamp.
+    pub fn split<'a>(&self, store: &str, row: &'a [u8]) -> Result<(Timestamp, &'a [u8])> {
+        let (facts, _) = self.find(store)?;
+        if facts.format == StoreFormat::Plain {
+            return Ok((Timestamp::UNKNOWN, row));
+        }
+        let (timestamp, value) = row.split_first_chunk::<8>().ok_or_else(|| {
+            Error::new(ErrorKind::Corrupted, format!("a row of global store {store} has no timestamp"))
+        })?;
+        Ok((Timestamp(i64::from_be_bytes(*timestamp)), value))
+    }
+
+    fn find(&self, store: &str) -> Result<&(StoreFacts, Box<dyn Engine>)> {
+        self.stores.iter().find(|(facts, _)| *facts.name == *store).ok_or_else(|| unknown(store))
+    }
+
+    /// The engine of a store, to be written.
+    pub(crate) fn engine_mut(&mut self, store: &str) -> Result<&mut Box<dyn Engine>> {
+        self.version += 1;
+        let found = self.stores.iter_mut().find(|(facts, _)| *facts.name == *store);
         found.map(|(_, engine)| engine).ok_or_else(|| unknown(store))
     }
 }
 
-fn unknown(store: &str) -> Error {
+pub(super) fn unknown(store: &str) -> Error {
     Error::new(ErrorKind::State, format!("there is no global store {store}"))
 }
 
@@ -85,15 +103,15 @@ impl GlobalView {
         self.0 = None;
     }
 
-    /// The bytes under a key, and the version they were read at.
-    pub(crate) fn get(&self, store: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    /// What `read` makes of the value under a key.
+    pub(crate) fn get<T>(&self, store: &str, key: &[u8], read: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
         let Some(state) = &self.0 else {
             return Err(Error::new(ErrorKind::State, "global stores are not open to this task now"));
         };
-        match state.engine(store) {
-            Some(engine) => engine.get(key),
-            None => Err(unknown(store)),
-        }
+        let (_, engine) = state.find(store)?;
+        let Some(row) = engine.get(key)? else { return Ok(None) };
+        let (_, value) = state.split(store, &row)?;
+        read(value).map(Some)
     }
 
     pub(crate) fn version(&self) -> u64 {

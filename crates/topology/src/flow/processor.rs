@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use millstream_state::StoreFactory;
 use millstream_types::{Error, ErrorKind, Timestamp};
 
 use super::{Context, Incoming, Timer};
@@ -86,6 +87,65 @@ pub trait Processor: Send + 'static {
 pub trait ProcessorSupplier<P>: Send + Sync + 'static {
     /// A new processor.
     fn get(&self) -> P;
+
+    /// Stores that come with the processor and are connected to it (Kafka Streams'
+    /// `ConnectedStoreProvider`). None unless made [`with_stores`](Self::with_stores).
+    fn stores(&self) -> Vec<Arc<dyn StoreFactory>> {
+        Vec::new()
+    }
+
+    /// This supplier, bringing its stores along: they need not be added to the topology. Several
+    /// suppliers may bring the same store.
+    ///
+    /// ```
+    /// use millstream_state::{StoreFactory, Stores};
+    /// use millstream_topology::{Context, Incoming, Processor, ProcessorError, ProcessorSupplier, StreamsBuilder};
+    /// use millstream_types::Serdes;
+    ///
+    /// struct Remember;
+    /// impl Processor for Remember {
+    ///     type KeyIn = String;
+    ///     type ValueIn = String;
+    ///     type KeyOut = String;
+    ///     type ValueOut = String;
+    ///     fn process(
+    ///         &mut self,
+    ///         _: &mut Context<'_, String, String>,
+    ///         _: Incoming<'_, String, String>,
+    ///     ) -> Result<(), ProcessorError> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let seen = Stores::key_value_store_builder("seen", Serdes::string(), Serdes::string());
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("words").process((|| Remember).with_stores([seen.into_factory()]));
+    /// assert!(builder.build()?.describe().to_string().contains("(stores: [seen])"));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    fn with_stores(self, stores: impl IntoIterator<Item = Arc<dyn StoreFactory>>) -> WithStores<Self>
+    where
+        Self: Sized,
+    {
+        WithStores { supplier: self, stores: stores.into_iter().collect() }
+    }
+}
+
+/// A supplier that brings stores along.
+pub struct WithStores<S> {
+    supplier: S,
+    stores: Vec<Arc<dyn StoreFactory>>,
+}
+
+impl<P, S: ProcessorSupplier<P>> ProcessorSupplier<P> for WithStores<S> {
+    fn get(&self) -> P {
+        self.supplier.get()
+    }
+
+    fn stores(&self) -> Vec<Arc<dyn StoreFactory>> {
+        let own = self.supplier.stores();
+        own.into_iter().chain(self.stores.iter().map(Arc::clone)).collect()
+    }
 }
 
 impl<P, F: Fn() -> P + Send + Sync + 'static> ProcessorSupplier<P> for F {
@@ -97,6 +157,10 @@ impl<P, F: Fn() -> P + Send + Sync + 'static> ProcessorSupplier<P> for F {
 impl<P: 'static> ProcessorSupplier<P> for Arc<dyn ProcessorSupplier<P>> {
     fn get(&self) -> P {
         self.as_ref().get()
+    }
+
+    fn stores(&self) -> Vec<Arc<dyn StoreFactory>> {
+        self.as_ref().stores()
     }
 }
 

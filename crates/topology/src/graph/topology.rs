@@ -8,10 +8,11 @@ use millstream_types::Error;
 use millstream_types::Result;
 
 use super::facts::{NodeFacts, NodeKind, OffsetReset, RepartitionTopic, SinkTopic, SourceFacts, TopologyFacts};
+use super::global_store::{GlobalFactory, GlobalStore};
 use super::instance;
 use super::validate::{Problem, topology_error};
 use crate::flow::{
-    Flow, FlowBuild, FlowOptions, Head, NodeFactory, Processor, ProcessorSupplier, SinkSpec, SourceFactory, SourceSpec,
+    Flow, FlowBuild, FlowOptions, NodeFactory, Processor, ProcessorSupplier, SinkSpec, SourceFactory, SourceSpec,
 };
 
 /// A topology: what is written is checked as a whole by [`check`](Self::check), which lists every
@@ -66,25 +67,6 @@ pub(crate) enum NodeCode {
     Node(NodeFactory),
 }
 
-/// A global store: which topic feeds it and how that is read.
-#[derive(Clone)]
-pub struct GlobalStore {
-    /// Facts of the store.
-    pub store: StoreFacts,
-    /// Name of its source node.
-    pub source: Arc<str>,
-    /// The topic that feeds it.
-    pub topic: Arc<str>,
-    head: SourceFactory,
-}
-
-impl GlobalStore {
-    /// A slot that decodes records of the topic, to find those that cannot be read.
-    pub fn new_head(&self) -> Box<dyn Head> {
-        (self.head.head)()
-    }
-}
-
 impl Topology {
     /// An empty topology.
     pub fn new() -> Self {
@@ -126,8 +108,57 @@ impl Topology {
         parents: &[&str],
     ) -> &mut Self {
         let kind = NodeKind::Processor { stores: Vec::new() };
+        let stores = supplier.stores();
         self.push(name, kind, parents, NodeCode::Node(NodeFactory::processor(move || supplier.get())));
+        self.connect_own_stores(name, stores);
         self
+    }
+
+    /// Adds a store that every instance holds whole and that a processor keeps in line with a topic.
+    /// Costs the whole topic on each instance and no changelog: the topic is it, and at every start
+    /// of a store that is not on disk all its records go through the processor again. `source` and
+    /// `processor` name the two nodes; the processor must be the only one to write the store.
+    /// Other processors read it with [`Context::global_value`](crate::Context::global_value).
+    pub fn add_global_store<K, V, P>(
+        &mut self,
+        store: impl Into<Arc<dyn StoreFactory>>,
+        source: &str,
+        spec: SourceSpec<K, V>,
+        topic: &str,
+        processor: &str,
+        supplier: impl ProcessorSupplier<P>,
+    ) -> &mut Self
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+        P: Processor<KeyIn = K, ValueIn = V>,
+    {
+        let factory = GlobalFactory::new(store.into());
+        let facts = factory.facts().clone();
+        let name = Arc::clone(&facts.name);
+        self.push_store(Arc::new(factory));
+        // As in Kafka Streams global stores know no timestamp extractor.
+        let head = SourceFactory::new(SourceSpec::new(spec.key.clone(), spec.value.clone()));
+        self.add_source(source, &[topic], spec);
+        self.add_processor(processor, supplier, &[source]);
+        self.connect_processor_and_state_stores(processor, &[&name]);
+        self.push_global(facts, source, topic, head);
+        if let Some(global) = self.globals.last_mut() {
+            global.processor = Some(processor.into());
+        }
+        self
+    }
+
+    /// Adds the stores that a processor's supplier brings along, unless it is there already.
+    pub(crate) fn connect_own_stores(&mut self, processor: &str, stores: Vec<Arc<dyn StoreFactory>>) {
+        for store in stores {
+            let name = Arc::clone(&store.facts().name);
+            // The same store may come with several suppliers; another one under its name is a problem.
+            if !self.stores.iter().any(|known| Arc::ptr_eq(known, &store)) {
+                self.push_store(store);
+            }
+            self.connect_processor_and_state_stores(processor, &[&name]);
+        }
     }
 
     /// Adds a sink that writes a topic.
@@ -237,7 +268,7 @@ impl Topology {
                 node.is_global = true;
             }
         }
-        self.globals.push(GlobalStore { store, source: source.into(), topic: topic.into(), head });
+        self.globals.push(GlobalStore { store, source: source.into(), topic: topic.into(), processor: None, head });
     }
 
     pub(crate) fn push_repartition_topic(&mut self, name: &str, partitions: Option<i32>) {

@@ -224,14 +224,8 @@ where
         if let Some(row) = self.decoded.get(&self.key_bytes) {
             return Ok(Some(row.clone()));
         }
-        // The stored bytes are the timestamp (8 bytes) and the value.
-        let row = match globals.get(&self.store, &self.key_bytes)? {
-            Some(bytes) => {
-                let decoded = self.value.decode(Some(bytes.get(8..).unwrap_or_default()));
-                Some(decoded.map_err(|error| unreadable("value", error))?)
-            }
-            None => None,
-        };
+        let decode = |value: &[u8]| self.value.decode(Some(value)).map_err(|error| unreadable("value", error));
+        let row = globals.get(&self.store, &self.key_bytes, decode)?;
         self.decoded.insert(self.key_bytes.clone(), row.clone());
         Ok(Some(row))
     }

@@ -1,0 +1,89 @@
+//! Global stores: which topic feeds one, and how.
+
+use std::sync::Arc;
+
+use millstream_state::{CacheBudget, StateStore, StoreEnv, StoreFactory, StoreFacts};
+use millstream_types::{Result, TaskId};
+use parking_lot::RwLock;
+
+use super::Topology;
+use crate::flow::{FlowBuild, FlowOptions, GlobalEngine, GlobalFlow, GlobalState, Head, SourceFactory};
+
+/// What Kafka Streams calls the task of global stores.
+const GLOBAL_TASK: TaskId = TaskId { subtopology: -1, partition: -1 };
+
+/// A global store: which topic feeds it and how that is read.
+#[derive(Clone)]
+pub struct GlobalStore {
+    /// Facts of the store.
+    pub store: StoreFacts,
+    /// Name of its source node.
+    pub source: Arc<str>,
+    /// The topic that feeds it.
+    pub topic: Arc<str>,
+    /// The user's processor that keeps the store; `None` where records are rows, as in a global
+    /// table.
+    pub processor: Option<Arc<str>>,
+    pub(crate) head: SourceFactory,
+}
+
+impl GlobalStore {
+    /// A slot that decodes records of the topic: for the processor, or to find those that cannot
+    /// be read.
+    pub fn new_head(&self) -> Box<dyn Head> {
+        (self.head.head)()
+    }
+
+    /// The flow of the store's processor over the store's engine in `state`; `None` where there is
+    /// no processor.
+    ///
+    /// # Errors
+    /// What the store's factory and the processor's `init` give.
+    pub fn new_flow(
+        &self,
+        topology: &Topology,
+        application_id: &Arc<str>,
+        options: &Arc<FlowOptions>,
+        state: &Arc<RwLock<GlobalState>>,
+        wall_ms: i64,
+    ) -> Result<Option<GlobalFlow>> {
+        let Some(processor) = &self.processor else { return Ok(None) };
+        let build = FlowBuild {
+            task: GLOBAL_TASK,
+            application_id: Arc::clone(application_id),
+            internal_topics: topology.internal_topics(),
+        };
+        let nodes = [Arc::clone(&self.source), Arc::clone(processor)];
+        let flow = topology.flow(&nodes, build, Arc::clone(options), &mut |facts| {
+            let engine = GlobalEngine { state: Arc::clone(state), store: Arc::clone(&facts.name) };
+            // Tasks read the engine: a record cache would hide writes from them.
+            Ok(StoreEnv { engine: Box::new(engine), cache: CacheBudget::new(0) })
+        })?;
+        GlobalFlow::new(flow, &self.source, wall_ms).map(Some)
+    }
+}
+
+/// The factory of a global store: neither logged nor cached, whatever the user's says.
+pub(crate) struct GlobalFactory {
+    factory: Arc<dyn StoreFactory>,
+    facts: StoreFacts,
+}
+
+impl GlobalFactory {
+    pub(crate) fn new(factory: Arc<dyn StoreFactory>) -> Self {
+        let mut facts = factory.facts().clone();
+        (facts.is_logged, facts.is_cached) = (false, false);
+        facts.changelog_configs.clear();
+        Self { factory, facts }
+    }
+}
+
+impl StoreFactory for GlobalFactory {
+    fn facts(&self) -> &StoreFacts {
+        &self.facts
+    }
+
+    fn build(&self, env: StoreEnv) -> Result<Box<dyn StateStore>> {
+        self.factory.build(env)
+    }
+}
