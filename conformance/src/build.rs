@@ -123,6 +123,7 @@ impl Build {
             "transformValues" => self.transform_values(op),
             "suppress" => self.suppress(op),
             "joinST" => self.join_table(op),
+            "joinFK" => self.join_tables_on_foreign_key(op),
             "joinTT" => self.join_tables(op),
             "joinSS" => self.join_streams(op),
             "joinSG" => self.join_global(op),

@@ -229,6 +229,11 @@ fn with_times(mut entries: Json) -> Json {
     entries
 }
 
+/// Whether a store holds the subscriptions of a foreign-key join, by the name such stores have.
+fn is_of_foreign_key(store: &str) -> bool {
+    store.contains("-SUBSCRIPTION-STATE-STORE-") || store.ends_with("-subscription-store")
+}
+
 /// The stores of a driver, with what the topology says about them.
 pub(crate) struct Dumped<'a> {
     pub(crate) driver: &'a TopologyTestDriver,
@@ -262,10 +267,15 @@ impl Dumped<'_> {
         let mut stores = Map::new();
         for name in self.driver.store_names() {
             let Some(facts) = self.topology.facts().store(&name) else { continue };
-            if matches!(facts.kind, StoreKind::ChangeBuffer | StoreKind::StreamBuffer) {
-                let store = match self.driver.buffered_records(&name) {
-                    Ok(count) => json!({"kind": "buffer", "n": count}),
-                    Err(error) => json!({"kind": "buffer", "error": error.to_string()}),
+            let counted = match facts.kind {
+                StoreKind::ChangeBuffer | StoreKind::StreamBuffer => Some("buffer"),
+                StoreKind::TimestampedKeyValueWithHeaders if is_of_foreign_key(&name) => Some("subscription"),
+                _ => None,
+            };
+            if let Some(kind) = counted {
+                let store = match self.driver.row_count(&name) {
+                    Ok(count) => json!({"kind": kind, "n": count}),
+                    Err(error) => json!({"kind": kind, "error": error.to_string()}),
                 };
                 stores.insert(name, store);
                 continue;

@@ -65,6 +65,7 @@ pub(crate) trait Table: Any {
     fn suppress(&self, op: Op<'_>) -> Result<Node, Stop>;
     fn join(&self, op: Op<'_>, other: &dyn Table) -> Result<Node, Stop>;
     fn transform_values(&self, op: Op<'_>) -> Result<Node, Stop>;
+    fn join_on_foreign_key(&self, op: Op<'_>, other: &dyn Table) -> Result<Node, Stop>;
     fn types(&self) -> &Types;
     fn as_any(&self) -> &dyn Any;
 }
@@ -126,6 +127,16 @@ where
             table_join::same_key(op, self, other)
         } else {
             Err(bad("both tables of a join need the same type of keys"))
+        }
+    }
+
+    fn join_on_foreign_key(&self, op: Op<'_>, other: &dyn Table) -> Result<Node, Stop> {
+        if let Some(other) = other.as_any().downcast_ref::<TableOf<Val, Val>>() {
+            table_join::foreign_key(op, self, other)
+        } else if let Some(other) = other.as_any().downcast_ref::<TableOf<Val, i64>>() {
+            table_join::foreign_key(op, self, other)
+        } else {
+            Err(unsupported("joinFK with windowed keys on the right"))
         }
     }
 

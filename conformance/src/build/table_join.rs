@@ -1,9 +1,11 @@
 //! Joins of two tables.
 
-use super::options::materialized;
+use millstream_topology::{Materialized, TableJoined};
+
+use super::options::{materialized, partitioner};
 use super::table::{Cell, TableOf};
 use super::{Build, Node, Types, as_table};
-use crate::functions::{Join, join, want};
+use crate::functions::{Join, join, key, want};
 use crate::op::Op;
 use crate::stop::{Stop, bad};
 use crate::value::{Shown, Val};
@@ -15,6 +17,56 @@ impl Build {
         let result = left.join(op, right)?;
         self.put(op, result)
     }
+}
+
+impl Build {
+    pub(super) fn join_tables_on_foreign_key(&mut self, op: Op<'_>) -> Result<(), Stop> {
+        let (left, right) = (as_table(self.input_at(op, 0)?)?, as_table(self.input_at(op, 1)?)?);
+        let result = left.join_on_foreign_key(op, right)?;
+        self.put(op, result)
+    }
+}
+
+/// Joins the rows of a table with those they refer to.
+pub(super) fn foreign_key<K, V, VO>(op: Op<'_>, left: &TableOf<K, V>, right: &TableOf<Val, VO>) -> Result<Node, Stop>
+where
+    K: Cell + Into<Val>,
+    V: Cell,
+    VO: Cell,
+    Val: From<Option<V>>,
+{
+    let select = key(op.text("fk")?, &left.types.key, &left.types.value)?;
+    want(select.out == right.types.key, "joinFK")?;
+    let Join { out, apply } = join(op.text("fn")?, &left.types.value, &right.types.value)?;
+    let types = Types::new(left.types.key.clone(), out);
+    let store = materialized(op, K::serde(&types.key)?, types.value.serde(), None)?;
+    // Without a store Kafka Streams' result has no serde of its own; ours names what is null.
+    let store = store.unwrap_or_else(|| Materialized::default().with_value_serde(types.value.serde()));
+    let mut how = TableJoined::default();
+    if let Some(name) = op.optional("name") {
+        how = how.with_name(name);
+    }
+    if let Some(spec) = op.optional("partitioner") {
+        let (own, other) = (partitioner(spec)?, partitioner(spec)?);
+        let one = |chosen: Option<Vec<i32>>| chosen.and_then(|chosen| chosen.first().copied());
+        how = how
+            .with_partitioner(move |topic, key: &K, count| one(own(topic, &key.val(), &Val::Null, count)))
+            .with_other_partitioner(move |topic, key: &Val, count| one(other(topic, key, &Val::Null, count)));
+    }
+    let (table, other) = (&left.table, &right.table);
+    let select = move |key: &K, value: &V| (select.apply)(&key.val(), &value.val());
+    let table = match op.text("kind")? {
+        "inner" => {
+            let joiner = move |left: &V, right: &VO| apply(&Val::Null, &left.val(), &right.val());
+            table.join_on_foreign_key_with(other, select, joiner, how, store)
+        }
+        "left" => {
+            let joiner = move |left: &V, right: Option<&VO>| apply(&Val::Null, &left.val(), &shown(right));
+            table.left_join_on_foreign_key_with(other, select, joiner, how, store)
+        }
+        kind => return Err(bad(format!("join kind {kind}"))),
+    };
+    Ok(Node::Table(Box::new(TableOf { table, types })))
 }
 
 /// Joins tables of the same key.

@@ -59,7 +59,7 @@ pub use millstream_topology::{
     Incoming, IntoTableValue, JoinWindows, Joined, KGroupedStream, KGroupedTable, KStream, KTable, LogAndContinue,
     LogAndFail, Materialized, OffsetReset, Partitioner, Printed, ProcessingExceptionHandler, Processor, ProcessorError,
     ProcessorSupplier, Produced, ProductionExceptionHandler, PunctuationType, Repartitioned, ShutDown, SinkSpec,
-    SourceSpec, StoreHandle, StoreScope, StreamJoined, StreamsBuilder, StrictBufferConfig, Suppressed,
+    SourceSpec, StoreHandle, StoreScope, StreamJoined, StreamsBuilder, StrictBufferConfig, Suppressed, TableJoined,
     TimeWindowedKStream, TimeWindows, Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology,
     TopologyDescription, TopologyDiff, ValueTransformer,
 };

@@ -106,10 +106,8 @@ pub trait StateStore: Any + Send {
         0
     }
 
-    /// Records that a buffer holds; `None` for stores that are none.
-    fn buffered(&mut self) -> Result<Option<u64>> {
-        Ok(None)
-    }
+    /// Number of rows, or of the records that a buffer holds. It may read the whole store.
+    fn row_count(&mut self) -> Result<u64>;
 
     /// Bytes held by the overlay, sealed or not.
     fn uncommitted_bytes(&self) -> usize;

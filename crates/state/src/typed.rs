@@ -393,6 +393,11 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         Ok(if cached.is_empty() { rows } else { rows.with_cached(cached) })
     }
 
+    /// Number of rows.
+    pub(crate) fn count_rows(&mut self) -> Result<u64> {
+        self.rows(&ByteRange::all(), false)?.try_fold(0, |count, row| row.map(|_| count + 1))
+    }
+
     /// The first error of a flush: the store must not be committed after it.
     pub(crate) fn check(&self) -> Result<()> {
         self.failure.clone().map_or(Ok(()), Err)
@@ -437,6 +442,10 @@ macro_rules! state_store {
 
             fn take_dropped(&mut self) -> u64 {
                 self.$core$(.$field)*.below.take_dropped()
+            }
+
+            fn row_count(&mut self) -> millstream_types::Result<u64> {
+                self.$core$(.$field)*.count_rows()
             }
 
             fn uncommitted_bytes(&self) -> usize {

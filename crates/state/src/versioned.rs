@@ -161,6 +161,11 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> StateStore for Versio
         self.history.below.take_dropped()
     }
 
+    /// Keys with a newest version.
+    fn row_count(&mut self) -> Result<u64> {
+        self.history.all()?.try_fold(0, |count, row| row.map(|_| count + 1))
+    }
+
     fn uncommitted_bytes(&self) -> usize {
         self.history.below.uncommitted_bytes()
     }

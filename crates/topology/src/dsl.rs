@@ -4,6 +4,7 @@
 mod branch;
 mod builder;
 mod draft;
+mod foreign_key_join;
 mod global_table;
 mod grouped_stream;
 mod grouped_table;
@@ -40,7 +41,7 @@ pub use grouped_table::KGroupedTable;
 pub use join_windows::JoinWindows;
 pub use options::{
     BufferConfig, Consumed, EagerBufferConfig, EmitEarly, Grouped, Joined, Materialized, Printed, Produced,
-    Repartitioned, ShutDown, StreamJoined, StrictBufferConfig, Suppressed,
+    Repartitioned, ShutDown, StreamJoined, StrictBufferConfig, Suppressed, TableJoined,
 };
 pub use stream::KStream;
 pub use table::KTable;

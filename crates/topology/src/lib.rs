@@ -12,7 +12,7 @@ pub mod plan;
 pub use dsl::{
     Branched, BranchedKStream, BufferConfig, Consumed, EagerBufferConfig, EmitEarly, GlobalKTable, Grouped,
     IntoTableValue, JoinWindows, Joined, KGroupedStream, KGroupedTable, KStream, KTable, Materialized, Printed,
-    Produced, Repartitioned, ShutDown, StreamJoined, StreamsBuilder, StrictBufferConfig, Suppressed,
+    Produced, Repartitioned, ShutDown, StreamJoined, StreamsBuilder, StrictBufferConfig, Suppressed, TableJoined,
     TimeWindowedKStream, TimeWindows,
 };
 pub use flow::{

@@ -214,8 +214,8 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> StateStore for Change
         self.changelog.drain(sink)
     }
 
-    fn buffered(&mut self) -> Result<Option<u64>> {
-        Ok(Some(self.record_count()))
+    fn row_count(&mut self) -> Result<u64> {
+        Ok(self.record_count())
     }
 
     /// Nothing waits for an engine: there is only memory.

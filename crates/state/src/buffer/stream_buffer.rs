@@ -185,8 +185,8 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> StateStore for Stream
         self.below.drain_changelog(sink)
     }
 
-    fn buffered(&mut self) -> Result<Option<u64>> {
-        self.record_count().map(Some)
+    fn row_count(&mut self) -> Result<u64> {
+        self.record_count()
     }
 
     fn uncommitted_bytes(&self) -> usize {

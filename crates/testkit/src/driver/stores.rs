@@ -115,15 +115,15 @@ impl TopologyTestDriver {
         Ok(TestGlobalStore { machine: self.machine.clone(), name: name.into(), key, value })
     }
 
-    /// Number of the records that a buffer holds: of `suppress`, or of a stream-table join with
-    /// grace.
+    /// Number of rows of any store, whatever its types; of a buffer (`suppress`, stream-table join with
+    /// grace), of the records it holds.
     ///
     /// # Errors
-    /// `State` when there is no buffer of that name.
-    pub fn buffered_records(&self, name: &str) -> Result<u64> {
+    /// `State` when there is no store of that name.
+    pub fn row_count(&self, name: &str) -> Result<u64> {
         let mut machine = self.machine.get_mut();
-        let count = machine.store_mut(name).map_or(Ok(None), |buffer| buffer.buffered())?;
-        count.ok_or_else(|| state_error(format!("there is no buffer {name}")))
+        let store = machine.store_mut(name);
+        store.ok_or_else(|| state_error(format!("there is no open store {name}")))?.row_count()
     }
 
     fn store<S: StateStore>(&self, name: &str) -> Result<TestStore<S>> {

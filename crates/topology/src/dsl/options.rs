@@ -10,6 +10,7 @@ mod produced;
 mod repartitioned;
 mod stream_joined;
 mod suppressed;
+mod table_joined;
 
 pub use consumed::Consumed;
 pub use grouped::Grouped;
@@ -22,3 +23,4 @@ pub use repartitioned::Repartitioned;
 pub use stream_joined::StreamJoined;
 pub use suppressed::{BufferConfig, EagerBufferConfig, EmitEarly, ShutDown, StrictBufferConfig, Suppressed};
 pub(crate) use suppressed::{BufferLimits, Until};
+pub use table_joined::TableJoined;

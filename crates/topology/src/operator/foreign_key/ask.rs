@@ -1,0 +1,137 @@
+//! The left side: updates of rows become subscriptions of the rows they refer to.
+
+use std::sync::Arc;
+
+use millstream_types::{Record, Serde};
+
+use super::wire::{Instruction, Subscription};
+use super::{hash_of, unwritable};
+use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
+use crate::operator::change::Change;
+
+/// What the operator is told when the topology is built.
+pub(crate) struct SubscriptionSendSpec<K, V, KO> {
+    /// The foreign key of a left row, never null by its serde.
+    pub(crate) extract: Arc<dyn Fn(&K, &V) -> Option<KO> + Send + Sync>,
+    pub(crate) value: Serde<V>,
+    pub(crate) foreign_key: Serde<KO>,
+    pub(crate) is_left: bool,
+}
+
+impl<K, V, KO> Clone for SubscriptionSendSpec<K, V, KO> {
+    fn clone(&self) -> Self {
+        Self {
+            extract: Arc::clone(&self.extract),
+            value: self.value.clone(),
+            foreign_key: self.foreign_key.clone(),
+            is_left: self.is_left,
+        }
+    }
+}
+
+/// `KTABLE-FK-JOIN-SUBSCRIPTION-REGISTRATION`.
+struct SubscriptionSend<K, V, KO> {
+    spec: SubscriptionSendSpec<K, V, KO>,
+    value_bytes: Vec<u8>,
+    old_bytes: Vec<u8>,
+    new_bytes: Vec<u8>,
+}
+
+pub(crate) fn subscription_send<K, V, KO>(spec: SubscriptionSendSpec<K, V, KO>) -> NodeFactory
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+    KO: Clone + Send + 'static,
+{
+    NodeFactory::processor(move || SubscriptionSend {
+        spec: spec.clone(),
+        value_bytes: Vec::new(),
+        old_bytes: Vec::new(),
+        new_bytes: Vec::new(),
+    })
+}
+
+impl<K, V, KO> SubscriptionSend<K, V, KO> {
+    fn is_same_key(&mut self, old: &KO, new: Option<&KO>) -> Result<bool, ProcessorError> {
+        let Some(new) = new else { return Ok(false) };
+        self.old_bytes.clear();
+        self.new_bytes.clear();
+        let unwritable = |error| unwritable("foreign key", error);
+        self.spec.foreign_key.encode(old, &mut self.old_bytes).map_err(unwritable)?;
+        self.spec.foreign_key.encode(new, &mut self.new_bytes).map_err(unwritable)?;
+        Ok(self.old_bytes == self.new_bytes)
+    }
+
+    /// What to tell whom, in this order.
+    fn decide(&mut self, old: Option<KO>, new: Option<KO>) -> Result<Asked<KO>, ProcessorError> {
+        let is_same = old.as_ref().map(|old| self.is_same_key(old, new.as_ref())).transpose()?;
+        if self.spec.is_left {
+            // Every update gets an answer. One without foreign key is answered by whoever gets it.
+            let forgotten = old.filter(|_| is_same == Some(false)).map(|old| (Some(old), Instruction::Delete));
+            return Ok([forgotten, Some((new, Instruction::Answer))]);
+        }
+        Ok(match (old, new, is_same) {
+            (Some(old), None, _) => [Some((Some(old), Instruction::DeleteAndAnswer)), None],
+            (Some(old), new, Some(false)) => [Some((Some(old), Instruction::Delete)), Some((new, Instruction::Answer))],
+            (_, Some(new), _) => [Some((Some(new), Instruction::AnswerIfPresent)), None],
+            (None, None, _) => [None, None],
+        })
+    }
+}
+
+/// At most two subscriptions, by foreign key.
+type Asked<KO> = [Option<(Option<KO>, Instruction)>; 2];
+
+impl<K, V, KO> Processor for SubscriptionSend<K, V, KO>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+    KO: Clone + Send + 'static,
+{
+    type KeyIn = K;
+    type ValueIn = Change<V>;
+    type KeyOut = Option<KO>;
+    type ValueOut = Subscription<K>;
+
+    fn process(
+        &mut self,
+        ctx: &mut Context<'_, Option<KO>, Subscription<K>>,
+        record: Incoming<'_, K, Change<V>>,
+    ) -> Result<(), ProcessorError> {
+        let change = &record.value;
+        if !change.is_latest {
+            tracing::warn!(node = ctx.node_name(), "an update older than its row is left out of the join");
+            ctx.count_dropped(1);
+            return Ok(());
+        }
+        if change.new.is_none() && change.old.is_none() {
+            return Ok(());
+        }
+        let extract = |value: &Option<V>| value.as_ref().and_then(|value| (self.spec.extract)(&record.key, value));
+        let (old, new) = (extract(&change.old), extract(&change.new));
+        if change.new.is_some() && new.is_none() && !self.spec.is_left {
+            tracing::warn!(node = ctx.node_name(), "a row without foreign key is left out of the join");
+            ctx.count_dropped(1);
+        }
+        let asked = self.decide(old, new)?;
+        if asked.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let hash = hash_of(&self.spec.value, record.value.new.as_ref(), &mut self.value_bytes)?;
+        let partition = Some(ctx.record_metadata().partition.0).filter(|partition| *partition >= 0);
+        let (primary_key, _, rest) = record.into_record().into_parts();
+        let send = |ctx: &mut Context<'_, _, _>, rest: Record<(), ()>, primary_key, (key, instruction)| {
+            let subscription = Subscription { hash, instruction, primary_key, partition };
+            ctx.forward(rest.with_key(key).with_value(subscription));
+        };
+        match asked {
+            [Some(first), Some(second)] => {
+                send(ctx, rest.clone(), primary_key.clone(), first);
+                send(ctx, rest, primary_key, second);
+            }
+            [Some(one), None] | [None, Some(one)] => send(ctx, rest, primary_key, one),
+            [None, None] => {}
+        }
+        Ok(())
+    }
+}
