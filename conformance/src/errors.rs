@@ -31,6 +31,10 @@ const FLUSH_FAILED: &str = "the commit could not flush the stores";
 const TABLE: &[(When, ErrorKind, &str, &str, &str)] = &[
     // Found in the whole topology here, and where it is said in Java.
     (When::Build, ErrorKind::Topology, "less than their size plus grace", ARGUMENT, ARGUMENT),
+    (When::Build, ErrorKind::Topology, "the table it joins must be versioned", ARGUMENT, ARGUMENT),
+    // Java finds what is wrong with sources before it looks at the history of tables.
+    (When::Build, ErrorKind::Topology, "- KSTREAM-SOURCE", TOPOLOGY, TOPOLOGY),
+    (When::Build, ErrorKind::Topology, "-source forwards", TOPOLOGY, TOPOLOGY),
     (When::Build, ErrorKind::Topology, "has a grace period", ARGUMENT, ARGUMENT),
     (When::Build, ErrorKind::Topology, "", TOPOLOGY, TOPOLOGY),
     (When::Running, ErrorKind::Topology, "of a source's topic as a pattern", TOPOLOGY, TOPOLOGY),
