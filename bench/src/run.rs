@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use millstream_log::{EmbeddedLog, Options};
 use millstream_runtime::{Components, Handlers, State, Streams};
-use millstream_state::{EngineProvider, FjallEngines, MemoryEngines};
-use millstream_topology::{Materialized, StoreType, StreamsBuilder, Topology};
+use millstream_state::{EngineProvider, FjallEngines, MemoryEngines, StoreType};
+use millstream_topology::{Materialized, StreamsBuilder, Topology};
 use millstream_types::clock::SystemClock;
 use millstream_types::config::ProcessingGuarantee;
 use millstream_types::{Clock, Config, Error};
