@@ -17,9 +17,12 @@ use crate::value::Val;
 
 impl Build {
     pub(super) fn stream(&mut self, op: Op<'_>) -> Result<(), Stop> {
-        op.refuse(&["pattern"])?;
         let types = Types::of(op)?;
-        let stream = self.builder.stream_with(&op.list("topics"), consumed(op, &types)?);
+        let consumed = consumed(op, &types)?;
+        let stream = match op.optional("pattern") {
+            Some(pattern) => self.builder.stream_pattern_with(pattern, consumed),
+            None => self.builder.stream_with(&op.list("topics"), consumed),
+        };
         self.put(op, Node::Stream(stream, types))
     }
 

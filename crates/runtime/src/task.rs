@@ -168,12 +168,22 @@ impl Task {
     /// # Errors
     /// Of the new head: see [`process`](Self::process).
     pub fn add(&mut self, output: &mut dyn TaskOutput, now: Now, fetched: Fetched) -> Result<bool> {
+        self.add_of(None, output, now, fetched)
+    }
+
+    fn add_of(
+        &mut self,
+        topic: Option<&Arc<str>>,
+        output: &mut dyn TaskOutput,
+        now: Now,
+        fetched: Fetched,
+    ) -> Result<bool> {
         let Some(at) = self.queues.find(&fetched.partition) else { return Ok(false) };
         if let Some(queue) = self.queues.list.get_mut(at) {
             queue.next = fetched.next;
             queue.end = Some(fetched.end);
             if !fetched.batches.is_empty() {
-                queue.add(fetched.batches, fetched.from);
+                queue.add(fetched.batches, fetched.from, topic);
                 self.refill(at, output, now)?;
             }
         }
@@ -181,7 +191,8 @@ impl Task {
         Ok(true)
     }
 
-    /// Takes one record, for those who have no log: the test driver.
+    /// Takes one record of `topic` into the queue of a partition, for those who have no log: the
+    /// test driver, where one queue stands for all topics that a pattern matches.
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -190,6 +201,7 @@ impl Task {
         output: &mut dyn TaskOutput,
         now: Now,
         partition: &TopicPartition,
+        topic: &Arc<str>,
         record: &RawRecord,
     ) -> Result<bool> {
         let mut builder = BatchBuilder::new();
@@ -198,7 +210,8 @@ impl Task {
         let (batch, _) = Batch::parse(bytes)
             .map_err(|error| Error::new(ErrorKind::Fatal, "a record could not be laid out").with_source(error))?;
         let next = record.offset.next();
-        self.add(
+        self.add_of(
+            Some(topic),
             output,
             now,
             Fetched {

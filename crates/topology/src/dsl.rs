@@ -17,6 +17,7 @@ mod optimise;
 mod options;
 mod outline;
 mod repartition;
+mod source;
 mod stream;
 mod stream_join;
 mod stream_route;

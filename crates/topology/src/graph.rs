@@ -10,6 +10,7 @@ mod global_store;
 mod groups;
 mod instance;
 mod java_order;
+mod pattern;
 #[cfg(test)]
 pub(crate) mod testdata;
 mod topology;
@@ -21,6 +22,7 @@ pub use describe::{
 pub use diff::{ChangeEffect, ChangedResource, Keep, Operator, TopologyChange, TopologyDiff};
 pub use facts::{NodeFacts, NodeKind, OffsetReset, RepartitionTopic, SinkTopic, SourceFacts, TopologyFacts};
 pub use global_store::GlobalStore;
+pub use pattern::TopicPattern;
 pub(crate) use topology::NodeCode;
 pub use topology::Topology;
 pub use validate::{DEPTH_MAX, NAME_LENGTH_MAX, Problem, is_legal_name, topology_error};

@@ -39,7 +39,9 @@ pub use internal_topic::{InternalTopic, InternalTopicDefaults, InternalTopicKind
 pub use partitions::{ChangelogPartition, InputPartition, PartitionPlan};
 pub use subtopology::{Changelog, GlobalStorePlan, PlannedSink, PlannedSource, PlannedStore, Subtopology};
 
-use crate::graph::{NodeKind, SinkTopic, SourceFacts, TopologyFacts, node_groups, set_order};
+use millstream_types::{Error, ErrorKind, Result};
+
+use crate::graph::{NodeKind, SinkTopic, SourceFacts, TopicPattern, TopologyFacts, node_groups, set_order};
 
 /// What a topology needs from the log: sub-topologies with their topics and stores. All topic
 /// names are the log's, with the application id in front of internal ones.
@@ -49,7 +51,9 @@ pub struct Plan {
     subtopologies: Vec<Subtopology>,
     /// All sub-topologies' repartition topics by name, with the number the user fixed.
     repartition_topics: BTreeMap<Arc<str>, Option<i32>>,
-    /// Groups of topics that must have equally many partitions. No topic is in two of them.
+    /// Groups of sources whose topics must have equally many partitions.
+    copartitioned_sources: Vec<Vec<Arc<str>>>,
+    /// Groups of such topics. No topic is in two of them.
     copartitioned: Vec<Vec<Arc<str>>>,
 }
 
@@ -62,20 +66,75 @@ impl Plan {
         let subtopologies = groups.iter().zip(0..).map(|(group, id)| names.subtopology(group, id)).collect();
         let repartition_topics =
             facts.repartition_topics.iter().map(|topic| (names.internal(&topic.name), topic.partitions)).collect();
-        let copartitioned = copartition::merged(facts.copartitioned.iter().map(|group| names.topics_of(group)));
-        Self { application_id: application_id.into(), subtopologies, repartition_topics, copartitioned }
+        let mut plan = Self {
+            application_id: application_id.into(),
+            subtopologies,
+            repartition_topics,
+            copartitioned_sources: facts.copartitioned.clone(),
+            copartitioned: Vec::new(),
+        };
+        plan.group_copartitioned();
+        plan
     }
 
-    /// The plan with the topics that patterns stand for at the moment: `topics` gives those of the
-    /// log that match a regular expression. Without this a pattern source has no topics.
-    #[must_use]
-    pub fn with_matched_topics(mut self, topics: &dyn Fn(&str) -> Vec<Arc<str>>) -> Self {
+    /// Whether a source reads the topics that match a regular expression.
+    pub fn has_patterns(&self) -> bool {
+        self.sources().any(|source| source.pattern.is_some())
+    }
+
+    /// The plan with the topics that patterns stand for at the moment, of those that exist in the
+    /// log. Without this a pattern source has no topics. The application's internal topics and those
+    /// of the log itself (`__...`) match no pattern.
+    ///
+    /// # Errors
+    /// `Topology` for patterns that are none, and when a topic matches the patterns of two sources.
+    pub fn with_matched_topics(mut self, existing: &[Arc<str>]) -> Result<Self> {
+        let is_own = |topic: &Arc<str>| self.is_repartition_topic(topic) || self.is_changelog(topic);
+        let open: Vec<&Arc<str>> = existing.iter().filter(|topic| !topic.starts_with("__") && !is_own(topic)).collect();
+        let mut matched: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
+        let mut readers: BTreeMap<&Arc<str>, &Arc<str>> = BTreeMap::new();
+        for source in self.sources() {
+            let Some(text) = &source.pattern else { continue };
+            let pattern = TopicPattern::parse(text)?;
+            let topics: Vec<&Arc<str>> = open.iter().copied().filter(|topic| pattern.matches(topic)).collect();
+            for topic in &topics {
+                if let Some(other) = readers.insert(topic, &source.node) {
+                    let message = format!(
+                        "topic {topic} matches the patterns of two sources, {other} and {}; make one narrower",
+                        source.node
+                    );
+                    return Err(Error::new(ErrorKind::Topology, message));
+                }
+            }
+            let topics = topics.into_iter().cloned().collect();
+            matched.insert(Arc::clone(&source.node), topics);
+        }
         for source in self.subtopologies.iter_mut().flat_map(|subtopology| &mut subtopology.sources) {
-            if let Some(pattern) = &source.pattern {
-                source.topics = topics(pattern);
+            if let Some(topics) = matched.remove(&source.node) {
+                source.topics = topics;
             }
         }
-        self
+        self.group_copartitioned();
+        Ok(self)
+    }
+
+    fn group_copartitioned(&mut self) {
+        let topics_of = |group: &Vec<Arc<str>>| -> Vec<Arc<str>> {
+            let sources = group.iter().filter_map(|node| self.sources().find(|source| source.node == *node));
+            sources.flat_map(|source| source.topics.iter().cloned()).collect()
+        };
+        self.copartitioned = copartition::merged(self.copartitioned_sources.iter().map(topics_of));
+    }
+
+    /// Sources of all sub-topologies that have tasks.
+    fn sources(&self) -> impl Iterator<Item = &PlannedSource> {
+        self.subtopologies.iter().filter(|subtopology| !subtopology.is_global).flat_map(|known| &known.sources)
+    }
+
+    fn is_changelog(&self, topic: &str) -> bool {
+        let stores = self.subtopologies.iter().flat_map(|subtopology| &subtopology.stores_in_order);
+        let mut changelogs = stores.filter_map(|store| store.changelog.as_ref());
+        changelogs.any(|changelog| !changelog.is_source && *changelog.topic == *topic)
     }
 
     /// The application.
@@ -136,15 +195,6 @@ impl Names<'_> {
 
     fn topic(&self, topic: &Arc<str>) -> Arc<str> {
         if self.facts.is_repartition_topic(topic) { self.internal(topic) } else { Arc::clone(topic) }
-    }
-
-    fn topics_of(&self, sources: &[Arc<str>]) -> Vec<Arc<str>> {
-        let sources = sources.iter().filter_map(|name| self.facts.node(name)).filter(|node| !node.is_global);
-        let topics = sources.flat_map(|node| match &node.kind {
-            NodeKind::Source(source) => &*source.topics,
-            _ => &[],
-        });
-        topics.map(|topic| self.topic(topic)).collect()
     }
 
     fn subtopology(&self, group: &[usize], id: i32) -> Subtopology {

@@ -34,7 +34,7 @@ pub(crate) struct RecordQueue {
     pub(crate) headers: Headers,
     /// Stands at the head.
     pub(crate) cursor: Option<Records>,
-    waiting: VecDeque<(Batch, Offset)>,
+    waiting: VecDeque<Waiting>,
     waiting_records: usize,
     /// Largest timestamp taken out; -1 before the first.
     pub(crate) partition_time: Timestamp,
@@ -42,6 +42,15 @@ pub(crate) struct RecordQueue {
     pub(crate) next: Offset,
     /// One past the last offset the log is known to have; `None` before it was asked.
     pub(crate) end: Option<Offset>,
+}
+
+/// A batch that waits, read from this offset on.
+struct Waiting {
+    batch: Batch,
+    from: Offset,
+    /// Its topic where that is not the queue's own: a queue of the test driver holds the records of
+    /// every topic that a pattern matches.
+    topic: Option<Arc<str>>,
 }
 
 /// What stands at the head.
@@ -80,11 +89,12 @@ impl RecordQueue {
         }
     }
 
-    /// Appends batches; records before `from` are skipped.
-    pub(crate) fn add(&mut self, batches: Vec<Batch>, from: Offset) {
+    /// Appends batches; records before `from` are skipped. A `topic` is given where it is not the
+    /// queue's own.
+    pub(crate) fn add(&mut self, batches: Vec<Batch>, from: Offset, topic: Option<&Arc<str>>) {
         for batch in batches {
             self.waiting_records += batch.count();
-            self.waiting.push_back((batch, from));
+            self.waiting.push_back(Waiting { batch, from, topic: topic.cloned() });
         }
     }
 
@@ -166,8 +176,11 @@ impl RecordQueue {
                 }
                 self.cursor = None;
             }
-            let Some((batch, from)) = self.waiting.pop_front() else { return Ok(false) };
+            let Some(Waiting { batch, from, topic }) = self.waiting.pop_front() else { return Ok(false) };
             self.waiting_records -= batch.count();
+            if topic.is_some() {
+                self.origin.topic = topic;
+            }
             self.cursor = Some(batch.cursor(from).map_err(|error| broken(&self.partition, error))?);
         }
     }
@@ -183,7 +196,7 @@ impl RecordQueue {
         let context = ErrorHandlerContext {
             task: flow.task(),
             node,
-            topic: Some(Arc::clone(&self.partition.topic)),
+            topic: self.origin.topic.clone(),
             partition: self.partition.partition,
             offset: raw.offset,
             timestamp: raw.timestamp,
@@ -208,7 +221,7 @@ impl RecordQueue {
         error.with_context(|context| {
             context.task = Some(flow.task());
             context.node = flow.node_name(self.source).cloned();
-            context.topic = Some(Arc::clone(&self.partition.topic));
+            context.topic.clone_from(&self.origin.topic);
             context.partition = Some(self.partition.partition);
             context.offset = Some(offset);
         })

@@ -132,7 +132,8 @@ impl Fixture {
             value: Some(Bytes::from_static(value)),
             headers: Headers::new(),
         };
-        self.task.add_record(&mut self.output, self.now, &TopicPartition::new(topic, 0), &record)
+        let partition = TopicPartition::new(topic, 0);
+        self.task.add_record(&mut self.output, self.now, &partition, &partition.topic, &record)
     }
 
     fn run(&mut self) -> usize {

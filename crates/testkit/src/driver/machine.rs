@@ -8,7 +8,7 @@ use bytes::Bytes;
 use millstream_runtime::{Handlers, StoreChangelog, Task, TaskInput};
 use millstream_state::{CacheBudget, CommitMark, MemoryEngine, StateStore, StoreEnv};
 use millstream_topology::flow::{Flow, FlowBuild, FlowOptions};
-use millstream_topology::graph::{NodeKind, Topology};
+use millstream_topology::graph::{NodeKind, TopicPattern, Topology};
 use millstream_types::{
     Config, Error, ErrorKind, Headers, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition,
 };
@@ -25,8 +25,10 @@ pub(crate) struct Machine {
     output: Collector,
     pub(super) globals: Globals,
     now: Now,
-    /// Offset of the next record of each topic that the task reads.
+    /// Offset of the next record of each queue of the task: one a topic, and one a pattern, named
+    /// after it.
     sources: BTreeMap<Arc<str>, i64>,
+    patterns: Vec<TopicPattern>,
     topics: BTreeMap<Arc<str>, Topic>,
     dropped: u64,
     is_failed: bool,
@@ -59,6 +61,7 @@ impl Machine {
             globals,
             now,
             sources,
+            patterns: patterns(topology)?,
             topics: BTreeMap::new(),
             dropped: 0,
             is_failed: false,
@@ -92,8 +95,7 @@ impl Machine {
             headers,
         };
         self.check_name(topic)?;
-        let is_source = self.sources.contains_key(topic);
-        if !is_source && !self.globals.is_fed_by(topic) {
+        if self.queue_of(topic).is_none() && !self.globals.is_fed_by(topic) {
             return Err(state_error(format!("no source of the topology reads topic {topic}")));
         }
         let outcome = self.take_in(&record).and_then(|()| self.run());
@@ -173,7 +175,9 @@ impl Machine {
     /// without being equal to it. A rule of Kafka Streams' driver alone, followed so that tests tell
     /// the same here and there; a running application takes names as names.
     fn check_name(&self, topic: &str) -> Result<()> {
-        let Some(source) = self.sources.keys().find(|source| is_other_match(source, topic)) else { return Ok(()) };
+        let is_pattern = |source: &Arc<str>| self.patterns.iter().any(|pattern| pattern.as_str() == source);
+        let mut topics = self.sources.keys().filter(|source| !is_pattern(source));
+        let Some(source) = topics.find(|source| is_other_match(source, topic)) else { return Ok(()) };
         let message = format!(
             "the driver reads the name {source} of a source's topic as a pattern, and it matches the other topic {topic}"
         );
@@ -193,9 +197,20 @@ impl Machine {
         outcome
     }
 
+    /// The queue that takes a topic's records: its own, or that of a pattern.
+    fn queue_of(&self, topic: &str) -> Option<Arc<str>> {
+        if let Some((own, _)) = self.sources.get_key_value(topic) {
+            return Some(Arc::clone(own));
+        }
+        let pattern = self.patterns.iter().find(|pattern| pattern.matches(topic))?;
+        Some(Arc::clone(pattern.as_str()))
+    }
+
     /// Puts a record on the queue of its topic, or into the global stores it feeds.
     fn take_in(&mut self, record: &Produced) -> Result<()> {
-        if let (Some(next), Some(task)) = (self.sources.get_mut(&record.topic), &mut self.task) {
+        let queue = self.queue_of(&record.topic);
+        let next = queue.as_ref().and_then(|queue| self.sources.get_mut(queue));
+        if let (Some(queue), Some(next), Some(task)) = (queue, next, &mut self.task) {
             let raw = RawRecord {
                 offset: Offset(*next),
                 timestamp: record.timestamp,
@@ -204,8 +219,8 @@ impl Machine {
                 headers: record.headers.clone(),
             };
             *next += 1;
-            let partition = TopicPartition::new(Arc::clone(&record.topic), 0);
-            task.add_record(&mut self.output, self.now, &partition, &raw)?;
+            let partition = TopicPartition::new(queue, 0);
+            task.add_record(&mut self.output, self.now, &partition, &record.topic, &raw)?;
         }
         self.globals.apply(record, self.now.wall_ms)
     }
@@ -284,13 +299,23 @@ fn flush_failed(error: Error) -> Error {
         .with_source(error)
 }
 
-/// The input partitions: one per topic that a source of a task reads.
+/// The patterns of the sources, in the order written.
+fn patterns(topology: &Topology) -> Result<Vec<TopicPattern>> {
+    let sources = topology.facts().nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::Source(source) => source.pattern.as_deref(),
+        _ => None,
+    });
+    sources.map(TopicPattern::parse).collect()
+}
+
+/// The input partitions: one per topic or pattern that a source of a task reads.
 fn inputs(topology: &Topology, config: &Config) -> Vec<TaskInput> {
     let facts = topology.facts();
     let mut inputs = Vec::new();
     for node in facts.nodes.iter().filter(|node| !node.is_global) {
         let NodeKind::Source(source) = &node.kind else { continue };
-        for topic in &source.topics {
+        let pattern = source.pattern.as_deref().map(Arc::from);
+        for topic in source.topics.iter().chain(&pattern) {
             let topic: Arc<str> = if facts.is_repartition_topic(topic) {
                 format!("{}-{topic}", config.application_id()).into()
             } else {

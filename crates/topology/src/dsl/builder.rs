@@ -11,9 +11,10 @@ use millstream_types::{Config, Result, Serde};
 use super::draft::{Draft, Shared};
 use super::names::{SOURCE, TABLE_SOURCE};
 use super::options::{Consumed, Materialized};
+use super::source::{SharedSource, Subscription};
 use super::{GlobalKTable, KStream, KTable};
-use crate::flow::{Processor, ProcessorSupplier, SourceFactory, SourceSpec};
-use crate::graph::{NodeCode, NodeKind, SourceFacts, Topology};
+use crate::flow::{Processor, ProcessorSupplier, SourceSpec};
+use crate::graph::Topology;
 
 /// Builds a topology from streams and tables.
 ///
@@ -117,10 +118,39 @@ impl StreamsBuilder {
         K: Clone + Send + 'static,
         V: Clone + Send + 'static,
     {
-        let name = self.draft.borrow_mut().node_name(consumed.name.clone(), SOURCE);
-        let (key, value) = (consumed.key.clone(), consumed.value.clone());
-        let (source, key, value) = self.source(name, topics, consumed, key, value);
-        KStream::new(&self.draft, source.clone(), key, value).reading(source)
+        self.shared_source(Subscription::topics(topics), consumed)
+    }
+
+    /// A stream of the records of all topics whose name matches a regular expression as a whole,
+    /// read with the default serdes of the types. Topics that are created later join while the
+    /// application runs (looked for every `metadata.max.age.ms`).
+    ///
+    /// The dialect is that of [`TopicPattern`](crate::graph::TopicPattern); one that is not
+    /// supported is a problem of the topology, and so is a topic that another source names. Reading
+    /// the same pattern twice gives the same source.
+    ///
+    /// ```
+    /// # let builder = millstream_topology::StreamsBuilder::new();
+    /// builder.stream_pattern::<String, String>("flights-[0-9]{4}").to("flights");
+    /// let topology = builder.build()?;
+    /// assert!(topology.describe().to_string().contains("(topics: flights-[0-9]{4})"));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    pub fn stream_pattern<K, V>(&self, pattern: &str) -> KStream<K, V>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        self.stream_pattern_with(pattern, Consumed::default())
+    }
+
+    /// [`stream_pattern`](Self::stream_pattern) with serdes, name, extractor or reset policy.
+    pub fn stream_pattern_with<K, V>(&self, pattern: &str, consumed: Consumed<K, V>) -> KStream<K, V>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        self.shared_source(Subscription::Pattern(pattern.to_owned()), consumed)
     }
 
     /// A table of the latest value of each key of a topic. A record without value deletes its key,
@@ -219,41 +249,36 @@ impl StreamsBuilder {
         &self.draft
     }
 
-    /// Adds a source, or finds the one that reads exactly these topics already.
-    pub(crate) fn source<K, V>(
-        &self,
-        name: String,
-        topics: &[&str],
-        consumed: Consumed<K, V>,
-        key: Option<Serde<K>>,
-        value: Option<Serde<V>>,
-    ) -> (Arc<str>, Option<Serde<K>>, Option<Serde<V>>)
+    /// A stream of a source; several streams of the same topics have one.
+    fn shared_source<K, V>(&self, subscription: Subscription, consumed: Consumed<K, V>) -> KStream<K, V>
     where
         K: Clone + Send + 'static,
         V: Clone + Send + 'static,
     {
         let mut draft = self.draft.borrow_mut();
-        let key = draft.serde(key.as_ref(), None, "keys", &name);
-        let value = draft.serde(value.as_ref(), None, "values", &name);
-        let mut sorted: Vec<Arc<str>> = topics.iter().map(|topic| Arc::from(*topic)).collect();
-        sorted.sort();
-        sorted.dedup();
-        if let Some((_, first)) = draft.sources.iter().find(|(topics, _)| *topics == sorted) {
-            return (Arc::clone(first), key, value);
-        }
-        let source: Arc<str> = name.into();
-        if let (Some(key), Some(value)) = (&key, &value) {
-            let spec = SourceSpec {
-                key: key.clone(),
-                value: value.clone(),
-                timestamp_extractor: consumed.timestamp_extractor,
-            };
-            let topics = topics.iter().map(|topic| Arc::from(*topic)).collect();
-            let kind = NodeKind::Source(SourceFacts { topics, pattern: None, reset: consumed.reset });
-            draft.topology.push(&source, kind, &[], NodeCode::Source(SourceFactory::new(spec)));
-        }
-        draft.sources.push((sorted, Arc::clone(&source)));
-        (source, key, value)
+        let name = draft.node_name(consumed.name.clone(), SOURCE);
+        let key = draft.serde(consumed.key.as_ref(), None, "keys", &name);
+        let value = draft.serde(consumed.value.as_ref(), None, "values", &name);
+        let known = draft.sources.iter().find(|known| known.subscription == subscription).cloned();
+        let source = if let Some(known) = known {
+            if known.reset != consumed.reset {
+                draft.problem(format!(
+                    "{name} and {} read the same topics with different offset reset policies; give both the same",
+                    known.node
+                ));
+            }
+            known.node
+        } else {
+            let node: Arc<str> = name.into();
+            let reset = consumed.reset;
+            draft.sources.push(SharedSource { subscription: subscription.clone(), node: Arc::clone(&node), reset });
+            if let Some((key, value)) = key.clone().zip(value.clone()) {
+                draft.source(&node, subscription, consumed, key, value);
+            }
+            node
+        };
+        drop(draft);
+        KStream::new(&self.draft, Arc::clone(&source), key, value).reading(source)
     }
 }
 

@@ -14,6 +14,7 @@ use millstream_types::{Serde, SerdeRegistry};
 use super::names::{Names, problem_with};
 use super::optimise::{changed_key_above, optimise};
 use super::outline::{Outline, Repartition, Unnamed};
+use super::source::SharedSource;
 use crate::flow::{NodeFactory, SinkSpec};
 use crate::graph::{NodeCode, NodeKind, Problem, SinkTopic, Topology};
 
@@ -49,7 +50,8 @@ pub(crate) struct Draft {
     /// Whether every internal store and topic must have a name of the user's.
     pub(crate) wants_all_names: bool,
     pub(crate) outline: Outline,
-    pub(crate) sources: Vec<(Vec<Arc<str>>, Arc<str>)>,
+    /// Sources that streams of the same topics share.
+    pub(crate) sources: Vec<SharedSource>,
     /// Stores that are only kept if something turned their switch on.
     pub(crate) optional_stores: Vec<(Arc<str>, Switch)>,
     /// Grace periods of the nodes that aggregate in windows, in ms.

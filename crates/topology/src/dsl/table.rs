@@ -9,6 +9,7 @@ use millstream_types::Serde;
 use super::draft::{Shared, Switch};
 use super::names::{SOURCE, STATE_STORE, TABLE_SOURCE};
 use super::options::{Consumed, Materialized};
+use super::source::Subscription;
 use super::table_source::{MappedOrigin, StoredOrigin, TableOrigin};
 use super::{KStream, StreamsBuilder};
 use crate::operator::change::Change;
@@ -412,11 +413,11 @@ where
         },
         reset: consumed.reset,
     };
-    let optional = (key.clone().map(Serde::optional), value.clone().map(Serde::optional));
-    let (source, _, _) = match optional {
-        (Some(row_key), Some(row_value)) => builder.source(source, &[topic], rows, Some(row_key), Some(row_value)),
-        // The draft knows already which serde is missing.
-        _ => (source.into(), None, None),
-    };
+    // Without them the draft knows already which serde is missing.
+    if let Some((row_key, row_value)) = key.clone().zip(value.clone()) {
+        let topic = Subscription::topics(&[topic]);
+        builder.draft().borrow_mut().source(&source, topic, rows, row_key.optional(), row_value.optional());
+    }
+    let source = source.into();
     (source, key, value)
 }

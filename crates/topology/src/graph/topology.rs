@@ -100,6 +100,24 @@ impl Topology {
         self
     }
 
+    /// Adds a source that reads every topic whose name matches a regular expression
+    /// ([`TopicPattern`](super::TopicPattern)), also those that are created later.
+    pub fn add_pattern_source<K, V>(
+        &mut self,
+        name: &str,
+        pattern: &str,
+        reset: Option<OffsetReset>,
+        spec: SourceSpec<K, V>,
+    ) -> &mut Self
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        let kind = NodeKind::Source(SourceFacts { topics: Vec::new(), pattern: Some(pattern.to_owned()), reset });
+        self.push(name, kind, &[], NodeCode::Source(SourceFactory::new(spec)));
+        self
+    }
+
     /// Adds a processor below its parents.
     pub fn add_processor<P: Processor>(
         &mut self,

@@ -87,6 +87,24 @@ pub enum Problem {
         /// The sources; one name twice if it lists the topic twice.
         sources: Vec<Arc<str>>,
     },
+    /// A topic pattern that cannot be used.
+    BadPattern {
+        /// The source.
+        node: Arc<str>,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A topic that one source reads by its name and another by a pattern.
+    TopicMatchesPattern {
+        /// The topic.
+        topic: Arc<str>,
+        /// The source that names it.
+        node: Arc<str>,
+        /// The pattern.
+        pattern: Arc<str>,
+        /// The source with the pattern.
+        pattern_node: Arc<str>,
+    },
     /// Several stores have one name.
     DuplicateStore {
         /// The name.
@@ -163,7 +181,7 @@ pub fn is_legal_name(name: &str) -> bool {
 
 impl TopologyFacts {
     /// Everything wrong with the topology, in the order in which it was written. Empty if it can
-    /// run. Whether patterns are regular expressions, and whether types fit, is checked elsewhere.
+    /// run. Whether types fit is checked elsewhere.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         self.check_nodes(&mut problems);
@@ -268,30 +286,6 @@ impl TopologyFacts {
         let start = path.iter().position(|other| *other == at)?;
         let around = path.iter().skip(start).rev();
         Some(around.filter_map(|at| self.nodes.get(*at)).map(|node| Arc::clone(&node.name)).collect())
-    }
-
-    fn check_sources(&self, problems: &mut Vec<Problem>) {
-        let mut readers: Vec<(&Arc<str>, Vec<Arc<str>>)> = Vec::new();
-        let mut seen: HashMap<&str, usize> = HashMap::new();
-        for node in &self.nodes {
-            let NodeKind::Source(source) = &node.kind else { continue };
-            let name = || Arc::clone(&node.name);
-            match (source.topics.is_empty(), source.pattern.is_some()) {
-                (true, false) => problems.push(Problem::NoTopic { node: name() }),
-                (false, true) => problems.push(Problem::TopicsAndPattern { node: name() }),
-                _ => {}
-            }
-            for topic in &source.topics {
-                let at = *seen.entry(topic).or_insert(readers.len());
-                match readers.get_mut(at) {
-                    Some((_, sources)) => sources.push(name()),
-                    None => readers.push((topic, vec![name()])),
-                }
-            }
-        }
-        for (topic, sources) in readers.into_iter().filter(|(_, sources)| sources.len() > 1) {
-            problems.push(Problem::TopicReadTwice { topic: Arc::clone(topic), sources });
-        }
     }
 
     fn check_stores(&self, problems: &mut Vec<Problem>) {
@@ -417,6 +411,12 @@ impl fmt::Display for Problem {
                 "topic {topic} is read by more than one source ({}); read it once and use that twice",
                 sources.join(", ")
             ),
+            Self::BadPattern { node, why } => write!(f, "source {node} cannot be read: {why}"),
+            Self::TopicMatchesPattern { topic, node, pattern, pattern_node } => write!(
+                f,
+                "topic {topic} of source {node} also matches the pattern {pattern} of source {pattern_node}; no topic \
+                 may be read by two sources"
+            ),
             Self::DuplicateStore { store } => {
                 write!(f, "store {store} is added more than once; give each store its own name")
             }
@@ -443,5 +443,6 @@ impl fmt::Display for Problem {
     }
 }
 
+mod sources;
 #[cfg(test)]
 mod tests;

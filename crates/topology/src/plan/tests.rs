@@ -184,9 +184,34 @@ fn a_repartition_topic_nobody_writes_needs_a_number() {
 fn patterns_read_the_topics_that_match_at_the_moment() {
     let plan = Plan::of(&facts("pattern\ta\tflights-.*"), "app");
     assert_eq!(plan.partitions(&|_| None).expect("nothing to read").tasks(), []);
-    let plan = plan.with_matched_topics(&|_| vec!["flights-1".into(), "flights-2".into()]);
+    let existing = ["flights-1", "flights-2", "trains-1", "__flights-3"].map(Arc::from);
+    let plan = plan.with_matched_topics(&existing).expect("no topic is read twice");
     let partitions = plan.partitions(&external("flights-1=1 flights-2=2")).expect("partitions");
     assert_eq!(partitions.tasks_of(0), 2);
+}
+
+#[test]
+fn a_topic_that_matches_two_patterns_is_refused() {
+    let plan = Plan::of(&facts("pattern\ta\tflights-.*\npattern\tb\t.*-1"), "app");
+    assert!(plan.clone().with_matched_topics(&["flights-2".into(), "trains-1".into()]).is_ok());
+    let error = plan.with_matched_topics(&["flights-1".into()]).expect_err("two readers");
+    assert!(error.message().contains("topic flights-1 matches the patterns of two sources, a and b"), "{error}");
+}
+
+#[test]
+fn matched_topics_are_copartitioned_with_those_they_are_joined_with() {
+    let plan = Plan::of(&facts("pattern\ta\tin-.*\nsource\tb\tother\ncopartitioned\ta,b"), "app");
+    let plan = plan.with_matched_topics(&["in-1".into()]).expect("a match");
+    let error = plan.partitions(&external("in-1=1 other=2")).expect_err("different numbers");
+    assert!(error.message().contains("in-1"), "{error}");
+}
+
+#[test]
+fn a_pattern_never_matches_the_topics_of_the_application_itself() {
+    let calls = "pattern\ta\t.*\nprocessor\tp\ta\nstore\ts\tp";
+    let existing = ["app-s-changelog", "app-other", "in"].map(Arc::from);
+    let plan = Plan::of(&facts(calls), "app").with_matched_topics(&existing).expect("no conflict");
+    assert_eq!(plan.external_topics(), ["app-other".into(), "in".into()]);
 }
 
 #[test]
