@@ -187,6 +187,7 @@ where
                 value: value.clone(),
                 foreign_key: foreign_key.clone(),
                 is_left,
+                skips_late: self.origin.is_versioned(),
             };
             draft.then(&names.send, &[&self.node], &[], subscription_send(send));
             asked.write_right(&mut draft, &joined, other, &right_rows);
@@ -312,7 +313,11 @@ where
         let code = subscription_receive(&names.store, self.key.clone(), self.foreign_key.clone());
         draft.then(&names.receive, &[&source], &store, code);
         draft.then(&names.join, &[&names.receive], &rows.stores, subscription_join::<K, KO, VO>(rows));
-        let spec = ForeignJoinSpec { store: Arc::clone(&names.store), foreign_key: self.foreign_key.clone() };
+        let spec = ForeignJoinSpec {
+            store: Arc::clone(&names.store),
+            foreign_key: self.foreign_key.clone(),
+            skips_late: other.origin.is_versioned(),
+        };
         draft.then(&names.foreign_join, &[&other.node], &store, foreign_join::<K, KO, VO>(spec));
     }
 

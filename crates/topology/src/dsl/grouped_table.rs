@@ -77,7 +77,7 @@ where
         };
         self.origin.send_old_values(true);
         if let (Some(key), Some(value)) = (key.clone(), value.clone()) {
-            let code = table_select(Arc::new(selector), self.key.clone(), key, value);
+            let code = table_select(Arc::new(selector), self.key.clone(), (key, value), self.origin.is_versioned());
             self.draft.borrow_mut().then(&node, &[&self.node], &[], code);
         }
         let draft = self.draft.clone();

@@ -261,6 +261,7 @@ where
             draft.node_name(self.name.clone(), operator.prefix())
         };
         let is_filter = operator == RowOperator::Filter;
+        let is_versioned = materialized.is_none() && self.origin.is_versioned();
         let materialized = materialized.unwrap_or_default();
         let key = materialized.key.clone().or_else(|| self.key.clone());
         let value = materialized.value.clone().or(value);
@@ -285,6 +286,7 @@ where
                 parent: Rc::clone(&self.origin),
                 mapper: Arc::clone(&mapper),
                 sends_old: sends_old.clone(),
+                is_versioned,
             }),
             queryable: None,
             name: None,

@@ -187,6 +187,7 @@ where
             combine,
             sends_old: sends_old.clone(),
             key: nulls.clone(),
+            skips_late: self.origin.is_versioned(),
         });
         let other_code = table_join(TableJoinSpec {
             other: left_view,
@@ -194,6 +195,7 @@ where
             combine: turned,
             sends_old: sends_old.clone(),
             key: nulls,
+            skips_late: other.origin.is_versioned(),
         });
         let mut draft = self.draft.borrow_mut();
         draft.then(&this_node, &[&self.node], &stores.0, this_code);

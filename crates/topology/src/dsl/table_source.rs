@@ -53,6 +53,9 @@ pub(crate) struct MappedOrigin<K, V, R> {
     pub(crate) parent: Rc<dyn TableOrigin<K, V>>,
     pub(crate) mapper: RowMapper<K, V, R>,
     pub(crate) sends_old: Switch,
+    /// Not so, as in Kafka Streams, if the call was given a `Materialized`, though none is made
+    /// without a name.
+    pub(crate) is_versioned: bool,
 }
 
 impl<K, V, R> TableOrigin<K, R> for MappedOrigin<K, V, R>
@@ -73,7 +76,7 @@ where
     }
 
     fn is_versioned(&self) -> bool {
-        self.parent.is_versioned()
+        self.is_versioned
     }
 }
 

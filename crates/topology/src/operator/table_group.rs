@@ -19,6 +19,7 @@ struct TableSelect<K, V, K2, V2> {
     key: Serde<K2>,
     nulls: Nulls<K2, V2>,
     source_key: Option<Serde<K>>,
+    skips_late: bool,
     old_bytes: Vec<u8>,
     new_bytes: Vec<u8>,
 }
@@ -26,8 +27,8 @@ struct TableSelect<K, V, K2, V2> {
 pub(crate) fn table_select<K, V, K2, V2>(
     selector: RowSelector<K, V, K2, V2>,
     source_key: Option<Serde<K>>,
-    key: Serde<K2>,
-    value: Serde<V2>,
+    (key, value): (Serde<K2>, Serde<V2>),
+    skips_late: bool,
 ) -> NodeFactory
 where
     K: Clone + Send + 'static,
@@ -40,6 +41,7 @@ where
         nulls: Nulls { key: Some(key.clone()), value: Some(value.clone()) },
         key: key.clone(),
         source_key: source_key.clone(),
+        skips_late,
         old_bytes: Vec::new(),
         new_bytes: Vec::new(),
     })
@@ -81,7 +83,7 @@ where
         if self.source_key.as_ref().is_some_and(|serde| serde.is_null(&record.key)) {
             return Err("the key of a table's row must not be null where it is grouped".into());
         }
-        if !record.value.is_latest {
+        if self.skips_late && !record.value.is_latest {
             // The group holds the newest rows of a versioned table only.
             return Ok(());
         }

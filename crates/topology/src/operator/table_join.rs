@@ -26,6 +26,8 @@ pub(crate) struct TableJoinSpec<K, V, VO, R> {
     pub(crate) sends_old: Switch,
     /// Says which keys are null.
     pub(crate) key: Option<Serde<K>>,
+    /// The table is versioned, and the join holds its newest rows only.
+    pub(crate) skips_late: bool,
 }
 
 /// `KTABLE-JOINTHIS` and `KTABLE-JOINOTHER`.
@@ -35,6 +37,7 @@ struct TableJoin<K, V, VO, R> {
     combine: Combine<K, V, VO, R>,
     sends_old: Switch,
     key: Option<Serde<K>>,
+    skips_late: bool,
 }
 
 pub(crate) fn table_join<K, V, VO, R>(spec: TableJoinSpec<K, V, VO, R>) -> NodeFactory
@@ -50,6 +53,7 @@ where
         combine: Arc::clone(&spec.combine),
         sends_old: spec.sends_old.clone(),
         key: spec.key.clone(),
+        skips_late: spec.skips_late,
     })
 }
 
@@ -75,8 +79,8 @@ where
         record: Incoming<'_, K, Change<V>>,
     ) -> Result<(), ProcessorError> {
         let has_null_key = self.key.as_ref().is_some_and(|serde| serde.is_null(&record.key));
-        // The join holds the newest rows of a versioned table only.
-        if has_null_key || !record.value.is_latest {
+        let is_latest = record.value.is_latest;
+        if has_null_key || (self.skips_late && !is_latest) {
             tracing::warn!(
                 node = ctx.node_name(),
                 "an update without key, or older than its row, is left out of the join"
@@ -95,7 +99,7 @@ where
         let old = if self.sends_old.is_on() { (self.combine)(key, change.old.as_ref(), row) } else { None };
         let timestamp = other.as_ref().map_or(record.timestamp, |row| row.timestamp.max(record.timestamp));
         let (key, _, rest) = record.into_record().into_parts();
-        ctx.forward(rest.with_key(key).with_value(Change::new(new, old)).with_timestamp(timestamp));
+        ctx.forward(rest.with_key(key).with_value(Change { new, old, is_latest }).with_timestamp(timestamp));
         Ok(())
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct SubscriptionSendSpec<K, V, KO> {
     pub(crate) value: Serde<V>,
     pub(crate) foreign_key: Serde<KO>,
     pub(crate) is_left: bool,
+    /// The table is versioned, and the join holds its newest rows only.
+    pub(crate) skips_late: bool,
 }
 
 impl<K, V, KO> Clone for SubscriptionSendSpec<K, V, KO> {
@@ -25,6 +27,7 @@ impl<K, V, KO> Clone for SubscriptionSendSpec<K, V, KO> {
             value: self.value.clone(),
             foreign_key: self.foreign_key.clone(),
             is_left: self.is_left,
+            skips_late: self.skips_late,
         }
     }
 }
@@ -99,7 +102,7 @@ where
         record: Incoming<'_, K, Change<V>>,
     ) -> Result<(), ProcessorError> {
         let change = &record.value;
-        if !change.is_latest {
+        if self.spec.skips_late && !change.is_latest {
             tracing::warn!(node = ctx.node_name(), "an update older than its row is left out of the join");
             ctx.count_dropped(1);
             return Ok(());

@@ -154,6 +154,8 @@ where
 pub(crate) struct ForeignJoinSpec<KO> {
     pub(crate) store: Arc<str>,
     pub(crate) foreign_key: Serde<KO>,
+    /// The table is versioned, and the join holds its newest rows only.
+    pub(crate) skips_late: bool,
 }
 
 /// `KTABLE-FK-JOIN-SUBSCRIPTION-PROCESSOR`, the third: tells all who subscribed of a right row's
@@ -161,6 +163,7 @@ pub(crate) struct ForeignJoinSpec<KO> {
 struct ForeignJoin<K, KO, VO> {
     store: Arc<str>,
     foreign_key: Serde<KO>,
+    skips_late: bool,
     handle: Option<StoreHandle<SubscriptionStore<K>>>,
     types: std::marker::PhantomData<fn() -> VO>,
 }
@@ -174,6 +177,7 @@ where
     NodeFactory::processor(move || ForeignJoin::<K, KO, VO> {
         store: Arc::clone(&spec.store),
         foreign_key: spec.foreign_key.clone(),
+        skips_late: spec.skips_late,
         handle: None,
         types: std::marker::PhantomData,
     })
@@ -200,7 +204,7 @@ where
         ctx: &mut Context<'_, K, Response<VO>>,
         record: Incoming<'_, KO, Change<VO>>,
     ) -> Result<(), ProcessorError> {
-        if self.foreign_key.is_null(&record.key) || !record.value.is_latest {
+        if self.foreign_key.is_null(&record.key) || (self.skips_late && !record.value.is_latest) {
             tracing::warn!(
                 node = ctx.node_name(),
                 "an update without key, or older than its row, is left out of the join"
