@@ -202,7 +202,6 @@ impl Run<'_> {
             topology: self.topology,
             globals: &self.build.globals,
             unlisted: &self.build.unlisted,
-            added: &self.build.stores,
         }
     }
 

@@ -1,8 +1,9 @@
 //! What stores hold at the end, and queries.
 
 use millstream_state::{
-    JoinSide, KeyValueStore, LeftOrRight, OuterJoinStore, StoreKind, TimestampedKeyValueStore, TimestampedWindowStore,
-    ValueAndTimestamp, VersionedKeyValueStore, VersionedRecord, WindowStore,
+    JoinSide, KeyValueStore, LeftOrRight, OuterJoinStore, StateStore, StoreFormat, StoreKind, TimestampedKeyValueStore,
+    TimestampedWindowStore, TimestampedWindowStoreWithHeaders, ValueAndTimestamp, VersionedKeyValueStore,
+    VersionedRecord, WindowStore,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -128,6 +129,10 @@ fn answer(driver: &TopologyTestDriver, name: &str, kind: StoreKind, query: &Quer
             Ok(store) => store.with(|store| versioned(store, query)),
             Err(_) => driver.versioned_key_value_store::<Val, i64>(name)?.with(|store| versioned(store, query)),
         },
+        StoreKind::TimestampedWindowWithHeaders => {
+            let format = driver.timestamped_window_store_with_headers::<Val, Val>(name)?;
+            format.with(|store| headed_window(store, query))
+        }
         StoreKind::OuterJoin => driver.outer_join_store(name)?.with(|store| unmatched(store, query)),
         _ => Ok(None),
     }
@@ -146,6 +151,29 @@ fn versioned<V: Shown>(store: &mut VersionedKeyValueStore<Val, V>, query: &Query
         "all" => rows(store.all()?)?,
         _ => return Ok(None),
     }))
+}
+
+/// Rows show the time and the headers that the store keeps.
+fn headed_window(store: &mut TimestampedWindowStoreWithHeaders<Val, Val>, query: &Query<'_>) -> Result<Option<Json>> {
+    if query.name != "all" && query.name != "windowAll" {
+        return Ok(None);
+    }
+    let format = store.facts().format;
+    let mut entries = Vec::new();
+    for row in store.all()? {
+        let (key, row) = row?;
+        let mut shown = json!({"k": key.val().json(), "v": row.value.json()});
+        if format != StoreFormat::Plain {
+            shown["t"] = json!(row.timestamp.0);
+        }
+        if format == StoreFormat::Headers && !row.headers.is_empty() {
+            let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+            shown["h"] =
+                row.headers.iter().map(|header| json!([&*header.key, header.value.as_deref().map(text)])).collect();
+        }
+        entries.push(shown);
+    }
+    Ok(Some(Json::Array(entries)))
 }
 
 /// What waits in a stream-stream join.
@@ -221,14 +249,6 @@ macro_rules! window_queries {
 window_queries!(window, WindowStore<Val, Val>);
 window_queries!(timestamped_window, TimestampedWindowStore<Val, V>, V);
 
-/// Rows of windows with their start as their time.
-fn with_times(mut entries: Json) -> Json {
-    for entry in entries.as_array_mut().into_iter().flatten() {
-        entry["t"] = entry["k"]["s"].clone();
-    }
-    entries
-}
-
 /// Whether a store holds the subscriptions of a foreign-key join, by the name such stores have.
 fn is_of_foreign_key(store: &str) -> bool {
     store.contains("-SUBSCRIPTION-STATE-STORE-") || store.ends_with("-subscription-store")
@@ -242,8 +262,6 @@ pub(crate) struct Dumped<'a> {
     pub(crate) globals: &'a BTreeMap<String, Types>,
     /// Stores whose rows are not shown.
     pub(crate) unlisted: &'a BTreeSet<String>,
-    /// Kinds of the stores added for processors, by name.
-    pub(crate) added: &'a BTreeMap<String, String>,
 }
 
 impl Dumped<'_> {
@@ -283,7 +301,7 @@ impl Dumped<'_> {
             let kind = match facts.kind {
                 StoreKind::KeyValue => "kv",
                 StoreKind::TimestampedKeyValue => "tskv",
-                StoreKind::Window | StoreKind::TimestampedWindow => "window",
+                StoreKind::Window | StoreKind::TimestampedWindow | StoreKind::TimestampedWindowWithHeaders => "window",
                 StoreKind::Versioned => "versioned",
                 StoreKind::OuterJoin => "outer",
                 _ => return Err(unsupported(format!("store {name}"))),
@@ -295,12 +313,6 @@ impl Dumped<'_> {
                 None => answer(self.driver, &name, facts.kind, &query),
             };
             let store = match entries {
-                // In memory the rows of a stream-stream join show their time there: their start.
-                Ok(Some(entries))
-                    if facts.retains_duplicates && !facts.is_persistent && !self.added.contains_key(&*name) =>
-                {
-                    json!({"kind": kind, "entries": with_times(entries)})
-                }
                 Ok(entries) => json!({"kind": kind, "entries": entries}),
                 Err(error) => json!({"kind": kind, "error": error.to_string()}),
             };

@@ -193,18 +193,6 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> WindowStore<K, V> {
         self.put_with_headers(key, value, window_start, &Headers::new())
     }
 
-    /// Adds a value to a store that keeps duplicates, as [`Self::put_with_headers`], without taking
-    /// it. Other stores ignore the call.
-    pub fn put_duplicate(&mut self, key: &K, value: &V, window_start: Timestamp, headers: &Headers) -> Result<Put> {
-        if !self.core.below.facts().retains_duplicates {
-            return Ok(Put::default());
-        }
-        let mut row_key = std::mem::take(&mut self.key_bytes);
-        let put = self.core.put_duplicate(key, window_start, Some(value), headers, &mut row_key);
-        self.key_bytes = row_key;
-        put
-    }
-
     /// As [`Self::put`], with headers: a store that keeps duplicates logs them, others do not.
     pub fn put_with_headers(
         &mut self,
@@ -227,6 +215,17 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedWindowStor
         let headers = self.core.headers.clone();
         let put = self.write(key, window_start, value, timestamp, &headers)?;
         self.core.settle(put)
+    }
+
+    /// Writes a row of a store that keeps duplicates, with headers for the changelog.
+    pub(crate) fn put_with_headers(
+        &mut self,
+        key: &K,
+        value: V,
+        window_start: Timestamp,
+        headers: &Headers,
+    ) -> Result<Put> {
+        self.write(key, window_start, Some(value), window_start, headers)
     }
 
     /// Writes a window for the operator that owns the store, which evicts when told to

@@ -161,6 +161,14 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedWindowStor
         self.inner.put(key, value.map(lower), window_start)
     }
 
+    /// Adds a record of a stream-stream join to a store that keeps duplicates, under its own time. A
+    /// null is kept nowhere, but logged as in Kafka Streams.
+    pub fn add(&mut self, key: &K, row: ValueTimestampHeaders<V>) -> Result<Put> {
+        let ValueTimestampHeaders { value, timestamp, headers } = row;
+        let headed = Headed { value, headers: headers.clone() };
+        self.inner.put_with_headers(key, headed, timestamp, &headers)
+    }
+
     /// Values of a key's windows that start from `from` to `to`, both inclusive, oldest first.
     pub fn fetch_range(&mut self, key: &K, from: Timestamp, to: Timestamp) -> KeyRows<Timestamp, V> {
         self.inner.fetch_range(key, from, to).map(lift_rows)

@@ -4,6 +4,7 @@ pub(crate) mod aggregate;
 pub(crate) mod change;
 pub(crate) mod foreign_key;
 pub(crate) mod join;
+pub(crate) mod self_join;
 pub(crate) mod stateless;
 pub(crate) mod stream_join;
 pub(crate) mod suppress;

@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use millstream_state::{
-    KeyValueStore, OuterJoinStore, StateStore, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp,
-    VersionedKeyValueStore, VersionedRecord, WindowStore,
+    KeyValueStore, OuterJoinStore, StateStore, TimestampedKeyValueStore, TimestampedWindowStore,
+    TimestampedWindowStoreWithHeaders, ValueAndTimestamp, VersionedKeyValueStore, VersionedRecord, WindowStore,
 };
 use millstream_topology::flow::GlobalState;
 use millstream_types::{Error, ErrorKind, Result, Serde, Timestamp, Windowed};
@@ -84,6 +84,22 @@ impl TopologyTestDriver {
     /// # Errors
     /// As [`key_value_store`](Self::key_value_store).
     pub fn versioned_key_value_store<K, V>(&self, name: &str) -> Result<TestStore<VersionedKeyValueStore<K, V>>>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        self.store(name)
+    }
+
+    /// A window store with timestamps and headers: what stands behind each side of a stream-stream
+    /// join.
+    ///
+    /// # Errors
+    /// As [`key_value_store`](Self::key_value_store).
+    pub fn timestamped_window_store_with_headers<K, V>(
+        &self,
+        name: &str,
+    ) -> Result<TestStore<TimestampedWindowStoreWithHeaders<K, V>>>
     where
         K: Clone + Send + 'static,
         V: Clone + Send + 'static,

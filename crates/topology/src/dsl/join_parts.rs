@@ -1,5 +1,6 @@
 //! Names, stores and nodes of a stream-stream join.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,10 @@ use millstream_types::Serde;
 use super::JoinWindows;
 use super::draft::Draft;
 use super::options::StreamJoined;
-use super::outline::Unnamed;
+use super::outline::{StreamJoinNodes, Unnamed};
+use crate::flow::NodeFactory;
 use crate::operator::aggregate::Nulls;
+use crate::operator::self_join::self_join;
 use crate::operator::stateless;
 use crate::operator::stream_join::{LeftSide, PairJoiner, RightSide, StreamJoin, join_side, join_window};
 
@@ -103,8 +106,9 @@ where
             draft.problem(format!("join {} has two stores with the name {}", self.names.merge, this.name()));
         }
         let (keys, lefts, rights) = (self.key.clone(), self.left.clone(), self.right.clone());
-        let this_store = self.add(draft, Stores::window_store_builder(this, keys, lefts));
-        let other_store = self.add(draft, Stores::window_store_builder(other, self.key.clone(), rights));
+        let this_store = self.add(draft, Stores::timestamped_window_store_with_headers_builder(this, keys, lefts));
+        let other_store =
+            self.add(draft, Stores::timestamped_window_store_with_headers_builder(other, self.key.clone(), rights));
         let unmatched = (self.outer != Outer::None).then(|| {
             let (keys, lefts, rights) = (self.key.clone(), self.left.clone(), self.right.clone());
             let supplier = self.unmatched_supplier(draft);
@@ -122,6 +126,17 @@ where
         let code = join_window::<K, VO>(other, key.clone());
         draft.then(other_windowed, &[self.parents.1], std::slice::from_ref(other), code);
 
+        if let Some(self_join) = self.self_join(this) {
+            draft.outline.stream_joins.push(StreamJoinNodes {
+                this_windowed: this_windowed.as_str().into(),
+                other_windowed: other_windowed.as_str().into(),
+                sides: [this_join.as_str().into(), other_join.as_str().into()],
+                merge: self.names.merge.as_str().into(),
+                this_store: Arc::clone(this),
+                other_stores: [other].into_iter().chain(&unmatched).cloned().collect(),
+                self_join,
+            });
+        }
         let used = |store: &Arc<str>| [store].into_iter().chain(&unmatched).cloned().collect::<Vec<_>>();
         let (windows, outer) = (self.windows, self.outer);
         let join = StreamJoin { windows, joiner: self.joiner, unmatched: unmatched.clone() };
@@ -132,6 +147,14 @@ where
         let code = join_side::<_, _, _, _, RightSide>(join, nulls, outer == Outer::Both, this);
         draft.then(other_join, &[other_windowed], &used(this), code);
         draft.then(&self.names.merge, &[this_join, other_join], &[], stateless::pass::<K, R>());
+    }
+
+    /// The join over one store, should both streams turn out to be one: their values are then of
+    /// one type.
+    fn self_join(&self, store: &Arc<str>) -> Option<NodeFactory> {
+        let joiner = (&self.joiner as &dyn Any).downcast_ref::<PairJoiner<K, V, V, R>>()?;
+        let nulls = Nulls { key: Some(self.key.clone()), value: Some(self.left.clone()) };
+        Some(self_join(self.windows, Arc::clone(joiner), nulls, store))
     }
 
     fn suppliers(&self, draft: &Draft) -> Arc<dyn DslStoreSuppliers> {
@@ -149,7 +172,10 @@ where
         let size = ms(self.windows.size_ms());
         let retention = ms(self.windows.size_ms().saturating_add(self.windows.grace_period_ms()));
         let Some(given) = given else {
-            let params = DslWindowParams::new(name, retention, size, StoreFormat::Plain).retaining_duplicates();
+            // Rows keep headers where all stores of the application do, else nothing but their value.
+            let format =
+                if draft.store_format == StoreFormat::Headers { StoreFormat::Headers } else { StoreFormat::Plain };
+            let params = DslWindowParams::new(name, retention, size, format).retaining_duplicates();
             return self.suppliers(draft).window_store(&params);
         };
         let (store, join) = (given.name(), &self.names.merge);

@@ -3,6 +3,7 @@
 //! follows Kafka Streams' `InternalStreamsBuilder`, so that names, numbers and topics are the same.
 
 mod merge_repartitions;
+mod self_joins;
 mod upstream;
 mod write_order;
 
@@ -23,6 +24,9 @@ pub(crate) fn optimise(topology: &mut Topology, outline: &Outline, optimizations
     let mut order = write_order::WriteOrder::of_calls(topology, outline);
     if optimizations.merge_repartition_topics {
         merge_repartitions::merge_repartitions(topology, outline, &mut repartitions, &mut order);
+    }
+    if optimizations.single_store_self_join {
+        self_joins::merge_self_joins(topology, outline);
     }
     order.apply(topology);
     let upstream = Upstream::of(&topology.facts);

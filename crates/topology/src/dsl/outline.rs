@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::draft::Switch;
+use crate::flow::NodeFactory;
 
 /// Notes taken while a topology is written, read when it is built.
 #[derive(Default)]
@@ -20,6 +21,8 @@ pub(crate) struct Outline {
     pub(crate) null_key_joins: HashSet<Arc<str>>,
     /// Repartitions of streams, in the order written.
     pub(crate) repartitions: Vec<Repartition>,
+    /// Joins of two streams of one type, in the order written.
+    pub(crate) stream_joins: Vec<StreamJoinNodes>,
     /// Stores of tables that are read from a topic, with the topic.
     pub(crate) source_tables: Vec<(Arc<str>, Arc<str>)>,
     /// Internal stores and topics whose names are generated, in the order of the calls.
@@ -45,6 +48,24 @@ pub(crate) struct Repartition {
     pub(crate) key_changer: Option<Arc<str>>,
     /// Whether records with null keys pass.
     pub(crate) null_keys: Switch,
+}
+
+/// The nodes of a stream-stream join, and what becomes of them where both streams are one.
+pub(crate) struct StreamJoinNodes {
+    /// Keeps the records of the stream the join was called on.
+    pub(crate) this_windowed: Arc<str>,
+    /// Keeps the records of the other one.
+    pub(crate) other_windowed: Arc<str>,
+    /// The two sides.
+    pub(crate) sides: [Arc<str>; 2],
+    /// Where the results of both sides come together.
+    pub(crate) merge: Arc<str>,
+    /// The store of `this_windowed`.
+    pub(crate) this_store: Arc<str>,
+    /// The stores that a self-join over one store does not need.
+    pub(crate) other_stores: Vec<Arc<str>>,
+    /// The code of such a join.
+    pub(crate) self_join: NodeFactory,
 }
 
 /// An internal store or topic with a generated name.

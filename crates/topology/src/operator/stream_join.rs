@@ -8,8 +8,10 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use millstream_state::{JoinSide, LeftOrRight, OuterJoinRow, OuterJoinStore, WindowStore};
-use millstream_types::{Record, Serde, Timestamp};
+use millstream_state::{
+    JoinSide, LeftOrRight, OuterJoinRow, OuterJoinStore, TimestampedWindowStoreWithHeaders, ValueTimestampHeaders,
+};
+use millstream_types::{Record, Result, Serde, Timestamp};
 
 use super::aggregate::Nulls;
 use crate::dsl::JoinWindows;
@@ -23,7 +25,7 @@ pub(crate) type PairJoiner<K, L, R, O> = Arc<dyn Fn(&K, Option<&L>, Option<&R>) 
 struct JoinWindow<K, V> {
     key: Serde<K>,
     store: Arc<str>,
-    handle: Option<StoreHandle<WindowStore<K, V>>>,
+    handle: Option<StoreHandle<TimestampedWindowStoreWithHeaders<K, V>>>,
 }
 
 pub(crate) fn join_window<K, V>(store: &Arc<str>, key: Serde<K>) -> NodeFactory
@@ -51,12 +53,37 @@ where
     }
 
     fn process(&mut self, ctx: &mut Context<'_, K, V>, record: Incoming<'_, K, V>) -> Result<(), ProcessorError> {
+        let record = record.into_record();
         ctx.lend(&record);
         if let Some(handle) = self.handle.filter(|_| !self.key.is_null(&record.key)) {
-            ctx.store(handle).put_duplicate(&record.key, &record.value, record.timestamp, &record.headers)?;
+            let Record { key, value, timestamp, headers } = record;
+            ctx.store(handle).add(&key, ValueTimestampHeaders { value, timestamp, headers })?;
         }
         Ok(())
     }
+}
+
+/// Finds a key's records from `before_ms` before to `after_ms` after a time, both inclusive, by time
+/// and then in the order in which they came.
+pub(crate) fn partners<K, V>(
+    store: &mut TimestampedWindowStoreWithHeaders<K, V>,
+    key: &K,
+    time: Timestamp,
+    (before_ms, after_ms): (i64, i64),
+    found: &mut Vec<(Timestamp, V)>,
+) -> Result<()>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    let from = Timestamp(time.0.saturating_sub(before_ms).max(0));
+    let to = Timestamp(time.0.saturating_add(after_ms).max(0));
+    found.clear();
+    for row in store.fetch_range(key, from, to)? {
+        let (time, row) = row?;
+        found.push((time, row.value));
+    }
+    Ok(())
 }
 
 /// What a side is, at compile time: which of the two value types is its own.
@@ -122,8 +149,10 @@ struct JoinNode<K, L, R, O, S: Side<L, R>> {
     /// Whether a record of this side is emitted without a partner.
     is_outer: bool,
     other_store: Arc<str>,
-    other: Option<StoreHandle<WindowStore<K, S::Other>>>,
+    other: Option<StoreHandle<TimestampedWindowStoreWithHeaders<K, S::Other>>>,
     unmatched: Option<StoreHandle<OuterJoinStore<K, L, R>>>,
+    /// Room for the records found, used again.
+    partners: Vec<(Timestamp, S::Other)>,
     side: PhantomData<S>,
 }
 
@@ -148,6 +177,7 @@ where
         other_store: Arc::clone(&other_store),
         other: None,
         unmatched: None,
+        partners: Vec::new(),
         side: PhantomData,
     })
 }
@@ -190,20 +220,23 @@ where
         if time == stream_time {
             self.emit_unmatched(ctx, &record)?;
         }
-        let (from, to) = self.reach(time);
         let Some(other) = self.other else { return Ok(()) };
-        let mut is_matched = false;
-        for partner in ctx.store(other).fetch_range(&record.key, from, to)? {
-            let (partner_time, value) = partner?;
-            is_matched = true;
+        let after_ms = self.after_ms(S::SIDE);
+        let before_ms = self.join.windows.size_ms() - after_ms;
+        let mut found = std::mem::take(&mut self.partners);
+        partners(ctx.store(other), &record.key, time, (before_ms, after_ms), &mut found)?;
+        let is_matched = !found.is_empty();
+        for (partner_time, value) in found.drain(..) {
             if let Some(unmatched) = self.unmatched {
                 let side = if S::SIDE == JoinSide::Left { JoinSide::Right } else { JoinSide::Left };
                 ctx.store(unmatched).remove_if_present(&record.key, partner_time, side)?;
             }
             self.forward(ctx, &record, Some(&value), time.max(partner_time));
         }
+        self.partners = found;
         if self.is_outer && !is_matched {
-            self.keep_or_forward(ctx, &record, to, stream_time)?;
+            let to = time.0.saturating_add(after_ms).max(0);
+            self.keep_or_forward(ctx, &record, Timestamp(to), stream_time)?;
         }
         Ok(())
     }
@@ -231,14 +264,6 @@ where
             JoinSide::Left => self.join.windows.after_ms(),
             JoinSide::Right => self.join.windows.before_ms(),
         }
-    }
-
-    /// From when to when partners of a record of this side may be, both inclusive.
-    fn reach(&self, time: Timestamp) -> (Timestamp, Timestamp) {
-        let after_ms = self.after_ms(S::SIDE);
-        let before_ms = self.join.windows.size_ms() - after_ms;
-        let at = |time: i64| Timestamp(time.max(0));
-        (at(time.0.saturating_sub(before_ms)), at(time.0.saturating_add(after_ms)))
     }
 
     /// Whether a record of that time and side may still find a partner. It may exactly until stream

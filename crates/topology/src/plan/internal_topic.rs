@@ -103,5 +103,6 @@ impl InternalTopic {
 }
 
 fn is_windowed(store: &StoreFacts) -> bool {
-    matches!(store.kind, StoreKind::Window | StoreKind::TimestampedWindow)
+    use StoreKind::{TimestampedWindow, TimestampedWindowWithHeaders, Window};
+    matches!(store.kind, Window | TimestampedWindow | TimestampedWindowWithHeaders)
 }
