@@ -9,6 +9,7 @@
 )]
 //! Behaviour of instances on the log in memory.
 
+mod buffers;
 mod count;
 mod failures;
 mod handlers;
