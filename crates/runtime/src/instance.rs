@@ -113,8 +113,8 @@ fn globals(topology: &Topology, engines: &dyn EngineProvider) -> Result<Option<A
     }
     let mut state = GlobalState::default();
     for global in topology.global_stores() {
-        let engine = engines
-            .open(None, &global.store)
+        let engine = topology
+            .open_global_engine(&global.store, engines)
             .map_err(|error| error.with_context(|context| context.store = Some(Arc::clone(&global.store.name))))?;
         state.add(global.store.clone(), engine);
     }

@@ -65,6 +65,26 @@ pub trait Engine: Send + Sync {
 /// Pairs of an [`Engine::scan`].
 pub type Scan = Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> + Send>;
 
+/// Opens the engines of one store: how a user brings an engine of their own
+/// ([`KeyValueStoreSupplier::with_engine`](crate::KeyValueStoreSupplier::with_engine)). A closure is one.
+pub trait EngineSupplier: Send + Sync {
+    /// Opens (or creates) the engine of a task; `None` is the global "task". A task's engine is open
+    /// once at a time.
+    ///
+    /// # Errors
+    /// `Storage` and `Retriable` are tried again, all else ends the thread.
+    fn open(&self, task: Option<TaskId>, facts: &StoreFacts) -> Result<Box<dyn Engine>>;
+}
+
+impl<F> EngineSupplier for F
+where
+    F: Fn(Option<TaskId>, &StoreFacts) -> Result<Box<dyn Engine>> + Send + Sync,
+{
+    fn open(&self, task: Option<TaskId>, facts: &StoreFacts) -> Result<Box<dyn Engine>> {
+        self(task, facts)
+    }
+}
+
 /// Opens the engines of an application's stores.
 pub trait EngineProvider: Send + Sync {
     /// Opens (or creates) the engine of a task's store; `None` is the global "task".

@@ -28,6 +28,8 @@ pub enum StoreKind {
     StreamBuffer,
     /// Time, side and key of a stream-stream join to the values that have no partner yet.
     OuterJoin,
+    /// A store of the user's own making.
+    Custom,
 }
 
 impl StoreKind {
@@ -35,7 +37,13 @@ impl StoreKind {
     pub(crate) fn is_timestamped(self) -> bool {
         !matches!(
             self,
-            Self::KeyValue | Self::Window | Self::Versioned | Self::ChangeBuffer | Self::StreamBuffer | Self::OuterJoin
+            Self::KeyValue
+                | Self::Window
+                | Self::Versioned
+                | Self::ChangeBuffer
+                | Self::StreamBuffer
+                | Self::OuterJoin
+                | Self::Custom
         )
     }
 
@@ -77,4 +85,26 @@ pub struct StoreFacts {
     pub retains_duplicates: bool,
     /// Settings for the changelog topic that override the library's, sorted by key.
     pub changelog_configs: Vec<(String, String)>,
+}
+
+impl StoreFacts {
+    /// A logged store on disk, without record cache, windows or bounds.
+    pub fn new(name: impl Into<Arc<str>>, kind: StoreKind) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            format: StoreFormat::Plain,
+            is_persistent: true,
+            is_logged: true,
+            logs_headers: false,
+            is_cached: false,
+            entries_max: None,
+            retention_ms: None,
+            window_size_ms: None,
+            history_ms: None,
+            segment_ms: None,
+            retains_duplicates: false,
+            changelog_configs: Vec::new(),
+        }
+    }
 }

@@ -31,7 +31,7 @@ pub use cache_budget::CacheBudget;
 pub use dsl_suppliers::{DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, StoreType};
 #[cfg(feature = "fjall")]
 pub use engine::FjallEngines;
-pub use engine::{CommitMark, Engine, EngineProvider, MemoryEngine, MemoryEngines, Scan};
+pub use engine::{CommitMark, Engine, EngineProvider, EngineSupplier, MemoryEngine, MemoryEngines, Scan};
 pub use facts::{StoreFacts, StoreKind};
 pub use iterator::StoreIterator;
 pub use key_value::{KeyValueStore, TimestampedKeyValueStore, ValueAndTimestamp};

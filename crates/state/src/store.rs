@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use millstream_types::{Headers, Offset, Partition, Result, Timestamp};
+use millstream_types::{Headers, Offset, Partition, Result, TaskId, Timestamp};
 
-use crate::{CommitMark, Engine, StoreFacts};
+use crate::{CommitMark, Engine, EngineProvider, StoreFacts};
 
 /// Where a write comes from: the record being processed. Its time stamps writes of stores that
 /// keep none of their own; a record cache keeps all of it for the flush.
@@ -76,6 +76,14 @@ pub struct StoreEnv {
 pub trait StoreFactory: Send + Sync {
     /// What is known without building.
     fn facts(&self) -> &StoreFacts;
+
+    /// Opens the engine of a task's store: one of the application's unless the store brings its own.
+    ///
+    /// # Errors
+    /// What opening gives.
+    fn open_engine(&self, task: Option<TaskId>, engines: &dyn EngineProvider) -> Result<Box<dyn Engine>> {
+        engines.open(task, self.facts())
+    }
 
     /// Builds the store over an opened engine.
     fn build(&self, env: StoreEnv) -> Result<Box<dyn StateStore>>;

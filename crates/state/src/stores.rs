@@ -6,13 +6,14 @@ mod suppliers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_types::{Error, ErrorKind, Result, Serde};
+use millstream_types::{Error, ErrorKind, Result, Serde, TaskId};
 
+use crate::supplier::OwnEngine;
 use crate::{
-    KeyValueStore, KeyValueStoreSupplier, OuterJoinStore, StateStore, StoreEnv, StoreFactory, StoreFacts, StoreFormat,
-    StoreKind, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
-    TimestampedWindowStoreWithHeaders, VersionedKeyValueStore, VersionedKeyValueStoreSupplier, WindowStore,
-    WindowStoreSupplier,
+    Engine, EngineProvider, KeyValueStore, KeyValueStoreSupplier, OuterJoinStore, StateStore, StoreEnv, StoreFactory,
+    StoreFacts, StoreFormat, StoreKind, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders,
+    TimestampedWindowStore, TimestampedWindowStoreWithHeaders, VersionedKeyValueStore, VersionedKeyValueStoreSupplier,
+    WindowStore, WindowStoreSupplier,
 };
 
 /// Describes stores, as Kafka Streams' `Stores`.
@@ -37,6 +38,7 @@ pub struct Stores;
 pub struct StoreBuilder<S> {
     facts: StoreFacts,
     open: Arc<dyn Fn(StoreFacts, StoreEnv) -> Result<S> + Send + Sync>,
+    engine: OwnEngine,
 }
 
 impl Stores {
@@ -151,22 +153,12 @@ impl<S: StateStore> StoreBuilder<S> {
             _ => StoreFormat::Plain,
         };
         let facts = StoreFacts {
-            name,
-            kind,
             format: format.map_or(most, |format| format.min(most)),
             is_persistent,
-            is_logged: true,
             logs_headers,
-            is_cached: false,
-            entries_max: None,
-            retention_ms: None,
-            window_size_ms: None,
-            history_ms: None,
-            segment_ms: None,
-            retains_duplicates: false,
-            changelog_configs: Vec::new(),
+            ..StoreFacts::new(name, kind)
         };
-        Self { facts, open: Arc::new(open) }
+        Self { facts, open: Arc::new(open), engine: OwnEngine::NONE }
     }
 
     fn key_value(
@@ -176,6 +168,7 @@ impl<S: StateStore> StoreBuilder<S> {
     ) -> Self {
         let mut builder = Self::new(supplier.name, kind, (supplier.is_persistent, supplier.format), open);
         builder.facts.entries_max = supplier.entries_max;
+        builder.engine = supplier.engine;
         builder
     }
 
@@ -189,6 +182,7 @@ impl<S: StateStore> StoreBuilder<S> {
         builder.facts.retention_ms = Some(ms(supplier.retention));
         builder.facts.window_size_ms = Some(ms(supplier.window_size));
         builder.facts.retains_duplicates = supplier.retains_duplicates;
+        builder.engine = supplier.engine;
         builder
     }
 
@@ -259,13 +253,20 @@ impl<S: StateStore> From<StoreBuilder<S>> for Arc<dyn StoreFactory> {
 
 impl<S> Clone for StoreBuilder<S> {
     fn clone(&self) -> Self {
-        Self { facts: self.facts.clone(), open: Arc::clone(&self.open) }
+        Self { facts: self.facts.clone(), open: Arc::clone(&self.open), engine: self.engine.clone() }
     }
 }
 
 impl<S: StateStore> StoreFactory for StoreBuilder<S> {
     fn facts(&self) -> &StoreFacts {
         &self.facts
+    }
+
+    fn open_engine(&self, task: Option<TaskId>, engines: &dyn EngineProvider) -> Result<Box<dyn Engine>> {
+        match &self.engine.0 {
+            Some(own) => own.open(task, &self.facts),
+            None => engines.open(task, &self.facts),
+        }
     }
 
     fn build(&self, env: StoreEnv) -> Result<Box<dyn StateStore>> {

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::EngineSupplier;
+
 /// How the rows of a store lie in its engine (`dsl.store.format`, KIP-1271).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StoreFormat {
@@ -25,6 +27,7 @@ pub struct KeyValueStoreSupplier {
     /// `None` is whatever the builder keeps.
     pub(crate) format: Option<StoreFormat>,
     pub(crate) entries_max: Option<usize>,
+    pub(crate) engine: OwnEngine,
 }
 
 /// Window stores: Kafka Streams' `WindowBytesStoreSupplier`.
@@ -36,6 +39,7 @@ pub struct WindowStoreSupplier {
     pub(crate) retention: Duration,
     pub(crate) window_size: Duration,
     pub(crate) retains_duplicates: bool,
+    pub(crate) engine: OwnEngine,
 }
 
 /// Session stores: Kafka Streams' `SessionBytesStoreSupplier`.
@@ -69,6 +73,48 @@ pub enum StoreSupplier {
     /// Key to the values it had over time.
     Versioned(VersionedKeyValueStoreSupplier),
 }
+
+/// Who opens a store's engines, if not the application.
+#[derive(Clone)]
+pub(crate) struct OwnEngine(pub(crate) Option<Arc<dyn EngineSupplier>>);
+
+impl OwnEngine {
+    pub(crate) const NONE: Self = Self(None);
+}
+
+impl std::fmt::Debug for OwnEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "own" } else { "the application's" })
+    }
+}
+
+impl PartialEq for OwnEngine {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for OwnEngine {}
+
+/// What suppliers over an engine can do.
+macro_rules! own_engine {
+    ($($supplier:ident),*) => {$(
+        impl $supplier {
+            /// Keeps the store's bytes in an engine of one's own. Record cache, changelog, restore and
+            /// reads stay as they are: an engine is an ordered map of bytes with atomic batches.
+            #[must_use]
+            pub fn with_engine(self, engines: impl EngineSupplier + 'static) -> Self {
+                Self { engine: OwnEngine(Some(Arc::new(engines))), ..self }
+            }
+        }
+    )*};
+}
+
+own_engine!(KeyValueStoreSupplier, WindowStoreSupplier);
 
 impl KeyValueStoreSupplier {
     /// Name of the store.
@@ -160,7 +206,7 @@ macro_rules! from_name {
     ($($name:ty),*) => {$(
         impl From<$name> for KeyValueStoreSupplier {
             fn from(name: $name) -> Self {
-                Self { name: name.into(), is_persistent: true, format: None, entries_max: None }
+                Self { name: name.into(), is_persistent: true, format: None, entries_max: None, engine: OwnEngine::NONE }
             }
         }
     )*};

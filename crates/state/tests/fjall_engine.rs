@@ -11,22 +11,7 @@ use millstream_types::{ErrorKind, Offset, TaskId, TopicPartition};
 const TASK: TaskId = TaskId { subtopology: 0, partition: 1 };
 
 fn facts(name: &str, kind: StoreKind) -> StoreFacts {
-    StoreFacts {
-        name: name.into(),
-        kind,
-        format: millstream_state::StoreFormat::Plain,
-        is_persistent: true,
-        is_logged: true,
-        logs_headers: false,
-        is_cached: false,
-        entries_max: None,
-        retention_ms: None,
-        window_size_ms: None,
-        history_ms: None,
-        segment_ms: None,
-        retains_duplicates: false,
-        changelog_configs: Vec::new(),
-    }
+    StoreFacts::new(name, kind)
 }
 
 fn engines(directory: &Path) -> FjallEngines {

@@ -56,8 +56,9 @@ impl Running {
             application_id: "app".into(),
             internal_topics: Arc::default(),
         };
-        let open =
-            &mut |_: &_| Ok(StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(10 << 20) });
+        let open = &mut |_: &dyn millstream_state::StoreFactory| {
+            Ok(StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(10 << 20) })
+        };
         let mut flow = topology.flow(&nodes, build, Arc::new(FlowOptions::default()), open).unwrap();
         flow.init(&mut Nowhere, Timestamp::UNKNOWN).unwrap();
         let source = flow.source(&nodes[0]).unwrap();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use millstream_log::{Admin, Call, Isolation, Outcome, Writer};
-use millstream_state::{CacheBudget, CommitMark, StoreEnv};
+use millstream_state::{CacheBudget, CommitMark, StoreEnv, StoreFactory};
 use millstream_topology::flow::{Flow, FlowBuild};
 use millstream_topology::graph::OffsetReset;
 use millstream_types::config::OffsetReset as ConfiguredReset;
@@ -238,8 +238,9 @@ impl NewTask {
             internal_topics: shared.topology.internal_topics(),
         };
         let id = self.id;
-        let mut open = |store: &millstream_state::StoreFacts| {
-            let engine = shared.engines.open(Some(id), store).map_err(|error| of_store(error, id, &store.name))?;
+        let mut open = |store: &dyn StoreFactory| {
+            let engine = store.open_engine(Some(id), &*shared.engines);
+            let engine = engine.map_err(|error| of_store(error, id, &store.facts().name))?;
             Ok(StoreEnv { engine, cache: tools.cache.clone() })
         };
         let options = Arc::clone(&shared.flow_options);

@@ -127,6 +127,7 @@ fn kind_code(kind: StoreKind) -> u8 {
         StoreKind::Window => 3,
         StoreKind::TimestampedWindow | StoreKind::TimestampedWindowWithHeaders => 4,
         StoreKind::Versioned => 7,
+        StoreKind::Custom => 30,
         StoreKind::ChangeBuffer => 20,
         StoreKind::StreamBuffer => 21,
         StoreKind::OuterJoin => 9,

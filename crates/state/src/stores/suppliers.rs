@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Stores;
+use crate::supplier::OwnEngine;
 use crate::{
     KeyValueStoreSupplier, SessionStoreSupplier, StoreFormat, VersionedKeyValueStoreSupplier, WindowStoreSupplier,
 };
@@ -83,7 +84,8 @@ impl Stores {
         retains_duplicates: bool,
     ) -> WindowStoreSupplier {
         let (name, format) = (name.into(), Some(StoreFormat::Plain));
-        WindowStoreSupplier { name, is_persistent: true, format, retention, window_size, retains_duplicates }
+        let engine = OwnEngine::NONE;
+        WindowStoreSupplier { name, is_persistent: true, format, retention, window_size, retains_duplicates, engine }
     }
 
     /// A window store on disk that keeps timestamps: the default behind windowed aggregates.
@@ -139,7 +141,7 @@ impl Stores {
 }
 
 fn key_value(name: impl Into<Arc<str>>, format: Option<StoreFormat>) -> KeyValueStoreSupplier {
-    KeyValueStoreSupplier { name: name.into(), is_persistent: true, format, entries_max: None }
+    KeyValueStoreSupplier { name: name.into(), is_persistent: true, format, entries_max: None, engine: OwnEngine::NONE }
 }
 
 fn millis(duration: Duration) -> u64 {

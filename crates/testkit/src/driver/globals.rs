@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millstream_runtime::Handlers;
-use millstream_state::{CommitMark, MemoryEngine, StateStore};
+use millstream_state::{CommitMark, MemoryEngines, StateStore};
 use millstream_topology::flow::{GlobalFlow, GlobalState, Head, HeadOutcome, RawHead, TimestampExtraction};
 use millstream_topology::graph::Topology;
 use millstream_types::{Config, Offset, RawRecord, Result, Timestamp, TopicPartition};
@@ -31,7 +31,8 @@ impl Globals {
     pub(super) fn new(topology: &Topology, config: &Config, handlers: &Handlers, wall_ms: i64) -> Result<Self> {
         let mut state = GlobalState::default();
         for global in topology.global_stores() {
-            state.add(global.store.clone(), Box::new(MemoryEngine::new()));
+            let engine = topology.open_global_engine(&global.store, &MemoryEngines::new("driver"))?;
+            state.add(global.store.clone(), engine);
         }
         let state = Arc::new(RwLock::new(state));
         let options = Arc::new(handlers.global_flow_options(config));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_runtime::{Handlers, StoreChangelog, Task, TaskInput};
-use millstream_state::{CacheBudget, CommitMark, MemoryEngine, StateStore, StoreEnv};
+use millstream_state::{CacheBudget, CommitMark, MemoryEngines, StateStore, StoreEnv};
 use millstream_topology::flow::{Flow, FlowBuild, FlowOptions};
 use millstream_topology::graph::{NodeKind, TopicPattern, Topology};
 use millstream_types::{
@@ -356,8 +356,8 @@ fn flow(topology: &Topology, config: &Config, handlers: &Handlers) -> Result<Flo
     let cache = CacheBudget::new(config.statestore_cache_max_bytes());
     // Results come out with the record that makes them due, whatever the clock says.
     let options = FlowOptions { emit_interval_ms: 0, ..handlers.flow_options(config) };
-    topology.flow(&nodes, build, Arc::new(options), &mut |_| {
-        Ok(StoreEnv { engine: Box::new(MemoryEngine::new()), cache: cache.clone() })
+    topology.flow(&nodes, build, Arc::new(options), &mut |store| {
+        Ok(StoreEnv { engine: store.open_engine(Some(TASK), &MemoryEngines::new("driver"))?, cache: cache.clone() })
     })
 }
 

@@ -4,8 +4,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use millstream_state::{
-    KeyValueStore, OuterJoinStore, StateStore, TimestampedKeyValueStore, TimestampedWindowStore,
-    TimestampedWindowStoreWithHeaders, ValueAndTimestamp, VersionedKeyValueStore, VersionedRecord, WindowStore,
+    KeyValueStore, OuterJoinStore, StateStore, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders,
+    TimestampedWindowStore, TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders,
+    VersionedKeyValueStore, VersionedRecord, WindowStore,
 };
 use millstream_topology::flow::GlobalState;
 use millstream_types::{Error, ErrorKind, Result, Serde, Timestamp, Windowed};
@@ -60,6 +61,21 @@ impl TopologyTestDriver {
     /// # Errors
     /// As [`key_value_store`](Self::key_value_store).
     pub fn window_store<K, V>(&self, name: &str) -> Result<TestStore<WindowStore<K, V>>>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        self.store(name)
+    }
+
+    /// A key-value store with timestamps and headers.
+    ///
+    /// # Errors
+    /// As [`key_value_store`](Self::key_value_store).
+    pub fn timestamped_key_value_store_with_headers<K, V>(
+        &self,
+        name: &str,
+    ) -> Result<TestStore<TimestampedKeyValueStoreWithHeaders<K, V>>>
     where
         K: Clone + Send + 'static,
         V: Clone + Send + 'static,
@@ -140,6 +156,14 @@ impl TopologyTestDriver {
         let mut machine = self.machine.get_mut();
         let store = machine.store_mut(name);
         store.ok_or_else(|| state_error(format!("there is no open store {name}")))?.row_count()
+    }
+
+    /// A store of any type: a user's own, or one that has no method above.
+    ///
+    /// # Errors
+    /// As [`key_value_store`](Self::key_value_store).
+    pub fn state_store<S: StateStore>(&self, name: &str) -> Result<TestStore<S>> {
+        self.store(name)
     }
 
     fn store<S: StateStore>(&self, name: &str) -> Result<TestStore<S>> {
@@ -224,6 +248,7 @@ macro_rules! key_value_methods {
 
 key_value_methods!(KeyValueStore, V);
 key_value_methods!(TimestampedKeyValueStore, ValueAndTimestamp<V>);
+key_value_methods!(TimestampedKeyValueStoreWithHeaders, ValueTimestampHeaders<V>);
 
 /// The methods of a window store. `$item` is what a row holds.
 macro_rules! window_methods {
@@ -258,6 +283,7 @@ macro_rules! window_methods {
 
 window_methods!(WindowStore, V);
 window_methods!(TimestampedWindowStore, ValueAndTimestamp<V>);
+window_methods!(TimestampedWindowStoreWithHeaders, ValueTimestampHeaders<V>);
 
 impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TestStore<VersionedKeyValueStore<K, V>> {
     /// The newest version of a key.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_state::{CacheBudget, StateStore, StoreEnv, StoreFactory, StoreFacts};
+use millstream_state::{CacheBudget, Engine, EngineProvider, StateStore, StoreEnv, StoreFactory, StoreFacts};
 use millstream_types::{Result, TaskId};
 use parking_lot::RwLock;
 
@@ -54,8 +54,8 @@ impl GlobalStore {
             internal_topics: topology.internal_topics(),
         };
         let nodes = [Arc::clone(&self.source), Arc::clone(processor)];
-        let flow = topology.flow(&nodes, build, Arc::clone(options), &mut |facts| {
-            let engine = GlobalEngine { state: Arc::clone(state), store: Arc::clone(&facts.name) };
+        let flow = topology.flow(&nodes, build, Arc::clone(options), &mut |factory| {
+            let engine = GlobalEngine { state: Arc::clone(state), store: Arc::clone(&factory.facts().name) };
             // Tasks read the engine: a record cache would hide writes from them.
             Ok(StoreEnv { engine: Box::new(engine), cache: CacheBudget::new(0) })
         })?;
@@ -81,6 +81,10 @@ impl GlobalFactory {
 impl StoreFactory for GlobalFactory {
     fn facts(&self) -> &StoreFacts {
         &self.facts
+    }
+
+    fn open_engine(&self, task: Option<TaskId>, engines: &dyn EngineProvider) -> Result<Box<dyn Engine>> {
+        self.factory.open_engine(task, engines)
     }
 
     fn build(&self, env: StoreEnv) -> Result<Box<dyn StateStore>> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use millstream_state::{StoreEnv, StoreFacts, StoreKind};
+use millstream_state::{StoreEnv, StoreFactory, StoreKind};
 use millstream_types::Result;
 
 use super::facts::NodeKind;
@@ -17,7 +17,7 @@ pub(super) fn flow(
     nodes: &[Arc<str>],
     build: FlowBuild,
     options: Arc<FlowOptions>,
-    open: &mut dyn FnMut(&StoreFacts) -> Result<StoreEnv>,
+    open: &mut dyn FnMut(&dyn StoreFactory) -> Result<StoreEnv>,
 ) -> Result<Flow> {
     let mut flow = Flow::new(build, options);
     let included: Vec<(&_, &NodeCode)> =
@@ -43,7 +43,7 @@ pub(super) fn flow(
                     let Some(factory) = topology.stores.iter().find(|store| store.facts().name == *name) else {
                         continue;
                     };
-                    let store = factory.build(open(factory.facts())?)?;
+                    let store = factory.build(open(&**factory)?)?;
                     store_places.insert(Arc::clone(name), flow.stores.len());
                     flow.stores.push(store);
                 }

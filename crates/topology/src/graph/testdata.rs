@@ -66,22 +66,7 @@ pub(crate) fn facts(calls: &str) -> TopologyFacts {
 
 /// A logged key-value store.
 pub(crate) fn logged_store(name: &str) -> StoreFacts {
-    StoreFacts {
-        name: name.into(),
-        kind: StoreKind::KeyValue,
-        format: millstream_state::StoreFormat::Plain,
-        is_persistent: false,
-        is_logged: true,
-        logs_headers: false,
-        is_cached: false,
-        entries_max: None,
-        retention_ms: None,
-        window_size_ms: None,
-        history_ms: None,
-        segment_ms: None,
-        retains_duplicates: false,
-        changelog_configs: Vec::new(),
-    }
+    StoreFacts { is_persistent: false, ..StoreFacts::new(name, StoreKind::KeyValue) }
 }
 
 fn names(list: &str) -> Vec<Arc<str>> {

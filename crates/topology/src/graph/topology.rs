@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use millstream_state::{StoreEnv, StoreFactory, StoreFacts};
+use millstream_state::{Engine, EngineProvider, StoreEnv, StoreFactory, StoreFacts};
 use millstream_types::Error;
 use millstream_types::Result;
 
@@ -231,6 +231,17 @@ impl Topology {
         &self.globals
     }
 
+    /// Opens the engine of a global store.
+    ///
+    /// # Errors
+    /// What opening gives.
+    pub fn open_global_engine(&self, store: &StoreFacts, engines: &dyn EngineProvider) -> Result<Box<dyn Engine>> {
+        match self.stores.iter().find(|factory| factory.facts().name == store.name) {
+            Some(factory) => factory.open_engine(None, engines),
+            None => engines.open(None, store),
+        }
+    }
+
     /// Checks the whole topology.
     ///
     /// # Errors
@@ -252,7 +263,7 @@ impl Topology {
         nodes: &[Arc<str>],
         build: FlowBuild,
         options: Arc<FlowOptions>,
-        open: &mut dyn FnMut(&StoreFacts) -> Result<StoreEnv>,
+        open: &mut dyn FnMut(&dyn StoreFactory) -> Result<StoreEnv>,
     ) -> Result<Flow> {
         instance::flow(self, nodes, build, options, open)
     }
