@@ -119,7 +119,6 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> ChangeBuffer<K, V> {
 
     /// The row of a key before the first update held: what those behind the buffer know.
     /// `None` when nothing is held for the key; `Some(None)` when there was no row.
-    #[expect(clippy::option_option, reason = "nothing held, no row before, and a row before are three things")]
     pub fn prior_value(&mut self, key: &K) -> Result<Option<Option<V>>> {
         let key = self.key(key)?;
         match self.held(&key) {

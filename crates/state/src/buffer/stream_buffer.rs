@@ -104,7 +104,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> StreamBuffer<K, V> {
         if last < summary.first_time {
             return Ok(Vec::new());
         }
-        let to = last.checked_add(1).map(|after| row_start(after));
+        let to = last.checked_add(1).map(row_start);
         let range = ByteRange { from: Some(row_start(0)), to };
         let mut due = Vec::new();
         for row in self.below.rows::<V>(&range, false)? {

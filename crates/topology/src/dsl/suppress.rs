@@ -51,17 +51,16 @@ where
         let (node, store) = {
             let mut draft = self.draft.borrow_mut();
             draft.check_name(given.as_deref());
-            match given {
+            if let Some(name) = given {
                 // Unlike other operators, a named one takes no number.
-                Some(name) => (name.clone(), format!("{name}-store")),
-                None => {
-                    let node = draft.names.generate(SUPPRESS);
-                    let store = draft.names.generate(&format!("{SUPPRESS}{STATE_STORE}"));
-                    if suppressed.buffer.is_logged {
-                        draft.unnamed(Unnamed::Store { name: store.as_str().into(), is_logged: true });
-                    }
-                    (node, store)
+                (name.clone(), format!("{name}-store"))
+            } else {
+                let node = draft.names.generate(SUPPRESS);
+                let store = draft.names.generate(&format!("{SUPPRESS}{STATE_STORE}"));
+                if suppressed.buffer.is_logged {
+                    draft.unnamed(Unnamed::Store { name: store.as_str().into(), is_logged: true });
                 }
+                (node, store)
             }
         };
         let store: Arc<str> = store.into();
