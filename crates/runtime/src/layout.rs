@@ -34,6 +34,8 @@ pub(crate) struct Input {
     pub(crate) source: Arc<str>,
     pub(crate) reset: Option<OffsetReset>,
     pub(crate) is_repartition: bool,
+    /// Whether a pattern matches it.
+    pub(crate) is_matched: bool,
     pub(crate) partitions: i32,
 }
 
@@ -41,6 +43,8 @@ pub(crate) struct Input {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layout {
     pub(crate) subtopologies: Vec<Subtopology>,
+    /// Whether topics that are created later may belong to it.
+    pub(crate) has_patterns: bool,
 }
 
 impl Layout {
@@ -55,6 +59,7 @@ impl Layout {
                 source: Arc::clone(&source.node),
                 reset: source.reset,
                 is_repartition: plan.is_repartition_topic(topic),
+                is_matched: source.pattern.is_some(),
                 partitions: partitions.partitions_of(topic).unwrap_or_default(),
             };
             let changelog = |store: &millstream_topology::plan::PlannedStore| {
@@ -76,7 +81,23 @@ impl Layout {
             }
         };
         let planned = plan.subtopologies().iter().filter(|planned| !planned.is_global);
-        Self { subtopologies: planned.map(subtopology).collect() }
+        Self { subtopologies: planned.map(subtopology).collect(), has_patterns: plan.has_patterns() }
+    }
+
+    /// Whether a topic is read because a pattern matches it.
+    pub(crate) fn is_matched(&self, topic: &str) -> bool {
+        let mut inputs = self.subtopologies.iter().flat_map(|subtopology| &subtopology.inputs);
+        inputs.any(|input| input.is_matched && *input.topic == *topic)
+    }
+
+    /// The user's topics that tasks read, sorted by name.
+    pub(crate) fn external_topics(&self) -> Vec<Arc<str>> {
+        let inputs = self.subtopologies.iter().flat_map(|subtopology| &subtopology.inputs);
+        let mut topics: Vec<Arc<str>> =
+            inputs.filter(|input| !input.is_repartition).map(|input| Arc::clone(&input.topic)).collect();
+        topics.sort();
+        topics.dedup();
+        topics
     }
 
     /// The sub-topology of a task; `None` when the group knows another topology than we do.

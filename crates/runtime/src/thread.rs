@@ -16,6 +16,7 @@ mod setup;
 mod start;
 mod survey;
 mod takeover;
+mod topic_watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use commit::Commit;
 use rollback::Trouble;
 use setup::Setup;
 use takeover::{Takeover, Tools};
+use topic_watch::TopicWatch;
 
 /// What came of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,9 @@ pub struct StreamThread {
     writer: Box<dyn Writer>,
     phase: Phase,
     layout: Layout,
+    watch: TopicWatch,
+    /// Whether the layout is out of date: after the next commit topics are looked up anew.
+    must_lay_out: bool,
     /// Tasks that run, ascending, which is topological order.
     tasks: Vec<Task>,
     /// Tasks the group gave us, running or not.
@@ -152,6 +157,8 @@ impl StreamThread {
             writer,
             phase: Phase::Setup(Box::default()),
             layout: Layout::default(),
+            watch: TopicWatch::default(),
+            must_lay_out: false,
             tasks: Vec::new(),
             assigned: Vec::new(),
             waiting: Vec::new(),

@@ -46,6 +46,15 @@ impl StreamThread {
         self.phase = Phase::Initialising(self.writer.init());
     }
 
+    /// Drops every task and looks topics up anew, then joins with what there is now. What was not
+    /// committed is processed again.
+    pub(super) fn lay_out_anew(&mut self) {
+        tracing::info!(thread = %self.control.metadata().name, "the topics of a pattern have changed");
+        self.must_lay_out = false;
+        self.drop_tasks();
+        self.phase = Phase::Setup(Box::default());
+    }
+
     /// Joins the group, as if for the first time.
     pub(super) fn join(&mut self) {
         self.assigned.clear();

@@ -80,7 +80,8 @@ impl StreamThread {
         if let Some(until_ns) = self.finish_commit(now)? {
             return Ok(Step::Idle { until_ns });
         }
-        let is_leaving = self.control.is_stopping() || self.revoking.is_some();
+        self.must_lay_out |= self.watch.poll(&self.shared, &self.layout, &mut *self.admin, now)?;
+        let is_leaving = self.control.is_stopping() || self.revoking.is_some() || self.must_lay_out;
         if let Some(until_ns) = self.retry_apply(now)?
             && !is_leaving
         {
@@ -193,6 +194,8 @@ impl StreamThread {
         if let Some(tasks) = self.revoking.take() {
             self.close(&tasks);
             self.member.revoked();
+        } else if self.must_lay_out {
+            self.lay_out_anew();
         }
         Ok(Step::Progress)
     }
@@ -274,6 +277,11 @@ impl StreamThread {
                     let message =
                         format!("offset {position} is to be read, but the log holds {log_start} to {log_end}");
                     return Err(of_partition(Error::new(ErrorKind::Retriable, message), &partition));
+                }
+                ReaderEvent::Gone { partition } if self.layout.is_matched(&partition.topic) => {
+                    tracing::warn!(%partition, "a topic that a pattern matched was deleted; going on without it");
+                    self.lay_out_anew();
+                    return Ok(true);
                 }
                 ReaderEvent::Gone { partition } => {
                     let message = "the source topic was deleted, or deleted and created again";

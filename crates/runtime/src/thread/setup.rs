@@ -20,6 +20,8 @@ pub(crate) struct Setup {
 enum Question {
     #[default]
     None,
+    /// Which topics the patterns of sources match.
+    Matching(Plan, Call<Vec<TopicMetadata>>),
     /// How many partitions the user's topics have.
     Sources(Plan, Vec<Arc<str>>, Call<Vec<Option<TopicMetadata>>>),
     /// Whether internal topics that exist already fit.
@@ -39,10 +41,20 @@ impl Setup {
             self.asked = match std::mem::take(&mut self.asked) {
                 Question::None => {
                     let plan = Plan::of(shared.topology.facts(), &shared.application_id);
-                    let names = plan.external_topics();
-                    let call = admin.topics(&names);
-                    Question::Sources(plan, names, call)
+                    if plan.has_patterns() {
+                        Question::Matching(plan, admin.list_topics())
+                    } else {
+                        ask_sources(plan, admin)
+                    }
                 }
+                Question::Matching(plan, mut call) => match call.poll(now) {
+                    Outcome::Pending => {
+                        self.asked = Question::Matching(plan, call);
+                        return Ok(None);
+                    }
+                    Outcome::Failed(failure) => return again(failure),
+                    Outcome::Done(topics) => ask_sources(plan.with_matched_topics(&names(topics))?, admin),
+                },
                 Question::Sources(plan, names, mut call) => match call.poll(now) {
                     Outcome::Pending => {
                         self.asked = Question::Sources(plan, names, call);
@@ -70,6 +82,18 @@ impl Setup {
             };
         }
     }
+}
+
+/// Names of topics.
+pub(super) fn names(topics: Vec<TopicMetadata>) -> Vec<Arc<str>> {
+    topics.into_iter().map(|topic| topic.name).collect()
+}
+
+/// Asks how many partitions the user's topics have.
+fn ask_sources(plan: Plan, admin: &mut dyn Admin) -> Question {
+    let names = plan.external_topics();
+    let call = admin.topics(&names);
+    Question::Sources(plan, names, call)
 }
 
 /// With the partitions of the user's topics known, asks which internal topics exist.

@@ -14,5 +14,6 @@ mod count;
 mod failures;
 mod handlers;
 mod streams;
+mod subscriptions;
 mod support;
 mod topologies;
