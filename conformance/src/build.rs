@@ -9,10 +9,14 @@ mod stream_join;
 mod suppress;
 mod table;
 mod table_join;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_topology::{GlobalKTable, KGroupedStream, KGroupedTable, KStream, StreamsBuilder, TimeWindowedKStream};
+use millstream_topology::{
+    CogroupedKStream, GlobalKTable, KGroupedStream, KGroupedTable, KStream, SessionWindowedCogroupedKStream,
+    SessionWindowedKStream, StreamsBuilder, TimeWindowedCogroupedKStream, TimeWindowedKStream,
+};
 use millstream_types::{Config, Serde};
 use serde_json::Value as Json;
 
@@ -22,6 +26,7 @@ use crate::stop::{Stop, bad, unsupported};
 use crate::value::{Packed, Type, Val};
 
 pub(crate) use table::Table;
+use windows::{Cogroup, Windows};
 
 /// Types of key and value.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,13 +53,10 @@ pub(crate) enum Node {
     Grouped(KGroupedStream<Val, Val>, Types),
     GroupedTable(KGroupedTable<Val, Val>, Types),
     Windowed(TimeWindowedKStream<Val, Val>, Types, Windows),
-}
-
-/// Size of windows, and how long they are kept at least; in ms.
-#[derive(Clone, Copy)]
-pub(crate) struct Windows {
-    size: i64,
-    floor: i64,
+    Sessions(SessionWindowedKStream<Val, Val>, Types, Windows),
+    Cogrouped(CogroupedKStream<Val, Val>, Cogroup),
+    WindowedCogroup(TimeWindowedCogroupedKStream<Val, Val>, Cogroup, Windows),
+    SessionCogroup(SessionWindowedCogroupedKStream<Val, Val>, Cogroup, Windows),
 }
 
 /// The topology as far as it is built.
@@ -118,6 +120,7 @@ impl Build {
             "process" | "processValues" => self.process(op),
             "groupByKey" => self.group_by_key(op),
             "groupBy" => self.group_by(op),
+            "cogroup" => self.cogroup(op),
             "windowedBy" => self.windowed_by(op),
             "count" | "reduce" | "aggregate" => self.aggregate(op),
             "transformValues" => self.transform_values(op),

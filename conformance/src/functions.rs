@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::stop::{Stop, bad};
 use crate::value::{Type, Val};
 
-pub(crate) use aggregates::{Join, aggregate, join, reducer};
+pub(crate) use aggregates::{Aggregate, Join, aggregate, join, reducer};
 pub(crate) use keys::key;
 pub(crate) use predicates::{expansion, predicate};
 pub(crate) use values::value;

@@ -1,9 +1,9 @@
 //! What stores hold at the end, and queries.
 
 use millstream_state::{
-    JoinSide, KeyValueStore, LeftOrRight, OuterJoinStore, StateStore, StoreFormat, StoreKind, TimestampedKeyValueStore,
-    TimestampedWindowStore, TimestampedWindowStoreWithHeaders, ValueAndTimestamp, VersionedKeyValueStore,
-    VersionedRecord, WindowStore,
+    JoinSide, KeyValueStore, LeftOrRight, OuterJoinStore, SessionStore, StateStore, StoreFormat, StoreIterator,
+    StoreKind, TimestampedKeyValueStore, TimestampedWindowStore, TimestampedWindowStoreWithHeaders, ValueAndTimestamp,
+    VersionedKeyValueStore, VersionedRecord, WindowStore,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -125,6 +125,10 @@ fn answer(driver: &TopologyTestDriver, name: &str, kind: StoreKind, query: &Quer
             Ok(store) => store.with(|store| timestamped_window(store, query)),
             Err(_) => driver.timestamped_window_store::<Val, i64>(name)?.with(|store| timestamped_window(store, query)),
         },
+        StoreKind::Session => match driver.session_store::<Val, Val>(name) {
+            Ok(store) => store.with(|store| sessions(store, query)),
+            Err(_) => driver.session_store::<Val, i64>(name)?.with(|store| sessions(store, query)),
+        },
         StoreKind::Versioned => match driver.versioned_key_value_store::<Val, Val>(name) {
             Ok(store) => store.with(|store| versioned(store, query)),
             Err(_) => driver.versioned_key_value_store::<Val, i64>(name)?.with(|store| versioned(store, query)),
@@ -191,6 +195,25 @@ fn unmatched(store: &mut OuterJoinStore<Val, Val, Val>, query: &Query<'_>) -> Re
         }
     }
     Ok(Some(Json::Array(entries)))
+}
+
+fn sessions<V: Shown>(store: &mut SessionStore<Val, V>, query: &Query<'_>) -> Result<Option<Json>> {
+    let (from, to) = query.times;
+    // Values have no time of their own.
+    let rows =
+        |found: StoreIterator<(Windowed<Val>, V)>| rows(found.map(|row| row.map(|(key, value)| (key, value.val()))));
+    Ok(Some(match query.name {
+        "sessionFetch" => rows(store.fetch(&query.key)?)?,
+        "sessionBackward" => rows(store.backward_fetch(&query.key)?)?,
+        "sessionRange" => rows(store.fetch_keys(query.from.as_ref(), query.to.as_ref())?)?,
+        "findSessions" => rows(store.find_sessions(&query.key, from, to)?)?,
+        "sessionGet" => match store.fetch_session(&query.key, from, to)? {
+            Some(value) => value.val().json(),
+            None => Json::Null,
+        },
+        "all" => rows(store.fetch_keys(None, None)?)?,
+        _ => return Ok(None),
+    }))
 }
 
 /// Queries of the two kinds of key-value stores.
@@ -302,6 +325,7 @@ impl Dumped<'_> {
                 StoreKind::KeyValue => "kv",
                 StoreKind::TimestampedKeyValue => "tskv",
                 StoreKind::Window | StoreKind::TimestampedWindow | StoreKind::TimestampedWindowWithHeaders => "window",
+                StoreKind::Session => "session",
                 StoreKind::Versioned => "versioned",
                 StoreKind::OuterJoin => "outer",
                 _ => return Err(unsupported(format!("store {name}"))),

@@ -23,6 +23,8 @@ macro_rules! families {
 families!(
     stream_joins,
     aggregate,
+    cogroup,
+    sessions,
     driver,
     errors,
     joins,

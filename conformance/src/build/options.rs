@@ -10,7 +10,8 @@ use millstream_topology::{
 };
 use millstream_types::{Record, Serde, Timestamp};
 
-use super::{Types, Windows};
+use super::Types;
+use super::windows::Windows;
 use crate::functions::{BOOM, name_of, number, parse_long};
 use crate::op::Op;
 use crate::stop::{Stop, bad, unsupported};
@@ -143,13 +144,22 @@ fn supplier(store: &str, name: &str, windows: Option<Windows>, retention: Option
         }
         .into());
     };
+    let kept = ms(retention.unwrap_or(windows.floor));
+    if windows.are_sessions {
+        return Ok(match store {
+            "supplierMemory" => Stores::in_memory_session_store(name, kept),
+            "supplierRocks" | "supplierPlain" => Stores::persistent_session_store(name, kept),
+            _ => return Err(unsupported(format!("store {store}"))),
+        }
+        .into());
+    }
     let make = match store {
         "supplierMemory" => Stores::in_memory_window_store,
         "supplierRocks" => Stores::persistent_timestamped_window_store,
         "supplierPlain" => Stores::persistent_window_store,
         _ => return Err(unsupported(format!("store {store}"))),
     };
-    Ok(make(name, ms(retention.unwrap_or(windows.floor)), ms(windows.size), false).into())
+    Ok(make(name, kept, ms(windows.size), false).into())
 }
 
 pub(super) fn ms(time: i64) -> Duration {

@@ -81,6 +81,11 @@ impl Build {
                 configured(op, Stores::timestamped_key_value_store_builder(supplier, key, value))
             }
             "tskv" => configured(op, Stores::timestamped_key_value_store_builder(name, key, value)),
+            "session" => {
+                let retention = ms(op.number("retention", 3_600_000));
+                let make = if in_memory { Stores::in_memory_session_store } else { Stores::persistent_session_store };
+                configured(op, Stores::session_store_builder(make(name, retention), key, value))
+            }
             "window" => {
                 let retention = ms(op.number("retention", 3_600_000));
                 let size = ms(op.number("windowSize", 10));

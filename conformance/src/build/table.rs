@@ -41,7 +41,8 @@ impl Cell for Windowed<Val> {
     fn serde(of: &Type) -> Result<Serde<Self>, Stop> {
         match of {
             Type::Time(inner, size) => Ok(Serde::time_windowed(inner.serde(), *size)),
-            _ => Err(unsupported("keys of sessions")),
+            Type::Session(inner) => Ok(Serde::session_windowed(inner.serde())),
+            _ => Err(bad("keys in windows are needed")),
         }
     }
 

@@ -114,16 +114,27 @@ pub(crate) struct Aggregate {
     pub(crate) initial: Val,
     pub(crate) add: Of3<Val>,
     pub(crate) subtract: Of3<Val>,
+    /// Makes one aggregate of two sessions' (key, aggregate, other).
+    pub(crate) merge: Of3<Val>,
 }
 
 pub(crate) fn aggregate(spec: &str, value: &Type) -> Result<Aggregate, Stop> {
     let is_long = || want(*value == Type::I64, spec);
-    let longs = |initial: Val, add: Of3<Val>, subtract: Of3<Val>| Aggregate { out: Type::I64, initial, add, subtract };
+    let both: Of3<Val> = Arc::new(|_, one, two| Val::I64(long(one).wrapping_add(long(two))));
+    let joined: Of3<Val> = Arc::new(|_, one, two| Val::Str(format!("{}{}", text(one), text(two))));
+    let longs = |initial: Val, add: Of3<Val>, subtract: Of3<Val>| Aggregate {
+        out: Type::I64,
+        initial,
+        add,
+        subtract,
+        merge: both,
+    };
     let texts = |initial: &str, add: Of3<Val>, subtract: Of3<Val>| Aggregate {
         out: Type::Str,
         initial: Val::text(initial),
         add,
         subtract,
+        merge: joined,
     };
     let less_one: Of3<Val> = Arc::new(|_, _, all| Val::I64(long(all).wrapping_sub(1)));
     Ok(match name_of(spec) {
@@ -143,13 +154,21 @@ pub(crate) fn aggregate(spec: &str, value: &Type) -> Result<Aggregate, Stop> {
         "sumZeroNull" => {
             is_long()?;
             let add: Of3<Val> = Arc::new(|_, value, all| zero_null(long(all).wrapping_add(long(value))));
-            longs(Val::I64(0), add, Arc::new(|_, value, all| zero_null(long(all).wrapping_sub(long(value)))))
+            let subtract: Of3<Val> = Arc::new(|_, value, all| zero_null(long(all).wrapping_sub(long(value))));
+            let merge: Of3<Val> = Arc::new(|_, one, two| zero_null(long(one).wrapping_add(long(two))));
+            Aggregate { merge, ..longs(Val::I64(0), add, subtract) }
         }
         "max" => {
             is_long()?;
-            longs(Val::Null, Arc::new(|_, value, all| either(all, value, i64::max)), Arc::new(|_, _, all| all.clone()))
+            let add: Of3<Val> = Arc::new(|_, value, all| either(all, value, i64::max));
+            let merge: Of3<Val> = Arc::new(|_, one, two| either(one, two, i64::max));
+            Aggregate { merge, ..longs(Val::Null, add, Arc::new(|_, _, all| all.clone())) }
         }
-        "last" => texts("-", Arc::new(|_, value, _| Val::Str(value.show())), Arc::new(|_, _, all| all.clone())),
+        "last" => {
+            let add: Of3<Val> = Arc::new(|_, value, _| Val::Str(value.show()));
+            let merge: Of3<Val> = Arc::new(|_, _, two| two.clone());
+            Aggregate { merge, ..texts("-", add, Arc::new(|_, _, all| all.clone())) }
+        }
         "cat" => texts(
             "",
             Arc::new(|_, value, all| Val::Str(format!("{}{},", text(all), value.show()))),

@@ -47,21 +47,23 @@ pub use millstream_runtime::{
 pub use millstream_state::FjallEngines;
 pub use millstream_state::{
     DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, JoinSide, KeyValueStore,
-    KeyValueStoreSupplier, LeftOrRight, MemoryEngines, OuterJoinRow, OuterJoinStore, PutReturn, SessionStoreSupplier,
-    StateStore, StoreFormat, StoreIterator, StoreSupplier, StoreType, Stores, TimestampedKeyValueStore,
-    TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore, TimestampedWindowStoreWithHeaders, ValueAndTimestamp,
-    ValueTimestampHeaders, VersionedKeyValueStore, VersionedKeyValueStoreSupplier, VersionedRecord, WindowStore,
-    WindowStoreSupplier,
+    KeyValueStoreSupplier, LeftOrRight, MemoryEngines, OuterJoinRow, OuterJoinStore, PutReturn, SessionStore,
+    SessionStoreSupplier, StateStore, StoreFormat, StoreIterator, StoreSupplier, StoreType, Stores,
+    TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
+    TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders, VersionedKeyValueStore,
+    VersionedKeyValueStoreSupplier, VersionedRecord, WindowStore, WindowStoreSupplier,
 };
 pub use millstream_topology::{
-    Branched, BranchedKStream, BufferConfig, Consumed, Context, DeadLetter, DeserializationExceptionHandler,
-    EagerBufferConfig, EmitEarly, ErrorHandlerContext, GlobalKTable, Grouped, HandlerDecision, HandlerResponse,
-    Incoming, IntoTableValue, JoinWindows, Joined, KGroupedStream, KGroupedTable, KStream, KTable, LogAndContinue,
-    LogAndFail, Materialized, OffsetReset, Partitioner, Printed, ProcessingExceptionHandler, Processor, ProcessorError,
-    ProcessorSupplier, Produced, ProductionExceptionHandler, PunctuationType, Repartitioned, ShutDown, SinkSpec,
-    SourceSpec, StoreHandle, StoreScope, StreamJoined, StreamsBuilder, StrictBufferConfig, Suppressed, TableJoined,
-    TimeWindowedKStream, TimeWindows, Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology,
-    TopologyDescription, TopologyDiff, ValueTransformer,
+    Branched, BranchedKStream, BufferConfig, CogroupedKStream, Consumed, Context, DeadLetter,
+    DeserializationExceptionHandler, EagerBufferConfig, EmitEarly, EmitStrategy, ErrorHandlerContext, GlobalKTable,
+    Grouped, HandlerDecision, HandlerResponse, Incoming, IntoTableValue, JoinWindows, Joined, KGroupedStream,
+    KGroupedTable, KStream, KTable, LogAndContinue, LogAndFail, Materialized, OffsetReset, Partitioner, Printed,
+    ProcessingExceptionHandler, Processor, ProcessorError, ProcessorSupplier, Produced, ProductionExceptionHandler,
+    PunctuationType, Repartitioned, SessionWindowedCogroupedKStream, SessionWindowedKStream, SessionWindows, ShutDown,
+    SinkSpec, SlidingWindows, SourceSpec, StoreHandle, StoreScope, StreamJoined, StreamsBuilder, StrictBufferConfig,
+    Suppressed, TableJoined, TimeWindowedCogroupedKStream, TimeWindowedKStream, TimeWindows, Timer,
+    TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology, TopologyDescription, TopologyDiff,
+    UnlimitedWindows, ValueTransformer, Windowing,
 };
 pub use millstream_types::clock::SystemClock;
 pub use millstream_types::{
@@ -75,8 +77,8 @@ pub mod prelude {
     pub use crate::{
         BufferConfig, Config, Consumed, Consumer, Context, Grouped, Incoming, JoinWindows, Joined, KStream, KTable,
         Materialized, ProcessingGuarantee, Processor, ProcessorError, Produced, Producer, PunctuationType, Record,
-        Serde, Serdes, SinkSpec, SourceSpec, State, Stores, StreamJoined, Streams, StreamsBuilder, Suppressed,
-        TimeWindows, Timestamp, Topology,
+        Serde, Serdes, SessionWindows, SinkSpec, SlidingWindows, SourceSpec, State, Stores, StreamJoined, Streams,
+        StreamsBuilder, Suppressed, TimeWindows, Timestamp, Topology,
     };
 }
 

@@ -51,7 +51,6 @@ pub struct Task {
     globals: Option<Arc<RwLock<GlobalState>>>,
     buffered_records_max: usize,
     inputs: Vec<InputState>,
-    processors: BTreeMap<String, i64>,
     control: Vec<FlowControl>,
     /// Stores whose overlay is sealed and not yet applied, by place.
     sealed: Vec<usize>,
@@ -105,6 +104,8 @@ impl Task {
             });
             queues.push(queue);
         }
+        let mut flow = flow;
+        flow.set_processor_metadata(processors);
         Ok(Self {
             changelogs: Changelogs::new(flow.stores(), changelogs),
             flow,
@@ -118,7 +119,6 @@ impl Task {
             globals: options.globals.clone(),
             buffered_records_max: options.buffered_records_max,
             inputs: states,
-            processors,
             control: Vec::new(),
             sealed: Vec::new(),
             commit_requested: false,

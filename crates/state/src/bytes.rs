@@ -26,8 +26,8 @@ use recent::RecentKeys;
 use crate::small_bytes::SmallBytes;
 
 pub(crate) use map::{ByteRange, HASH_SEED, ordered_range};
-use retention::Stretch;
-pub(crate) use retention::{Retention, key_of, window_of};
+use retention::{FirstVisible, Stretch};
+pub(crate) use retention::{Retention, SESSION_LEN, key_of, session_key_of, session_of, window_of};
 pub(crate) use rows::{Cell, Rows};
 
 /// Most bytes of clean values that one store of one task remembers.
@@ -150,6 +150,16 @@ impl ByteStore {
         false
     }
 
+    /// Deletes a row of a session store. Unlike a write that deletes it never counts as dropped,
+    /// and in memory it leaves the store's time alone, as in Kafka Streams.
+    pub(crate) fn remove(&mut self, write: &Write<'_>) {
+        self.log(write);
+        if let Some(retention) = self.retention.as_mut().filter(|retention| !retention.is_exact()) {
+            retention.note(write.key);
+        }
+        self.overlay.put(write.key, None);
+    }
+
     /// Writes to the changelog alone.
     pub(crate) fn log(&mut self, write: &Write<'_>) {
         if self.facts.is_logged {
@@ -201,14 +211,29 @@ impl ByteStore {
 
     /// The rows of a range: a snapshot of overlay and engine.
     pub(crate) fn rows<V>(&mut self, range: &ByteRange, is_reverse: bool) -> Result<Rows<V>> {
+        let first_visible = self.retention.as_ref().and_then(Retention::first_visible);
+        self.rows_from(range, is_reverse, first_visible)
+    }
+
+    /// As [`Self::rows`], with those that are past their retention and still kept.
+    pub(crate) fn kept_rows<V>(&mut self, range: &ByteRange) -> Result<Rows<V>> {
+        let first_visible = self.retention.as_ref().and_then(Retention::first_kept_visible);
+        self.rows_from(range, false, first_visible)
+    }
+
+    fn rows_from<V>(
+        &mut self,
+        range: &ByteRange,
+        is_reverse: bool,
+        first_visible: Option<FirstVisible>,
+    ) -> Result<Rows<V>> {
         let writes = self.overlay.range(range);
         let engine = if range.is_empty() {
             Box::new(std::iter::empty())
         } else {
             self.engine.scan(range.from.as_deref(), range.to.as_deref(), is_reverse)?
         };
-        let min_start = self.retention.as_ref().and_then(Retention::first_visible);
-        Ok(Rows::new(writes, engine, is_reverse, min_start))
+        Ok(Rows::new(writes, engine, is_reverse, first_visible))
     }
 
     pub(crate) fn drain_changelog(&mut self, sink: &mut dyn FnMut(ChangelogRecord<'_>) -> Result<()>) -> Result<()> {

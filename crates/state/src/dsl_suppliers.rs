@@ -61,6 +61,8 @@ pub struct DslWindowParams {
     pub window_size: Duration,
     /// Whether several values may stand under one key and window start.
     pub retains_duplicates: bool,
+    /// Whether results come when a window closes; its rows are then read in order of time.
+    pub emits_on_close: bool,
     /// Format of its rows.
     pub format: StoreFormat,
 }
@@ -73,6 +75,8 @@ pub struct DslSessionParams {
     pub name: Arc<str>,
     /// How long sessions are kept, in stream time.
     pub retention: Duration,
+    /// Whether results come when a session closes; its rows are then read in order of time.
+    pub emits_on_close: bool,
     /// Format of its rows.
     pub format: StoreFormat,
 }
@@ -87,7 +91,7 @@ impl DslKeyValueParams {
 impl DslWindowParams {
     /// A store of this name, which keeps one value for each key and window start.
     pub fn new(name: impl Into<Arc<str>>, retention: Duration, window_size: Duration, format: StoreFormat) -> Self {
-        Self { name: name.into(), retention, window_size, retains_duplicates: false, format }
+        Self { name: name.into(), retention, window_size, retains_duplicates: false, emits_on_close: false, format }
     }
 
     /// Keeps several values under one key and window start.
@@ -95,12 +99,24 @@ impl DslWindowParams {
     pub fn retaining_duplicates(self) -> Self {
         Self { retains_duplicates: true, ..self }
     }
+
+    /// Results come when a window closes.
+    #[must_use]
+    pub fn emitting_on_close(self, emits_on_close: bool) -> Self {
+        Self { emits_on_close, ..self }
+    }
 }
 
 impl DslSessionParams {
     /// A store of this name.
     pub fn new(name: impl Into<Arc<str>>, retention: Duration, format: StoreFormat) -> Self {
-        Self { name: name.into(), retention, format }
+        Self { name: name.into(), retention, emits_on_close: false, format }
+    }
+
+    /// Results come when a session closes.
+    #[must_use]
+    pub fn emitting_on_close(self, emits_on_close: bool) -> Self {
+        Self { emits_on_close, ..self }
     }
 }
 
@@ -134,15 +150,17 @@ impl DslStoreSuppliers for StoreType {
             (Self::Persistent, StoreFormat::Timestamped) => Stores::persistent_timestamped_window_store,
             (Self::Persistent, StoreFormat::Headers) => Stores::persistent_timestamped_window_store_with_headers,
         };
-        make(Arc::clone(&params.name), retention, window_size, retains_duplicates)
+        let supplier = make(Arc::clone(&params.name), retention, window_size, retains_duplicates);
+        if params.emits_on_close { supplier.time_ordered() } else { supplier }
     }
 
     fn session_store(&self, params: &DslSessionParams) -> SessionStoreSupplier {
         let (name, retention) = (Arc::clone(&params.name), params.retention);
-        match (self, params.format) {
+        let supplier = match (self, params.format) {
             (Self::InMemory, _) => Stores::in_memory_session_store(name, retention),
             (Self::Persistent, StoreFormat::Headers) => Stores::persistent_session_store_with_headers(name, retention),
             (Self::Persistent, _) => Stores::persistent_session_store(name, retention),
-        }
+        };
+        if params.emits_on_close { supplier.time_ordered() } else { supplier }
     }
 }

@@ -30,6 +30,8 @@ pub enum StoreKind {
     OuterJoin,
     /// A store of the user's own making.
     Custom,
+    /// Key, session start and session end to value.
+    Session,
 }
 
 impl StoreKind {
@@ -39,6 +41,7 @@ impl StoreKind {
             self,
             Self::KeyValue
                 | Self::Window
+                | Self::Session
                 | Self::Versioned
                 | Self::ChangeBuffer
                 | Self::StreamBuffer
@@ -83,6 +86,8 @@ pub struct StoreFacts {
     pub segment_ms: Option<i64>,
     /// Whether several values may stand under one key and window start (stream-stream joins).
     pub retains_duplicates: bool,
+    /// Whether the rows of all keys come ordered by time: what results on window close are read by.
+    pub is_time_ordered: bool,
     /// Settings for the changelog topic that override the library's, sorted by key.
     pub changelog_configs: Vec<(String, String)>,
 }
@@ -104,6 +109,7 @@ impl StoreFacts {
             history_ms: None,
             segment_ms: None,
             retains_duplicates: false,
+            is_time_ordered: false,
             changelog_configs: Vec::new(),
         }
     }

@@ -6,8 +6,16 @@ use millstream_types::Result;
 /// so the store may be written while it is read.
 pub struct StoreIterator<T>(Box<dyn Iterator<Item = Result<T>> + Send>);
 
+impl<T: 'static> StoreIterator<T> {
+    /// No rows.
+    pub fn empty() -> Self {
+        Self(Box::new(std::iter::empty()))
+    }
+}
+
 impl<T> StoreIterator<T> {
-    pub(crate) fn new(rows: impl Iterator<Item = Result<T>> + Send + 'static) -> Self {
+    /// Wraps rows.
+    pub fn new(rows: impl Iterator<Item = Result<T>> + Send + 'static) -> Self {
         Self(Box::new(rows))
     }
 }

@@ -1,7 +1,7 @@
 //! State stores: what stands between an operator's typed reads and writes and the bytes on disk.
 //!
-//! Layers, each written once for all store kinds: typed facade ([`KeyValueStore`], [`WindowStore`]
-//! and their timestamped twins), record cache (where caching is on), changelog, overlay
+//! Layers, each written once for all store kinds: typed facade ([`KeyValueStore`], [`WindowStore`],
+//! their timestamped twins, [`SessionStore`]), record cache (where caching is on), changelog, overlay
 //! (uncommitted writes), engine. [`Stores`] describes stores; a topology builds them per task.
 
 mod buffer;
@@ -17,6 +17,7 @@ mod iterator;
 mod key_value;
 mod outer_join;
 mod record_cache;
+mod session;
 mod small_bytes;
 mod store;
 mod stores;
@@ -36,6 +37,7 @@ pub use facts::{StoreFacts, StoreKind};
 pub use iterator::StoreIterator;
 pub use key_value::{KeyValueStore, TimestampedKeyValueStore, ValueAndTimestamp};
 pub use outer_join::{JoinProgress, JoinSide, LeftOrRight, OuterJoinRow, OuterJoinStore};
+pub use session::SessionStore;
 pub use store::{ChangelogRecord, Origin, RestoreRecord, StateStore, StoreEnv, StoreFactory};
 pub use stores::{StoreBuilder, Stores};
 pub use supplier::{

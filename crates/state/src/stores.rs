@@ -10,10 +10,10 @@ use millstream_types::{Error, ErrorKind, Result, Serde, TaskId};
 
 use crate::supplier::OwnEngine;
 use crate::{
-    Engine, EngineProvider, KeyValueStore, KeyValueStoreSupplier, OuterJoinStore, StateStore, StoreEnv, StoreFactory,
-    StoreFacts, StoreFormat, StoreKind, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders,
-    TimestampedWindowStore, TimestampedWindowStoreWithHeaders, VersionedKeyValueStore, VersionedKeyValueStoreSupplier,
-    WindowStore, WindowStoreSupplier,
+    Engine, EngineProvider, KeyValueStore, KeyValueStoreSupplier, OuterJoinStore, SessionStore, SessionStoreSupplier,
+    StateStore, StoreEnv, StoreFactory, StoreFacts, StoreFormat, StoreKind, TimestampedKeyValueStore,
+    TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore, TimestampedWindowStoreWithHeaders,
+    VersionedKeyValueStore, VersionedKeyValueStoreSupplier, WindowStore, WindowStoreSupplier,
 };
 
 /// Describes stores, as Kafka Streams' `Stores`.
@@ -103,6 +103,21 @@ impl Stores {
         let open = move |facts, env| TimestampedWindowStoreWithHeaders::new(facts, env, keys.clone(), values.clone());
         StoreBuilder::window(supplier, StoreKind::TimestampedWindowWithHeaders, open)
     }
+
+    /// A store from key and session to value.
+    pub fn session_store_builder<K: Clone + Send + 'static, V: Clone + Send + 'static>(
+        supplier: SessionStoreSupplier,
+        keys: Serde<K>,
+        values: Serde<V>,
+    ) -> StoreBuilder<SessionStore<K, V>> {
+        let open = move |facts, env| SessionStore::new(facts, env, keys.clone(), values.clone());
+        let format = (supplier.is_persistent, supplier.format);
+        let mut builder = StoreBuilder::new(supplier.name, StoreKind::Session, format, open);
+        builder.facts.retention_ms = Some(millis(supplier.retention));
+        builder.facts.is_time_ordered = supplier.is_time_ordered || !supplier.is_persistent;
+        builder.engine = supplier.engine;
+        builder
+    }
 }
 
 impl Stores {
@@ -113,11 +128,10 @@ impl Stores {
         values: Serde<V>,
     ) -> StoreBuilder<VersionedKeyValueStore<K, V>> {
         let open = move |facts, env| VersionedKeyValueStore::new(facts, env, keys.clone(), values.clone());
-        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let from = (supplier.is_persistent, Some(StoreFormat::Plain));
         let mut builder = StoreBuilder::new(supplier.name, StoreKind::Versioned, from, open);
-        builder.facts.history_ms = Some(ms(supplier.history_retention));
-        builder.facts.segment_ms = Some(ms(supplier.segment_interval).max(1));
+        builder.facts.history_ms = Some(millis(supplier.history_retention));
+        builder.facts.segment_ms = Some(millis(supplier.segment_interval).max(1));
         builder
     }
 
@@ -146,7 +160,8 @@ impl<S: StateStore> StoreBuilder<S> {
         (is_persistent, format): (bool, Option<StoreFormat>),
         open: impl Fn(StoreFacts, StoreEnv) -> Result<S> + Send + Sync + 'static,
     ) -> Self {
-        let logs_headers = kind.has_headers() || (kind.is_timestamped() && format == Some(StoreFormat::Headers));
+        let may_keep_headers = kind.is_timestamped() || kind == StoreKind::Session;
+        let logs_headers = kind.has_headers() || (may_keep_headers && format == Some(StoreFormat::Headers));
         let most = match (kind.has_headers(), kind.is_timestamped()) {
             (true, _) => StoreFormat::Headers,
             (_, true) => StoreFormat::Timestamped,
@@ -177,12 +192,12 @@ impl<S: StateStore> StoreBuilder<S> {
         kind: StoreKind,
         open: impl Fn(StoreFacts, StoreEnv) -> Result<S> + Send + Sync + 'static,
     ) -> Self {
-        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let mut builder = Self::new(supplier.name, kind, (supplier.is_persistent, supplier.format), open);
-        builder.facts.retention_ms = Some(ms(supplier.retention));
-        builder.facts.window_size_ms = Some(ms(supplier.window_size));
+        builder.facts.retention_ms = Some(millis(supplier.retention));
+        builder.facts.window_size_ms = Some(millis(supplier.window_size));
         builder.facts.retains_duplicates = supplier.retains_duplicates;
         builder.engine = supplier.engine;
+        builder.facts.is_time_ordered = supplier.is_time_ordered || !supplier.is_persistent;
         builder
     }
 
@@ -229,6 +244,11 @@ impl<S: StateStore> StoreBuilder<S> {
     pub fn into_factory(self) -> Arc<dyn StoreFactory> {
         Arc::new(self)
     }
+}
+
+/// Whole milliseconds; longer than can be said becomes the longest.
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn check(facts: &StoreFacts) -> Result<()> {

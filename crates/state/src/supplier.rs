@@ -40,6 +40,7 @@ pub struct WindowStoreSupplier {
     pub(crate) window_size: Duration,
     pub(crate) retains_duplicates: bool,
     pub(crate) engine: OwnEngine,
+    pub(crate) is_time_ordered: bool,
 }
 
 /// Session stores: Kafka Streams' `SessionBytesStoreSupplier`.
@@ -49,6 +50,8 @@ pub struct SessionStoreSupplier {
     pub(crate) is_persistent: bool,
     pub(crate) format: Option<StoreFormat>,
     pub(crate) retention: Duration,
+    pub(crate) is_time_ordered: bool,
+    pub(crate) engine: OwnEngine,
 }
 
 /// Versioned key-value stores (KIP-889): Kafka Streams' `VersionedBytesStoreSupplier`.
@@ -114,7 +117,7 @@ macro_rules! own_engine {
     )*};
 }
 
-own_engine!(KeyValueStoreSupplier, WindowStoreSupplier);
+own_engine!(KeyValueStoreSupplier, WindowStoreSupplier, SessionStoreSupplier);
 
 impl KeyValueStoreSupplier {
     /// Name of the store.
@@ -148,6 +151,13 @@ impl WindowStoreSupplier {
     pub fn retains_duplicates(&self) -> bool {
         self.retains_duplicates
     }
+
+    /// Keeps the windows of all keys in order of time: what Kafka Streams' built-in suppliers give
+    /// where results come when a window closes. Stores in memory are so in any case.
+    #[must_use]
+    pub fn time_ordered(self) -> Self {
+        Self { is_time_ordered: true, ..self }
+    }
 }
 
 impl SessionStoreSupplier {
@@ -159,6 +169,13 @@ impl SessionStoreSupplier {
     /// How long sessions are kept, in stream time.
     pub fn retention(&self) -> Duration {
         self.retention
+    }
+
+    /// Keeps the sessions of all keys in order of their ends, which results on window close need.
+    /// Stores in memory are so in any case.
+    #[must_use]
+    pub fn time_ordered(self) -> Self {
+        Self { is_time_ordered: true, ..self }
     }
 }
 

@@ -238,6 +238,17 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         Ok(Put { is_over_budget: cache.budget().is_exceeded(), is_expired: false })
     }
 
+    /// Deletes a row of a session store.
+    pub(crate) fn remove(&mut self, key_bytes: &[u8], key: &K, headers: &Headers) -> Result<Put> {
+        let context = self.origin.timestamp;
+        if self.cache.is_some() {
+            return self.put(key_bytes, key, None, context, headers);
+        }
+        let logged = self.logged_headers.of(None, headers);
+        self.below.remove(&Write { key: key_bytes, value: None, timestamp: context, headers: &logged });
+        Ok(Put::default())
+    }
+
     /// Writes to changelog and overlay; says whether a window store dropped the row.
     fn write_through(
         &mut self,
@@ -384,13 +395,23 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     /// A snapshot of the rows of a range: cache over overlay over engine.
     pub(crate) fn rows(&mut self, range: &ByteRange, is_reverse: bool) -> Result<Rows<V>> {
         let rows = self.below.rows(range, is_reverse)?;
-        let Some(cache) = &mut self.cache else { return Ok(rows) };
+        Ok(self.with_cached(rows, range))
+    }
+
+    /// As [`Self::rows`], with those that are past their retention and still kept.
+    pub(crate) fn kept_rows(&mut self, range: &ByteRange) -> Result<Rows<V>> {
+        let rows = self.below.kept_rows(range)?;
+        Ok(self.with_cached(rows, range))
+    }
+
+    fn with_cached(&mut self, rows: Rows<V>, range: &ByteRange) -> Rows<V> {
+        let Some(cache) = &mut self.cache else { return rows };
         let mut cached = std::collections::BTreeMap::new();
         cache.each_in(range, |key, row| {
             let cell = row.value.as_ref().map(|value| Cell::Typed(value.clone(), row.timestamp));
             cached.insert(key.to_vec(), cell);
         });
-        Ok(if cached.is_empty() { rows } else { rows.with_cached(cached) })
+        if cached.is_empty() { rows } else { rows.with_cached(cached) }
     }
 
     /// Number of rows.

@@ -370,7 +370,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         };
         let (from_key, to_key) = (bound(from_key)?, bound(to_key)?);
         let segment_ms = match (order, self.below.retention()) {
-            (Order::Store, Some(retention)) if !retention.is_exact() => retention.segment_ms(),
+            (Order::Store, Some(retention)) if !self.below.facts().is_time_ordered => retention.segment_ms(),
             _ => 1,
         };
         let range = ByteRange { from: from_key.clone(), to: None };

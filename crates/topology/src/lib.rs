@@ -10,10 +10,11 @@ mod operator;
 pub mod plan;
 
 pub use dsl::{
-    Branched, BranchedKStream, BufferConfig, Consumed, EagerBufferConfig, EmitEarly, GlobalKTable, Grouped,
-    IntoTableValue, JoinWindows, Joined, KGroupedStream, KGroupedTable, KStream, KTable, Materialized, Printed,
-    Produced, Repartitioned, ShutDown, StreamJoined, StreamsBuilder, StrictBufferConfig, Suppressed, TableJoined,
-    TimeWindowedKStream, TimeWindows,
+    Branched, BranchedKStream, BufferConfig, CogroupedKStream, Consumed, EagerBufferConfig, EmitEarly, EmitStrategy,
+    GlobalKTable, Grouped, IntoTableValue, JoinWindows, Joined, KGroupedStream, KGroupedTable, KStream, KTable,
+    Materialized, Printed, Produced, Repartitioned, SessionWindowedCogroupedKStream, SessionWindowedKStream,
+    SessionWindows, ShutDown, SlidingWindows, StreamJoined, StreamsBuilder, StrictBufferConfig, Suppressed,
+    TableJoined, TimeWindowedCogroupedKStream, TimeWindowedKStream, TimeWindows, UnlimitedWindows, Windowing,
 };
 pub use flow::{
     Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, HandlerDecision, HandlerResponse,

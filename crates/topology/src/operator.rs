@@ -2,9 +2,12 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod change;
+pub(crate) mod closing;
 pub(crate) mod foreign_key;
 pub(crate) mod join;
 pub(crate) mod self_join;
+pub(crate) mod session_aggregate;
+pub(crate) mod sliding_aggregate;
 pub(crate) mod stateless;
 pub(crate) mod stream_join;
 pub(crate) mod suppress;

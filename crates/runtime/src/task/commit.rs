@@ -33,8 +33,11 @@ impl Task {
             if (offset, queue.partition_time) == input.committed && !is_first {
                 continue;
             }
-            let metadata =
-                CommitMetadata { partition_time: queue.partition_time, processors: self.processors.clone() }.encode();
+            let metadata = CommitMetadata {
+                partition_time: queue.partition_time,
+                processors: self.flow.processor_metadata().clone(),
+            }
+            .encode();
             offsets.push((queue.partition.clone(), CommittedOffset { offset, leader_epoch: -1, metadata }));
         }
         offsets

@@ -1,16 +1,18 @@
-//! Which rows of a window store are taken, shown and kept.
+//! Which rows of a window or session store are taken, shown and kept.
 //!
-//! The rules are Kafka Streams' (`AbstractRocksDBSegmentedBytesStore`, `InMemoryWindowStore`). A
-//! store's time is the newest window start put into it. Rows whose start is at or before that time
-//! minus the retention are invisible. A persistent store still takes such rows while their segment
-//! lives; a store in memory drops them.
+//! The rules are Kafka Streams' (`AbstractRocksDBSegmentedBytesStore`, `InMemoryWindowStore`,
+//! `InMemorySessionStore`). A row's time is the start of its window, or the end of its session; a
+//! store's time is the newest one put into it. Rows at or before that time minus the retention are
+//! invisible; time-ordered window stores on disk, made for results on window close, still show those
+//! exactly there. A persistent store still takes such rows while their segment lives; a store in
+//! memory drops them.
 //!
 //! Unlike there the store's time outlives a restart: it lies in the engine, in the row with the
 //! empty key, so that a crash does not bring expired rows back.
 
 use millstream_types::{Error, ErrorKind, Result};
 
-use crate::{Engine, StoreFacts};
+use crate::{Engine, StoreFacts, StoreKind};
 
 /// Bytes of window start and sequence number behind the key.
 pub(crate) const WINDOW_LEN: usize = 12;
@@ -21,17 +23,54 @@ const SEGMENT_MS_MIN: i64 = 60_000;
 /// Rows that an apply looks at besides four for each that it writes.
 const SWEEP_ROWS_MIN: usize = 256;
 
-/// Key of the row that holds the store's time and sequence number. No window's row has it: they
-/// have at least [`WINDOW_LEN`] bytes.
+/// Key of the row that holds the store's time and sequence number. No row of a window or session
+/// has it: they have at least [`WINDOW_LEN`] bytes.
 const STATE_KEY: &[u8] = &[];
 
-/// A window store's time and what follows from it.
+/// Bytes of the end and the start of a session behind the key.
+pub(crate) const SESSION_LEN: usize = 16;
+
+/// Where a row's key has its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    Window,
+    Session,
+}
+
+impl Layout {
+    /// A row's time: the start of its window, the end of its session.
+    fn time_of(self, key: &[u8]) -> Option<i64> {
+        match self {
+            Self::Window => window_of(key).map(|(start, _)| start),
+            Self::Session => session_of(key).map(|(_, end)| end),
+        }
+    }
+}
+
+/// The first time whose rows are shown.
+#[derive(Clone, Copy)]
+pub(crate) struct FirstVisible {
+    layout: Layout,
+    time: i64,
+}
+
+impl FirstVisible {
+    /// Whether a row is past its retention.
+    pub(crate) fn hides(self, key: &[u8]) -> bool {
+        self.layout.time_of(key).is_some_and(|time| time < self.time)
+    }
+}
+
+/// A window or session store's time and what follows from it.
 pub(crate) struct Retention {
+    layout: Layout,
     retention_ms: i64,
+    /// The retention that rows are shown for.
+    shown_ms: i64,
     segment_ms: i64,
     /// A store in memory takes no row that it would not show.
     is_exact: bool,
-    /// The newest window start put into the store; -1 before the first.
+    /// The newest time put into the store; -1 before the first.
     time: i64,
     /// Sequence number of the last duplicate.
     sequence: u32,
@@ -62,6 +101,18 @@ pub(crate) fn window_of(key: &[u8]) -> Option<(i64, u32)> {
     Some((i64::from_be_bytes(*start), u32::from_be_bytes(*sequence)))
 }
 
+/// Start and end of a row's session.
+pub(crate) fn session_of(key: &[u8]) -> Option<(i64, i64)> {
+    let (rest, start) = key.split_last_chunk::<8>()?;
+    let (_, end) = rest.split_last_chunk::<8>()?;
+    Some((i64::from_be_bytes(*start), i64::from_be_bytes(*end)))
+}
+
+/// The key in a session row's bytes.
+pub(crate) fn session_key_of(row_key: &[u8]) -> Option<&[u8]> {
+    row_key.get(..row_key.len().checked_sub(SESSION_LEN)?)
+}
+
 /// The key in a window row's bytes.
 pub(crate) fn key_of(row_key: &[u8]) -> Option<&[u8]> {
     row_key.get(..row_key.len().checked_sub(WINDOW_LEN)?)
@@ -74,12 +125,17 @@ impl Retention {
         let (time, sequence) = match engine.get(STATE_KEY)? {
             None => (-1, 0),
             Some(state) => window_of(&state).ok_or_else(|| {
-                Error::new(ErrorKind::Corrupted, "the time of the window store cannot be read; delete the state directory, it will be rebuilt from the changelog")
+                Error::new(ErrorKind::Corrupted, "the time of the store cannot be read; delete the state directory, it will be rebuilt from the changelog")
                     .with_context(|context| context.store = Some(facts.name.clone()))
             })?,
         };
+        let layout = if facts.kind == StoreKind::Session { Layout::Session } else { Layout::Window };
+        // Kafka Streams' time-ordered window stores show one millisecond more.
+        let extra = facts.is_persistent && facts.is_time_ordered && layout == Layout::Window;
         Ok(Some(Self {
+            layout,
             retention_ms,
+            shown_ms: retention_ms.saturating_add(i64::from(extra)),
             segment_ms: (retention_ms / 2).max(SEGMENT_MS_MIN),
             is_exact: !facts.is_persistent,
             time,
@@ -111,17 +167,23 @@ impl Retention {
         self.sequence
     }
 
-    /// Window start from which on rows are shown; `None` shows all.
-    pub(crate) fn first_visible(&self) -> Option<i64> {
-        (self.time >= 0).then(|| self.time.saturating_sub(self.retention_ms).saturating_add(1))
+    /// Which rows are shown; `None` shows all.
+    pub(crate) fn first_visible(&self) -> Option<FirstVisible> {
+        let time = self.time.saturating_sub(self.shown_ms).saturating_add(1);
+        (self.time >= 0).then_some(FirstVisible { layout: self.layout, time })
+    }
+
+    /// Which rows are still kept, shown or not.
+    pub(crate) fn first_kept_visible(&self) -> Option<FirstVisible> {
+        if self.is_exact {
+            return self.first_visible();
+        }
+        Some(FirstVisible { layout: self.layout, time: self.first_kept(self.time) })
     }
 
     /// Whether a row is shown.
     pub(crate) fn is_visible(&self, key: &[u8]) -> bool {
-        match (window_of(key), self.first_visible()) {
-            (Some((start, _)), Some(first)) => start >= first,
-            _ => true,
-        }
+        self.first_visible().is_none_or(|first| !first.hides(key))
     }
 
     /// Lets time move on to a row's window; `false` if the row comes too late to be kept.
@@ -132,8 +194,10 @@ impl Retention {
 
     /// Lets time, and the sequence number, move on to a row's window.
     pub(crate) fn note(&mut self, key: &[u8]) {
-        if let Some((start, sequence)) = window_of(key) {
-            self.time = self.time.max(start);
+        if let Some(time) = self.layout.time_of(key) {
+            self.time = self.time.max(time);
+        }
+        if let (Layout::Window, Some((_, sequence))) = (self.layout, window_of(key)) {
             self.sequence = self.sequence.max(sequence);
         }
     }
@@ -143,12 +207,12 @@ impl Retention {
         if self.is_exact {
             return self.is_visible(key);
         }
-        window_of(key).is_none_or(|(start, _)| start >= self.first_kept(self.time))
+        self.layout.time_of(key).is_none_or(|time| time >= self.first_kept(self.time))
     }
 
     /// Whether a row of a batch for the engine is in a dead segment by now.
     pub(crate) fn is_dead(&self, key: &[u8]) -> bool {
-        window_of(key).is_some_and(|(start, _)| start < self.first_kept(self.saved.0))
+        self.layout.time_of(key).is_some_and(|time| time < self.first_kept(self.saved.0))
     }
 
     /// Start of the oldest segment that lives at a time.
@@ -187,7 +251,7 @@ impl Retention {
                 return Ok(Stretch { expired, next: Some(Sweep { before, next_key: Vec::new() }), is_last: true });
             };
             let (key, _) = row?;
-            if window_of(&key).is_some_and(|(start, _)| start < before) {
+            if self.layout.time_of(&key).is_some_and(|time| time < before) {
                 expired.push(key.clone());
             }
             next_key = key;

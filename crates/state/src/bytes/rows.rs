@@ -5,7 +5,7 @@ use std::iter::Peekable;
 
 use millstream_types::{Result, Timestamp};
 
-use super::retention::window_of;
+use super::retention::FirstVisible;
 use crate::Scan;
 
 /// A row's value: typed from the record cache, bytes from below.
@@ -29,7 +29,7 @@ pub(crate) struct Rows<V> {
     upper: Upper<V>,
     engine: Peekable<Scan>,
     is_reverse: bool,
-    min_start: Option<i64>,
+    first_visible: Option<FirstVisible>,
 }
 
 type Writes<V> = BTreeMap<Vec<u8>, Option<Cell<V>>>;
@@ -54,17 +54,17 @@ impl<V> Upper<V> {
 }
 
 impl<V> Rows<V> {
-    /// Rows from `writes` over those of the engine; a window store hides starts before `min_start`.
+    /// Rows from `writes` over those of the engine; a store with windows shows some of them.
     pub(crate) fn new(
         writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
         engine: Scan,
         is_reverse: bool,
-        min_start: Option<i64>,
+        first_visible: Option<FirstVisible>,
     ) -> Self {
-        let hides = |key: &[u8]| is_hidden(key, min_start);
+        let hides = |key: &[u8]| is_hidden(key, first_visible);
         let writes =
             writes.into_iter().filter(|(key, _)| !hides(key)).map(|(key, value)| (key, value.map(Cell::Bytes)));
-        Self { upper: Upper::new(writes.collect(), is_reverse), engine: engine.peekable(), is_reverse, min_start }
+        Self { upper: Upper::new(writes.collect(), is_reverse), engine: engine.peekable(), is_reverse, first_visible }
     }
 
     /// Lays the record cache over the rows: what it holds is shown even past its retention.
@@ -76,11 +76,8 @@ impl<V> Rows<V> {
     }
 }
 
-fn is_hidden(key: &[u8], min_start: Option<i64>) -> bool {
-    match (min_start, window_of(key)) {
-        (Some(min_start), Some((start, _))) => start < min_start,
-        _ => false,
-    }
+fn is_hidden(key: &[u8], first_visible: Option<FirstVisible>) -> bool {
+    first_visible.is_some_and(|first| first.hides(key))
 }
 
 impl<V> Iterator for Rows<V> {
@@ -108,7 +105,7 @@ impl<V> Iterator for Rows<V> {
                 }
             }
             match self.engine.next()? {
-                Ok((key, _)) if is_hidden(&key, self.min_start) => {}
+                Ok((key, _)) if is_hidden(&key, self.first_visible) => {}
                 Ok((key, value)) => return Some(Ok((key, Cell::Bytes(value)))),
                 Err(error) => return Some(Err(error)),
             }

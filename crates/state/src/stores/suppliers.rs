@@ -84,8 +84,16 @@ impl Stores {
         retains_duplicates: bool,
     ) -> WindowStoreSupplier {
         let (name, format) = (name.into(), Some(StoreFormat::Plain));
-        let engine = OwnEngine::NONE;
-        WindowStoreSupplier { name, is_persistent: true, format, retention, window_size, retains_duplicates, engine }
+        WindowStoreSupplier {
+            name,
+            is_persistent: true,
+            format,
+            retention,
+            window_size,
+            retains_duplicates,
+            is_time_ordered: false,
+            engine: OwnEngine::NONE,
+        }
     }
 
     /// A window store on disk that keeps timestamps: the default behind windowed aggregates.
@@ -123,7 +131,9 @@ impl Stores {
 
     /// A session store on disk. `retention` is how long sessions are kept, in stream time.
     pub fn persistent_session_store(name: impl Into<Arc<str>>, retention: Duration) -> SessionStoreSupplier {
-        SessionStoreSupplier { name: name.into(), is_persistent: true, format: Some(StoreFormat::Plain), retention }
+        let (name, format) = (name.into(), Some(StoreFormat::Plain));
+        let engine = OwnEngine::NONE;
+        SessionStoreSupplier { name, is_persistent: true, format, retention, is_time_ordered: false, engine }
     }
 
     /// A session store on disk that keeps headers (KIP-1271).

@@ -4,9 +4,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use millstream_state::{
-    KeyValueStore, OuterJoinStore, StateStore, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders,
-    TimestampedWindowStore, TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders,
-    VersionedKeyValueStore, VersionedRecord, WindowStore,
+    KeyValueStore, OuterJoinStore, SessionStore, StateStore, TimestampedKeyValueStore,
+    TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore, TimestampedWindowStoreWithHeaders, ValueAndTimestamp,
+    ValueTimestampHeaders, VersionedKeyValueStore, VersionedRecord, WindowStore,
 };
 use millstream_topology::flow::GlobalState;
 use millstream_types::{Error, ErrorKind, Result, Serde, Timestamp, Windowed};
@@ -132,6 +132,18 @@ impl TopologyTestDriver {
         K: Clone + Send + 'static,
         L: Clone + Send + 'static,
         R: Clone + Send + 'static,
+    {
+        self.store(name)
+    }
+
+    /// A session store: what stands behind aggregates in session windows.
+    ///
+    /// # Errors
+    /// As [`key_value_store`](Self::key_value_store).
+    pub fn session_store<K, V>(&self, name: &str) -> Result<TestStore<SessionStore<K, V>>>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
     {
         self.store(name)
     }
@@ -300,6 +312,32 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TestStore<VersionedKe
     /// As [`get`](Self::get).
     pub fn get_as_of(&self, key: &K, time: Timestamp) -> Result<Option<VersionedRecord<V>>> {
         self.with(|store| store.get_as_of(key, time))
+    }
+}
+
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TestStore<SessionStore<K, V>> {
+    /// The value of exactly this session.
+    ///
+    /// # Errors
+    /// `Corrupted` when the row's bytes are not of the store's types.
+    pub fn fetch_session(&self, key: &K, start: Timestamp, end: Timestamp) -> Result<Option<V>> {
+        self.with(|store| store.fetch_session(key, start, end))
+    }
+
+    /// All sessions of a key, oldest first.
+    ///
+    /// # Errors
+    /// As [`fetch_session`](Self::fetch_session).
+    pub fn fetch(&self, key: &K) -> Result<Vec<(Windowed<K>, V)>> {
+        self.with(|store| store.fetch(key)?.collect())
+    }
+
+    /// All sessions of all keys, in the store's order.
+    ///
+    /// # Errors
+    /// As [`fetch_session`](Self::fetch_session).
+    pub fn all(&self) -> Result<Vec<(Windowed<K>, V)>> {
+        self.with(|store| store.fetch_keys(None, None)?.collect())
     }
 }
 

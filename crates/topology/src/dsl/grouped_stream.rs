@@ -2,21 +2,12 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use millstream_state::TimestampedKeyValueStore;
-
-use super::draft::Switch;
+use super::aggregate::How;
+use super::aggregate_shape::Unwindowed;
 use super::options::Materialized;
 use super::repartition::TopicPrefix;
-use super::table_source::StoredOrigin;
-use super::{KStream, KTable, TimeWindowedKStream, TimeWindows};
-use crate::operator::aggregate::{Aggregation, Nulls, aggregate};
-use crate::operator::table_output::TableOutput;
-use crate::operator::table_view::ViewSupplier;
-
-pub(crate) const AGGREGATE: &str = "KSTREAM-AGGREGATE-";
-pub(crate) const REDUCE: &str = "KSTREAM-REDUCE-";
+use super::{CogroupedKStream, KStream, KTable, Windowing};
 
 /// A stream grouped by key. Records with a null key or value are left out of aggregates and counted
 /// as dropped.
@@ -47,26 +38,18 @@ where
 
     /// Counts the records of each key.
     pub fn count(&self) -> KTable<K, i64> {
-        self.count_into(None)
+        self.aggregated(&Unwindowed, How::count(), None)
     }
 
     /// [`count`](Self::count) into a store.
     pub fn count_with(&self, materialized: Materialized<K, i64>) -> KTable<K, i64> {
-        self.count_into(Some(materialized))
-    }
-
-    fn count_into(&self, materialized: Option<Materialized<K, i64>>) -> KTable<K, i64> {
-        if materialized.as_ref().is_some_and(|materialized| materialized.name.is_none()) {
-            // Kafka Streams takes a number here that it does not use.
-            self.stream.draft.borrow_mut().names.burn();
-        }
-        self.aggregated(AGGREGATE, Some(Arc::new(|| 0)), Arc::new(counted), materialized)
+        self.aggregated(&Unwindowed, How::count(), Some(materialized))
     }
 
     /// Combines the values of each key: the first value is the first aggregate, then
     /// `reducer(aggregate, value)`. A null result deletes the row.
     pub fn reduce(&self, reducer: impl Fn(V, V) -> V + Send + Sync + 'static) -> KTable<K, V> {
-        self.aggregated(REDUCE, None, Arc::new(reduced(reducer)), None)
+        self.aggregated(&Unwindowed, How::reduce(reducer), None)
     }
 
     /// [`reduce`](Self::reduce) into a store.
@@ -75,7 +58,7 @@ where
         reducer: impl Fn(V, V) -> V + Send + Sync + 'static,
         materialized: Materialized<K, V>,
     ) -> KTable<K, V> {
-        self.aggregated(REDUCE, None, Arc::new(reduced(reducer)), Some(materialized))
+        self.aggregated(&Unwindowed, How::reduce(reducer), Some(materialized))
     }
 
     /// Aggregates the values of each key, starting from `initializer()`. A null result deletes the
@@ -88,7 +71,7 @@ where
     where
         A: Clone + Send + 'static,
     {
-        self.aggregated(AGGREGATE, Some(Arc::new(initializer)), Arc::new(aggregated(aggregator)), None)
+        self.aggregated(&Unwindowed, How::aggregate(initializer, aggregator), None)
     }
 
     /// [`aggregate`](Self::aggregate) into a store.
@@ -101,74 +84,39 @@ where
     where
         A: Clone + Send + 'static,
     {
-        self.aggregated(AGGREGATE, Some(Arc::new(initializer)), Arc::new(aggregated(aggregator)), Some(materialized))
+        self.aggregated(&Unwindowed, How::aggregate(initializer, aggregator), Some(materialized))
     }
 
-    /// Aggregates in tumbling or hopping windows.
-    pub fn windowed_by(&self, windows: TimeWindows) -> TimeWindowedKStream<K, V> {
-        TimeWindowedKStream { grouped: self.clone(), windows }
+    /// Cuts the groups into windows: tumbling and hopping ([`TimeWindows`](super::TimeWindows)),
+    /// [`SlidingWindows`](super::SlidingWindows), [`SessionWindows`](super::SessionWindows) or
+    /// [`UnlimitedWindows`](super::UnlimitedWindows).
+    ///
+    /// ```
+    /// # let builder = millstream_topology::StreamsBuilder::new();
+    /// use millstream_topology::SessionWindows;
+    /// use std::time::Duration;
+    ///
+    /// let gap = Duration::from_secs(30);
+    /// let visits = builder.stream::<String, String>("clicks").group_by_key();
+    /// visits.windowed_by(SessionWindows::of_inactivity_gap_with_no_grace(gap)).count();
+    /// # builder.build()?;
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    pub fn windowed_by<W: Windowing>(&self, windows: W) -> W::Windowed<K, V> {
+        windows.windowed(self.clone())
     }
 
-    fn aggregated<A>(
-        &self,
-        prefix: &str,
-        initial: Option<Initial<A>>,
-        apply: Apply<K, V, A>,
-        materialized: Option<Materialized<K, A>>,
-    ) -> KTable<K, A>
+    /// Begins an aggregate of several grouped streams (KIP-150): `aggregator` adds the values of this
+    /// one. See [`CogroupedKStream`].
+    pub fn cogroup<A>(&self, aggregator: impl Fn(&K, V, A) -> A + Send + Sync + 'static) -> CogroupedKStream<K, A>
     where
         A: Clone + Send + 'static,
     {
-        let materialized = materialized.unwrap_or_default();
-        let is_named = materialized.name.is_some();
-        let Placed { node, store, upstream } = self.place(prefix, &materialized);
-        let key = materialized.key.clone().or_else(|| upstream.key.clone());
-        let (key, value) = {
-            let mut draft = self.stream.draft.borrow_mut();
-            let key = draft.serde(key.as_ref(), None, "keys", &node);
-            let value = draft.serde(materialized.value.as_ref(), None, "aggregates", &node);
-            (key, value)
-        };
-        let origin = StoredOrigin {
-            view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, A>>(&store)
-                .versioned(materialized.is_versioned()),
-            is_stored: Switch::on(),
-            sends_old: Switch::default(),
-        };
-        if let (Some(key), Some(result)) = (key.clone(), value.clone()) {
-            let nulls = Nulls { key: Some(key.clone()), value: upstream.value_serde() };
-            let aggregation = Aggregation { initial, apply, nulls, result: result.clone() };
-            let code = aggregate(aggregation, TableOutput::new(Arc::clone(&store), origin.sends_old.clone()));
-            let mut draft = self.stream.draft.borrow_mut();
-            draft.add_key_value_store(&store, &materialized, key, result);
-            draft.then(&node, &[&upstream.node], &[Arc::clone(&store)], code);
-        }
-        KTable {
-            draft: self.stream.draft.clone(),
-            node: node.into(),
-            key,
-            value,
-            sources: upstream.sources,
-            origin: Rc::new(origin),
-            queryable: is_named.then_some(store),
-            name: None,
-        }
+        CogroupedKStream::new(&self.stream.draft).cogroup(self, aggregator)
     }
 
-    /// Names store and node and repartitions where the key changed: what all aggregates of a
-    /// grouped stream begin with.
-    pub(crate) fn place<A>(&self, prefix: &str, materialized: &Materialized<K, A>) -> Placed<K, V> {
-        let (store, node) = {
-            let mut draft = self.stream.draft.borrow_mut();
-            let store = draft.store_name(materialized, &format!("{prefix}STATE-STORE-"));
-            let node = draft.node_name(self.stream.name.clone(), prefix);
-            (store, node)
-        };
-        let upstream = self.repartition(&store, materialized.name.is_some());
-        Placed { node, store, upstream }
-    }
-
-    fn repartition(&self, store: &str, is_store_named: bool) -> KStream<K, V> {
+    /// The stream behind the repartition that a changed key makes necessary.
+    pub(crate) fn repartition(&self, store: &str, is_store_named: bool) -> KStream<K, V> {
         if !self.stream.is_rekeyed {
             return self.stream.clone();
         }
@@ -181,43 +129,22 @@ where
             draft.reuses_repartition(&shared.node);
             return shared.clone();
         }
-        let prefix = TopicPrefix {
-            text: self.name.clone().unwrap_or_else(|| store.to_owned()),
-            is_given: self.name.is_some() || is_store_named,
-        };
-        let stream = self.stream.through(prefix, self.stream.key.clone(), self.stream.value.clone());
+        let stream = self.repartition_anew(store, is_store_named);
         if self.name.is_some() {
             *self.repartitioned.borrow_mut() = Some(stream.clone());
         }
         stream
     }
-}
 
-/// Where an aggregate goes: its node's name, its store's name, and the stream it reads.
-pub(crate) struct Placed<K, V> {
-    pub(crate) node: String,
-    pub(crate) store: Arc<str>,
-    pub(crate) upstream: KStream<K, V>,
-}
-
-pub(crate) type Initial<A> = Arc<dyn Fn() -> A + Send + Sync>;
-pub(crate) type Apply<K, V, A> = Arc<dyn Fn(&K, V, Option<A>) -> A + Send + Sync>;
-
-/// One more.
-pub(crate) fn counted<K, V>(_: &K, _: V, count: Option<i64>) -> i64 {
-    count.unwrap_or(0).wrapping_add(1)
-}
-
-/// The value alone, or combined with what is there.
-pub(crate) fn reduced<K, V>(reducer: impl Fn(V, V) -> V) -> impl Fn(&K, V, Option<V>) -> V {
-    move |_, value, aggregate| match aggregate {
-        Some(aggregate) => reducer(aggregate, value),
-        None => value,
+    /// As [`repartition`](Self::repartition), without sharing.
+    pub(crate) fn repartition_anew(&self, store: &str, is_store_named: bool) -> KStream<K, V> {
+        if !self.stream.is_rekeyed {
+            return self.stream.clone();
+        }
+        let prefix = TopicPrefix {
+            text: self.name.clone().unwrap_or_else(|| store.to_owned()),
+            is_given: self.name.is_some() || is_store_named,
+        };
+        self.stream.through(prefix, self.stream.key.clone(), self.stream.value.clone())
     }
-}
-
-/// The user's aggregator over the initial or last aggregate, which is always there.
-pub(crate) fn aggregated<K, V, A>(aggregator: impl Fn(&K, V, A) -> A) -> impl Fn(&K, V, Option<A>) -> A {
-    #[expect(clippy::expect_used, reason = "an aggregate with an initializer is never without one")]
-    move |key, value, aggregate| aggregator(key, value, aggregate.expect("the initial aggregate"))
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use millstream_state::{
-    DslKeyValueParams, DslStoreSuppliers, DslWindowParams, StateStore, StoreBuilder, StoreFactory, StoreFacts,
-    StoreSupplier, Stores, WindowStoreSupplier,
+    DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, SessionStoreSupplier, StateStore,
+    StoreBuilder, StoreFactory, StoreFacts, StoreSupplier, Stores, WindowStoreSupplier,
 };
 use millstream_types::Serde;
 
@@ -67,6 +67,22 @@ impl Draft {
             Some(StoreSupplier::Window(supplier)) => Some(supplier.clone()),
             Some(other) => {
                 self.wrong_supplier(other, "window");
+                None
+            }
+        }
+    }
+
+    /// The supplier of the store of a table of sessions, if it is one of session stores.
+    pub(crate) fn session_supplier<K, V>(
+        &mut self,
+        materialized: &Materialized<K, V>,
+        params: &DslSessionParams,
+    ) -> Option<SessionStoreSupplier> {
+        match &materialized.supplier {
+            None => Some(self.store_suppliers(materialized).session_store(params)),
+            Some(StoreSupplier::Session(supplier)) => Some(supplier.clone()),
+            Some(other) => {
+                self.wrong_supplier(other, "session");
                 None
             }
         }

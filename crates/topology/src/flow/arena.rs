@@ -1,5 +1,6 @@
 //! The arena: nodes, stores and timers of one task, and how a record walks through them.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub struct Flow {
     pub(crate) stream_time: Timestamp,
     pub(crate) queue_heads: Vec<(NodeIndex, Arc<dyn Fn() -> Box<dyn Head> + Send + Sync>)>,
     pub(crate) flush_order: Vec<FlushStep>,
+    /// What processors ask to be remembered with the input offsets, by name.
+    pub(crate) metadata: BTreeMap<String, i64>,
     /// A processor that cannot start is never asked about: the task cannot run.
     is_starting: bool,
     failure: Option<Error>,
@@ -70,6 +73,7 @@ impl Flow {
             stream_time: Timestamp::UNKNOWN,
             queue_heads: Vec::new(),
             flush_order: Vec::new(),
+            metadata: BTreeMap::new(),
             is_starting: false,
             failure: None,
             dropped: 0,
@@ -79,6 +83,16 @@ impl Flow {
     /// The task this flow belongs to.
     pub fn task(&self) -> TaskId {
         self.build.task
+    }
+
+    /// What processors ask to be remembered with the input offsets, by name.
+    pub fn processor_metadata(&self) -> &BTreeMap<String, i64> {
+        &self.metadata
+    }
+
+    /// Gives processors back what they asked to be remembered; before [`init`](Self::init).
+    pub fn set_processor_metadata(&mut self, metadata: BTreeMap<String, i64>) {
+        self.metadata = metadata;
     }
 
     /// The source node of that name.

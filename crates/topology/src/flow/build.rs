@@ -31,8 +31,8 @@ pub struct FlowOptions {
     pub production_handler: Arc<dyn ProductionExceptionHandler>,
     /// `errors.dead.letter.queue.topic.name`.
     pub dead_letter_topic: Option<Arc<str>>,
-    /// How often, by the wall clock, an outer join looks for records whose time to be emitted
-    /// without a partner has come; in ms.
+    /// How often, by the wall clock, an operator looks for what has become due with time: an outer join
+    /// for records without a partner, windows for those that closed; in ms.
     pub emit_interval_ms: i64,
 }
 

@@ -252,6 +252,19 @@ where
         self.flow.node_name(self.index).map_or("", |name| name)
     }
 
+    /// A number that was remembered with the input offsets.
+    pub(crate) fn processor_metadata(&self, name: &str) -> Option<i64> {
+        self.flow.metadata.get(name).copied()
+    }
+
+    /// Has a number remembered with the input offsets.
+    pub(crate) fn set_processor_metadata(&mut self, name: &str, value: i64) {
+        match self.flow.metadata.get_mut(name) {
+            Some(known) => *known = value,
+            None => drop(self.flow.metadata.insert(name.to_owned(), value)),
+        }
+    }
+
     /// Counts records that this processor leaves out (`dropped-records-total`).
     pub fn count_dropped(&mut self, records: u64) {
         self.flow.count_dropped(records);

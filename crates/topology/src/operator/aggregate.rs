@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millstream_state::TimestampedKeyValueStore;
-use millstream_types::{Serde, Timestamp};
+use millstream_types::{Record, Serde, Timestamp};
 
 use super::change::Change;
 use super::table_output::TableOutput;
@@ -74,12 +74,40 @@ impl<K, V, A: Clone> Aggregation<K, V, A> {
     ) -> Step<A> {
         let (before, timestamp) = match stored {
             Some(stored) => (Some(stored.value), timestamp.max(stored.timestamp)),
-            None => (self.initial.as_ref().map(|initial| initial()), timestamp),
+            None => (self.initial(), timestamp),
         };
-        let old = if wants_old { before.clone() } else { None };
+        let old = if wants_old { before.clone().filter(|before| !self.result.is_null(before)) } else { None };
+        Step { old, new: self.add(key, value, before), timestamp }
+    }
+
+    /// Adds a value to an aggregate; `None` if the result is null.
+    pub(crate) fn add(&self, key: &K, value: V, before: Option<A>) -> Option<A> {
         let new = (self.apply)(key, value, before);
-        let new = if self.result.is_null(&new) { None } else { Some(new) };
-        Step { old, new, timestamp }
+        (!self.result.is_null(&new)).then_some(new)
+    }
+
+    /// The aggregate before the first value.
+    pub(crate) fn initial(&self) -> Option<A> {
+        self.initial.as_ref().map(|initial| initial())
+    }
+
+    /// A result that goes into the next step: of a reduce, a null one counts as none.
+    pub(crate) fn known(&self, result: A) -> Option<A> {
+        (self.initial.is_some() || !self.result.is_null(&result)).then_some(result)
+    }
+
+    /// Whether a record is left out for its null key or value; it is then counted.
+    pub(crate) fn skips<KO, VO>(&self, ctx: &mut Context<'_, KO, VO>, record: &Record<K, V>) -> bool
+    where
+        KO: Clone + Send + 'static,
+        VO: Clone + Send + 'static,
+    {
+        let is_null = self.nulls.key(&record.key) || self.nulls.value(&record.value);
+        if is_null {
+            tracing::warn!(node = ctx.node_name(), "a record with a null key or value is left out of the aggregate");
+            ctx.count_dropped(1);
+        }
+        is_null
     }
 }
 
@@ -123,9 +151,7 @@ where
         ctx: &mut Context<'_, K, Change<A>>,
         record: Incoming<'_, K, V>,
     ) -> Result<(), ProcessorError> {
-        if self.aggregation.nulls.key(&record.key) || self.aggregation.nulls.value(&record.value) {
-            tracing::warn!(node = ctx.node_name(), "a record with a null key or value is left out of the aggregate");
-            ctx.count_dropped(1);
+        if self.aggregation.skips(ctx, &record) {
             return Ok(());
         }
         let (key, value, rest) = record.into_record().into_parts();

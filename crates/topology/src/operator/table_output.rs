@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use millstream_state::{
-    FlushedEntry, Put, PutReturn, StateStore, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp,
-    VersionedKeyValueStore, VersionedRecord,
+    FlushedEntry, Put, PutReturn, SessionStore, StateStore, StoreIterator, TimestampedKeyValueStore,
+    TimestampedWindowStore, ValueAndTimestamp, VersionedKeyValueStore, VersionedRecord,
 };
-use millstream_types::{Headers, Record, Result, Timestamp, Windowed};
+use millstream_types::{Headers, Record, Result, Timestamp, Window, Windowed};
 
 use super::change::Change;
 use crate::dsl::Switch;
@@ -19,6 +19,17 @@ pub(crate) trait RowStore<K, V>: StateStore + Sized {
     fn put_row(&mut self, key: &K, value: Option<V>, timestamp: Timestamp, headers: &Headers) -> Result<Put>;
     fn evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>>;
     fn dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>>;
+
+    /// Deletes a row.
+    fn remove_row(&mut self, key: &K, timestamp: Timestamp, headers: &Headers) -> Result<Put> {
+        self.put_row(key, None, timestamp, headers)
+    }
+}
+
+/// A store whose rows lie in windows, so that those of closed windows can be found.
+pub(crate) trait WindowRows<K, V>: RowStore<K, V> {
+    /// The rows of windows whose starts, for sessions whose ends, lie within the span.
+    fn within(&mut self, span: (i64, i64)) -> Result<StoreIterator<(K, ValueAndTimestamp<V>)>>;
 }
 
 impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<K, V> for TimestampedKeyValueStore<K, V> {
@@ -54,6 +65,48 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<Windowed<K>,
 
     fn dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
         self.take_dirty(wants_old)
+    }
+}
+
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> WindowRows<Windowed<K>, V> for TimestampedWindowStore<K, V> {
+    fn within(&mut self, (from, to): (i64, i64)) -> Result<StoreIterator<(Windowed<K>, ValueAndTimestamp<V>)>> {
+        self.fetch_all(Timestamp(from), Timestamp(to))
+    }
+}
+
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<Windowed<K>, V> for SessionStore<K, V> {
+    fn row(&mut self, key: &Windowed<K>) -> Result<Option<ValueAndTimestamp<V>>> {
+        let Window { start, end } = key.window;
+        let value = self.fetch_session(&key.key, start, end)?;
+        Ok(value.map(|value| ValueAndTimestamp::new(value, end)))
+    }
+
+    fn put_row(&mut self, key: &Windowed<K>, value: Option<V>, _: Timestamp, headers: &Headers) -> Result<Put> {
+        self.put_row(key, value, headers)
+    }
+
+    fn evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
+        self.take_evicted(wants_old)
+    }
+
+    fn dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
+        self.take_dirty(wants_old)
+    }
+
+    fn remove_row(&mut self, key: &Windowed<K>, _: Timestamp, headers: &Headers) -> Result<Put> {
+        self.remove_row(key, headers)
+    }
+}
+
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> WindowRows<Windowed<K>, V> for SessionStore<K, V> {
+    fn within(&mut self, (from, to): (i64, i64)) -> Result<StoreIterator<(Windowed<K>, ValueAndTimestamp<V>)>> {
+        let rows = self.find_sessions_by_end(Timestamp(from), Timestamp(to))?;
+        Ok(StoreIterator::new(rows.map(|row| {
+            row.map(|(key, value)| {
+                let end = key.window.end;
+                (key, ValueAndTimestamp::new(value, end))
+            })
+        })))
     }
 }
 
@@ -116,6 +169,10 @@ pub(crate) struct TableOutput<K, V, S> {
     sends_old: Switch,
     rows: Option<Rows<K, V, S>>,
     is_cached: bool,
+    /// Whether rows have headers of their own, so that those of a record stay out of its result.
+    keeps_headers: bool,
+    /// Whether updates go on; where results come when a window closes, only the operator says when.
+    is_silent: bool,
 }
 
 impl<K, V, S> Clone for TableOutput<K, V, S> {
@@ -125,6 +182,8 @@ impl<K, V, S> Clone for TableOutput<K, V, S> {
             sends_old: self.sends_old.clone(),
             rows: self.rows,
             is_cached: self.is_cached,
+            keeps_headers: self.keeps_headers,
+            is_silent: self.is_silent,
         }
     }
 }
@@ -138,7 +197,12 @@ where
     S: RowStore<K, V>,
 {
     pub(crate) fn new(name: Arc<str>, sends_old: Switch) -> Self {
-        Self { name, sends_old, rows: None, is_cached: false }
+        Self { name, sends_old, rows: None, is_cached: false, keeps_headers: false, is_silent: false }
+    }
+
+    /// Keeps updates to itself.
+    pub(crate) fn silent(self, is_silent: bool) -> Self {
+        Self { is_silent, ..self }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -151,13 +215,18 @@ where
 
     pub(crate) fn init(&mut self, ctx: &mut TableContext<'_, K, V>) -> Result<()> {
         let rows = Rows::<K, V, S>::open(&mut ctx.scope(), &self.name)?;
-        self.is_cached = match rows {
-            Rows::Usual(store) => ctx.store(store).facts().is_cached,
-            // Its updates may not be collapsed.
-            Rows::Versioned(_) => false,
-        };
+        // The updates of a versioned store may not be collapsed.
+        if let Rows::Usual(store) = rows {
+            let facts = ctx.store(store).facts();
+            (self.is_cached, self.keeps_headers) = (facts.is_cached, facts.logs_headers);
+        }
         self.rows = Some(rows);
         Ok(())
+    }
+
+    /// Whether a record cache keeps the headers of a record for its result.
+    pub(crate) fn caches_headers(&self) -> bool {
+        self.is_cached && !self.keeps_headers
     }
 
     /// The row as it is now.
@@ -182,6 +251,27 @@ where
         new: Option<V>,
         old: Option<V>,
     ) -> Result<(), ProcessorError> {
+        self.write(ctx, record, new, old, false)
+    }
+
+    /// Deletes a row that is there, and tells downstream as [`put`](Self::put) does.
+    pub(crate) fn remove(
+        &self,
+        ctx: &mut TableContext<'_, K, V>,
+        record: Record<K, ()>,
+        old: Option<V>,
+    ) -> Result<(), ProcessorError> {
+        self.write(ctx, record, None, old, true)
+    }
+
+    fn write(
+        &self,
+        ctx: &mut TableContext<'_, K, V>,
+        record: Record<K, ()>,
+        mut new: Option<V>,
+        old: Option<V>,
+        is_removal: bool,
+    ) -> Result<(), ProcessorError> {
         let old = if self.sends_old.is_on() { old } else { None };
         let handle = match self.rows {
             Some(Rows::Usual(handle)) => handle,
@@ -194,22 +284,31 @@ where
             }
             None => return Ok(()),
         };
-        if self.is_cached {
-            let put = ctx.store(handle).put_row(&record.key, new, record.timestamp, &record.headers)?;
-            if put.is_over_budget {
-                let evicted = ctx.store(handle).evicted(self.sends_old.is_on())?;
-                self.forward_flushed(ctx, evicted);
-            }
-            return Ok(());
+        let store = ctx.store(handle);
+        let goes_on = !self.is_cached && !self.is_silent;
+        let put = if is_removal {
+            store.remove_row(&record.key, record.timestamp, &record.headers)?
+        } else if goes_on {
+            store.put_row(&record.key, new.clone(), record.timestamp, &record.headers)?
+        } else {
+            store.put_row(&record.key, new.take(), record.timestamp, &record.headers)?
+        };
+        if put.is_over_budget {
+            let evicted = ctx.store(handle).evicted(self.sends_old.is_on())?;
+            self.forward_flushed(ctx, evicted);
         }
-        ctx.store(handle).put_row(&record.key, new.clone(), record.timestamp, &record.headers)?;
-        ctx.forward(record.with_value(Change::new(new, old)));
+        if goes_on {
+            ctx.forward(record.with_value(Change::new(new, old)));
+        }
         Ok(())
     }
 
     /// Writes all dirty rows through and forwards them.
     pub(crate) fn flush(&self, ctx: &mut TableContext<'_, K, V>) -> Result<(), ProcessorError> {
         let Some(Rows::Usual(handle)) = self.rows.filter(|_| self.is_cached) else { return Ok(()) };
+        if self.is_silent {
+            return Ok(ctx.store(handle).flush_cache()?);
+        }
         loop {
             let dirty = ctx.store(handle).dirty(self.sends_old.is_on())?;
             if dirty.is_empty() {
@@ -220,6 +319,9 @@ where
     }
 
     fn forward_flushed(&self, ctx: &mut TableContext<'_, K, V>, entries: Vec<FlushedEntry<K, V>>) {
+        if self.is_silent {
+            return;
+        }
         let sends_old = self.sends_old.is_on();
         for entry in entries {
             let old = if sends_old { entry.old } else { None };
@@ -231,5 +333,64 @@ where
             };
             ctx.forward_from(entry.origin, record);
         }
+    }
+}
+
+impl<K, V, S> TableOutput<K, V, S>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+    S: WindowRows<K, V>,
+{
+    /// Tells the rows of closed windows: those whose starts, for sessions whose ends, lie within the
+    /// span. They carry the headers of the record that closed them.
+    pub(crate) fn forward_closed(
+        &self,
+        ctx: &mut TableContext<'_, K, V>,
+        span: (i64, i64),
+        headers: &Headers,
+    ) -> Result<(), ProcessorError> {
+        let Some(Rows::Usual(handle)) = self.rows else { return Ok(()) };
+        for row in ctx.store(handle).within(span)? {
+            let (key, ValueAndTimestamp { value, timestamp }) = row?;
+            ctx.forward(Record { key, value: Change::new(Some(value), None), timestamp, headers: headers.clone() });
+        }
+        Ok(())
+    }
+}
+
+impl<K, V> TableOutput<Windowed<K>, V, TimestampedWindowStore<K, V>>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    /// The windows of a key that start within the span, in order or newest first.
+    pub(crate) fn window_rows(
+        &self,
+        ctx: &mut TableContext<'_, Windowed<K>, V>,
+        key: &K,
+        (from, to): (Timestamp, Timestamp),
+        is_reverse: bool,
+    ) -> Result<StoreIterator<(Timestamp, ValueAndTimestamp<V>)>> {
+        let Some(Rows::Usual(handle)) = self.rows else { return Ok(StoreIterator::empty()) };
+        let store = ctx.store(handle);
+        if is_reverse { store.backward_fetch(key, from, to) } else { store.fetch_range(key, from, to) }
+    }
+}
+
+impl<K, V> TableOutput<Windowed<K>, V, SessionStore<K, V>>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    /// The sessions of a key that touch the span, oldest first.
+    pub(crate) fn session_rows(
+        &self,
+        ctx: &mut TableContext<'_, Windowed<K>, V>,
+        key: &K,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<StoreIterator<(Windowed<K>, V)>> {
+        let Some(Rows::Usual(handle)) = self.rows else { return Ok(StoreIterator::empty()) };
+        ctx.store(handle).find_sessions(key, from, to)
     }
 }

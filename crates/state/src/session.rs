@@ -1,0 +1,322 @@
+//! Session stores: rows by key and session.
+//!
+//! ```text
+//! row key   key | session end (8) | session start (8)
+//! ```
+//!
+//! Sessions include their start and their end. What is shown, taken and kept is said by
+//! `bytes/retention.rs`, by the ends of the sessions.
+
+use std::cmp::Reverse;
+
+use millstream_types::{CodecError, Headers, Result, Serde, Timestamp, Window, Windowed};
+
+use crate::bytes::{ByteRange, Cell, SESSION_LEN, session_key_of, session_of};
+use crate::typed::{Core, state_store};
+use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator};
+
+/// Values by key and session: Kafka Streams' `SessionStore`, the store behind session windows.
+///
+/// Sessions of one key come ordered by end; of several keys, in memory by end, then key bytes, on
+/// disk by segment of time (half the retention, at least a minute), then key bytes, then end.
+pub struct SessionStore<K, V> {
+    core: Core<K, V>,
+    key_bytes: Vec<u8>,
+}
+
+state_store!(SessionStore);
+
+/// Sessions with their values.
+type Sessions<K, V> = StoreIterator<(Windowed<K>, V)>;
+
+/// Which sessions a scan wants, besides their keys: these ends, and starts up to `latest_start`.
+#[derive(Clone, Copy)]
+struct Wanted {
+    ends: (i64, i64),
+    latest_start: i64,
+}
+
+impl Wanted {
+    const ALL: Self = Self { ends: (0, i64::MAX), latest_start: i64::MAX };
+
+    fn overlapping(earliest_end: Timestamp, latest_start: Timestamp) -> Self {
+        Self { ends: (earliest_end.0.max(0), i64::MAX), latest_start: latest_start.0 }
+    }
+
+    fn holds(self, (start, end): (i64, i64)) -> bool {
+        (self.ends.0..=self.ends.1).contains(&end) && start <= self.latest_start
+    }
+}
+
+/// The order in which rows of several keys come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Store,
+    /// By end alone.
+    Time,
+}
+
+/// A row as it was found: its bytes, start and end of its session, its value.
+struct Found<V> {
+    row_key: Vec<u8>,
+    session: (i64, i64),
+    cell: Cell<V>,
+}
+
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
+    /// A store over an opened engine.
+    pub(crate) fn new(facts: StoreFacts, env: StoreEnv, keys: Serde<K>, values: Serde<V>) -> Result<Self> {
+        Ok(Self { core: Core::new(facts, env, keys, values)?, key_bytes: Vec::new() })
+    }
+
+    /// Serde of the keys, without window.
+    pub fn key_serde(&self) -> &Serde<K> {
+        &self.core.keys
+    }
+
+    /// Serde of the values.
+    pub fn value_serde(&self) -> &Serde<V> {
+        &self.core.decoder.values
+    }
+
+    /// The value of exactly this session.
+    pub fn fetch_session(&mut self, key: &K, start: Timestamp, end: Timestamp) -> Result<Option<V>> {
+        if start.0 < 0 || end < start {
+            return Ok(None);
+        }
+        self.at(key, Window { start, end }, |core, row_key| {
+            core.read(row_key, key, |row| row.map(|(value, _)| value.clone()))
+        })
+    }
+
+    /// Sessions of a key that end at `earliest_end` or later and start at `latest_start` or earlier,
+    /// oldest first: those that touch the span between the two.
+    pub fn find_sessions(
+        &mut self,
+        key: &K,
+        earliest_end: Timestamp,
+        latest_start: Timestamp,
+    ) -> Result<Sessions<K, V>> {
+        self.of_key(key, Wanted::overlapping(earliest_end, latest_start), false)
+    }
+
+    /// As [`Self::find_sessions`], newest first.
+    pub fn backward_find_sessions(
+        &mut self,
+        key: &K,
+        earliest_end: Timestamp,
+        latest_start: Timestamp,
+    ) -> Result<Sessions<K, V>> {
+        self.of_key(key, Wanted::overlapping(earliest_end, latest_start), true)
+    }
+
+    /// As [`Self::find_sessions`], of the keys from `from_key` to `to_key`, both inclusive by their
+    /// bytes; `None` is an open end. Reads the whole store and holds the result in memory.
+    pub fn find_sessions_of_keys(
+        &mut self,
+        from_key: Option<&K>,
+        to_key: Option<&K>,
+        earliest_end: Timestamp,
+        latest_start: Timestamp,
+    ) -> Result<Sessions<K, V>> {
+        self.of_keys((from_key, to_key), Wanted::overlapping(earliest_end, latest_start), false)
+    }
+
+    /// As [`Self::find_sessions_of_keys`], in the opposite order.
+    pub fn backward_find_sessions_of_keys(
+        &mut self,
+        from_key: Option<&K>,
+        to_key: Option<&K>,
+        earliest_end: Timestamp,
+        latest_start: Timestamp,
+    ) -> Result<Sessions<K, V>> {
+        self.of_keys((from_key, to_key), Wanted::overlapping(earliest_end, latest_start), true)
+    }
+
+    /// Sessions of all keys that end from `earliest_end` to `latest_end`, both inclusive, in order of
+    /// their ends (KIP-825). Reads the whole store and holds the result in memory.
+    ///
+    /// On disk it also gives sessions past their retention, as long as the store keeps them, as in
+    /// Kafka Streams; so results on session close are not lost when time jumps.
+    pub fn find_sessions_by_end(&mut self, earliest_end: Timestamp, latest_end: Timestamp) -> Result<Sessions<K, V>> {
+        let wanted = Wanted { ends: (earliest_end.0.max(0), latest_end.0), latest_start: i64::MAX };
+        let mut found = Vec::new();
+        for row in self.core.kept_rows(&ByteRange::all())? {
+            let (row_key, cell) = row?;
+            found.extend(Found::of(row_key, cell, wanted));
+        }
+        self.sorted(found, (Order::Time, false))
+    }
+
+    /// All sessions of a key, oldest first.
+    pub fn fetch(&mut self, key: &K) -> Result<Sessions<K, V>> {
+        self.of_key(key, Wanted::ALL, false)
+    }
+
+    /// All sessions of a key, newest first.
+    pub fn backward_fetch(&mut self, key: &K) -> Result<Sessions<K, V>> {
+        self.of_key(key, Wanted::ALL, true)
+    }
+
+    /// All sessions of the keys from `from_key` to `to_key`, both inclusive by their bytes; `None` is
+    /// an open end. Reads the whole store and holds the result in memory.
+    pub fn fetch_keys(&mut self, from_key: Option<&K>, to_key: Option<&K>) -> Result<Sessions<K, V>> {
+        self.of_keys((from_key, to_key), Wanted::ALL, false)
+    }
+
+    /// As [`Self::fetch_keys`], in the opposite order.
+    pub fn backward_fetch_keys(&mut self, from_key: Option<&K>, to_key: Option<&K>) -> Result<Sessions<K, V>> {
+        self.of_keys((from_key, to_key), Wanted::ALL, true)
+    }
+
+    /// Writes the value of a session; `None`, or a value that is null by its serde, deletes it.
+    /// [`Put::is_expired`] says that the row was dropped because its time is over.
+    pub fn put(&mut self, session: &Windowed<K>, value: Option<V>) -> Result<Put> {
+        let headers = self.core.headers.clone();
+        let put = self.put_row(session, value, &headers)?;
+        self.core.settle(put)
+    }
+
+    /// Deletes a session.
+    pub fn remove(&mut self, session: &Windowed<K>) -> Result<Put> {
+        let headers = self.core.headers.clone();
+        let put = self.remove_row(session, &headers)?;
+        self.core.settle(put)
+    }
+
+    /// Writes a session for the operator that owns the store, which evicts when told to
+    /// ([`Self::take_evicted`]) and forwards what comes out. `headers` go along to there.
+    pub fn put_row(&mut self, session: &Windowed<K>, value: Option<V>, headers: &Headers) -> Result<Put> {
+        let Windowed { key, window } = session;
+        self.at(key, *window, |core, row_key| core.put(row_key, key, value, window.end, headers))
+    }
+
+    /// As [`Self::put_row`], to delete the session.
+    pub fn remove_row(&mut self, session: &Windowed<K>, headers: &Headers) -> Result<Put> {
+        let Windowed { key, window } = session;
+        self.at(key, *window, |core, row_key| core.remove(row_key, key, headers))
+    }
+
+    /// Evicts the least recently used sessions until the thread's budget fits, and gives what was
+    /// written through on the way, to be forwarded in this order, with the ends of the sessions as
+    /// timestamps.
+    pub fn take_evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
+        self.core.take_evicted(wants_old, windowed).map(at_their_ends)
+    }
+
+    /// Writes dirty sessions through, some at a time, and gives them, to be forwarded in this order;
+    /// none is left when it gives none. Old values are looked up if asked for.
+    pub fn take_dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
+        self.core.take_dirty(wants_old, windowed).map(at_their_ends)
+    }
+
+    /// Runs with the row key of a session.
+    fn at<R>(&mut self, key: &K, window: Window, run: impl FnOnce(&mut Core<K, V>, &[u8]) -> Result<R>) -> Result<R> {
+        if window.start.0 < 0 || window.end < window.start {
+            let message = format!("no session goes from {} to {}", window.start, window.end);
+            return Err(self.core.decoder.unwritable("session", CodecError::format(message)));
+        }
+        let mut row_key = std::mem::take(&mut self.key_bytes);
+        row_key.clear();
+        let result = self.core.encode_key(key, &mut row_key).and_then(|()| {
+            push_session(&mut row_key, window.start.0, window.end.0);
+            run(&mut self.core, &row_key)
+        });
+        self.key_bytes = row_key;
+        result
+    }
+
+    fn of_key(&mut self, key: &K, wanted: Wanted, is_reverse: bool) -> Result<Sessions<K, V>> {
+        let mut first = Vec::new();
+        self.core.encode_key(key, &mut first)?;
+        let mut last = first.clone();
+        let key_len = first.len();
+        push_session(&mut first, 0, wanted.ends.0);
+        push_session(&mut last, i64::MAX, i64::MAX);
+        let mut found = Vec::new();
+        for row in self.core.rows(&ByteRange::through(Some(first.clone()), Some(last)), false)? {
+            let (row_key, cell) = row?;
+            // Rows of longer keys may lie in between.
+            if row_key.len() == first.len() && row_key.get(..key_len) == first.get(..key_len) {
+                found.extend(Found::of(row_key, cell, wanted));
+            }
+        }
+        self.sorted(found, (Order::Store, is_reverse))
+    }
+
+    fn of_keys(
+        &mut self,
+        (from_key, to_key): (Option<&K>, Option<&K>),
+        wanted: Wanted,
+        is_reverse: bool,
+    ) -> Result<Sessions<K, V>> {
+        let bound = |key: Option<&K>| {
+            let mut bytes = Vec::new();
+            key.map(|key| self.core.encode_key(key, &mut bytes).map(|()| bytes)).transpose()
+        };
+        let (from_key, to_key) = (bound(from_key)?, bound(to_key)?);
+        let range = ByteRange { from: from_key.clone(), to: None };
+        let mut found = Vec::new();
+        for row in self.core.rows(&range, false)? {
+            let (row_key, cell) = row?;
+            let Some(key) = session_key_of(&row_key) else { continue };
+            let is_key_wanted =
+                from_key.as_deref().is_none_or(|from| from <= key) && to_key.as_deref().is_none_or(|to| key <= to);
+            if is_key_wanted {
+                found.extend(Found::of(row_key, cell, wanted));
+            }
+        }
+        self.sorted(found, (Order::Store, is_reverse))
+    }
+
+    /// Brings rows that came in the order of their bytes into the store's.
+    fn sorted(&self, mut found: Vec<Found<V>>, (order, is_reverse): (Order, bool)) -> Result<Sessions<K, V>> {
+        let is_persistent = self.core.below.facts().is_persistent;
+        match self.core.below.retention() {
+            // Of sessions with one end, the one that starts last comes first.
+            Some(_) if !is_persistent => found.sort_by(|one, other| {
+                let order = |row: &Found<V>| (row.session.1, Reverse(row.session.0));
+                let key = |row: &Found<V>| session_key_of(&row.row_key).map(<[u8]>::to_vec);
+                let ((one_end, one_start), (other_end, other_start)) = (order(one), order(other));
+                one_end.cmp(&other_end).then_with(|| key(one).cmp(&key(other))).then(one_start.cmp(&other_start))
+            }),
+            Some(_) if order == Order::Time => found.sort_by_key(|row| (row.session.1, row.session.0)),
+            Some(retention) => found.sort_by_key(|row| row.session.1 / retention.segment_ms()),
+            None => {}
+        }
+        if is_reverse {
+            found.reverse();
+        }
+        let (keys, decoder) = (self.core.keys.clone(), self.core.decoder.clone());
+        Ok(StoreIterator::new(found.into_iter().map(move |Found { row_key, cell, .. }| {
+            let key = keys.decode(session_key_of(&row_key)).map_err(|error| decoder.unreadable(&error))?;
+            let (value, _) = decoder.cell(cell)?;
+            Ok((windowed(key, &row_key), value))
+        })))
+    }
+}
+
+impl<V> Found<V> {
+    fn of(row_key: Vec<u8>, cell: Cell<V>, wanted: Wanted) -> Option<Self> {
+        // The row that holds the store's time is shorter.
+        let session = session_of(&row_key).filter(|_| row_key.len() >= SESSION_LEN)?;
+        wanted.holds(session).then_some(Self { row_key, session, cell })
+    }
+}
+
+fn push_session(row_key: &mut Vec<u8>, start: i64, end: i64) {
+    row_key.extend_from_slice(&end.to_be_bytes());
+    row_key.extend_from_slice(&start.to_be_bytes());
+}
+
+fn windowed<K>(key: K, row_key: &[u8]) -> Windowed<K> {
+    let (start, end) = session_of(row_key).unwrap_or_default();
+    Windowed { key, window: Window { start: Timestamp(start), end: Timestamp(end) } }
+}
+
+fn at_their_ends<K, V>(mut entries: Vec<FlushedEntry<Windowed<K>, V>>) -> Vec<FlushedEntry<Windowed<K>, V>> {
+    for entry in &mut entries {
+        entry.timestamp = entry.key.window.end;
+    }
+    entries
+}
