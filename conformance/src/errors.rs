@@ -44,6 +44,7 @@ const TABLE: &[(When, ErrorKind, &str, &str, &str)] = &[
     (When::Running, ErrorKind::Storage, "", STATE, STATE),
     (When::Running, ErrorKind::Deserialization, "", STREAMS, SERIALIZATION),
     (When::Running, ErrorKind::Production, "negative timestamp", STREAMS, ARGUMENT),
+    (When::Running, ErrorKind::Processing, "negative timestamp", STREAMS, ARGUMENT),
 ];
 
 /// Names of an exception and its innermost cause.

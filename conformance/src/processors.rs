@@ -250,6 +250,10 @@ impl Catalogued {
             }
             _ => {
                 let time = time.0.wrapping_add(self.argument().parse()?);
+                if time < 0 {
+                    // Java's records refuse it where they are made; here a timestamp is a number.
+                    return Err(format!("the record has the negative timestamp {time}").into());
+                }
                 ctx.forward(record.with_timestamp(Timestamp(time)));
             }
         }

@@ -177,9 +177,13 @@ impl ByteStore {
         }
     }
 
-    /// A guess of how many rows there are, where an engine in memory stands for one on disk: in the
-    /// test driver. It is that of `RocksDB`: what was put, overwritten rows too, less what was deleted.
-    pub(crate) fn row_guess(&self) -> Option<u64> {
+    /// How many rows there are, where that needs no scan. A bounded store knows its keys. Where an
+    /// engine in memory stands for one on disk, in the test driver, it is `RocksDB`'s guess: what was
+    /// put, overwritten rows too, less what was deleted.
+    pub(crate) fn known_len(&self) -> Option<u64> {
+        if let Some(recent) = &self.recent {
+            return Some(recent.len() as u64);
+        }
         let is_stand_in = self.facts.is_persistent && !self.engine.is_persistent();
         is_stand_in.then(|| u64::try_from(self.put_balance).unwrap_or(0))
     }

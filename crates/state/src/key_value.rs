@@ -105,8 +105,8 @@ macro_rules! key_value_reads {
             /// Number of rows. Exact, and it reads the whole store; only of a persistent store in the
             /// test driver it is Kafka Streams' guess, which counts overwritten rows, too.
             pub fn approximate_num_entries(&mut self) -> Result<u64> {
-                if let Some(guess) = self.core.below.row_guess() {
-                    return Ok(guess);
+                if let Some(len) = self.core.below.known_len() {
+                    return Ok(len);
                 }
                 let mut rows = self.core.rows(&ByteRange::all(), false)?;
                 rows.try_fold(0, |count, row| row.map(|_| count + 1))

@@ -2,6 +2,7 @@
 
 mod collector;
 mod globals;
+mod idle_order;
 mod input_topic;
 mod machine;
 mod output_topic;

@@ -60,7 +60,7 @@ pub(crate) enum HeadState {
     None,
     /// A decoded record.
     Ready,
-    /// Nothing but undecodable records came; the last one stands here with timestamp -1, so that
+    /// Nothing but records came that are undecodable or of no time; the last one stands here with timestamp -1, so that
     /// the offset after it can be committed (KAFKA-6502).
     Corrupted,
 }
@@ -154,6 +154,7 @@ impl RecordQueue {
                         "a record with a negative timestamp is dropped"
                     );
                     flow.count_dropped(1);
+                    corrupted = Some(offset);
                 }
                 HeadOutcome::Fatal(error) => return Err(self.located(error, flow, offset)),
             }

@@ -22,6 +22,10 @@ impl RecentKeys {
         Self { keys_max, uses: 0, by_key, by_use: BTreeMap::new() }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         self.by_key.contains_key(key)
     }

@@ -15,6 +15,7 @@ use millstream_types::{
 
 use super::collector::{Collector, Produced};
 use super::globals::Globals;
+use super::idle_order;
 use super::state_error;
 
 const TASK: TaskId = TaskId { subtopology: 0, partition: 0 };
@@ -51,7 +52,8 @@ impl Machine {
     ) -> Result<Self> {
         topology.check()?;
         let globals = Globals::new(topology, config, handlers, wall_clock.0)?;
-        let inputs = inputs(topology, config);
+        let mut inputs = inputs(topology, config);
+        idle_order::sort(&mut inputs);
         let sources = inputs.iter().map(|input| (Arc::clone(&input.partition.topic), 0)).collect();
         let task = if inputs.is_empty() { None } else { Some(task(topology, config, handlers, inputs, &globals)?) };
         let now = Now { mono_ns: 0, wall_ms: wall_clock.0 };
