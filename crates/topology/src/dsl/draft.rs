@@ -54,6 +54,8 @@ pub(crate) struct Draft {
     pub(crate) sources: Vec<SharedSource>,
     /// Stores that are only kept if something turned their switch on.
     pub(crate) optional_stores: Vec<(Arc<str>, Switch)>,
+    /// What is wrong if something turned its switch on.
+    optional_problems: Vec<(Switch, String)>,
     /// Grace periods of the nodes that aggregate in windows, in ms.
     pub(crate) graces: BTreeMap<Arc<str>, i64>,
 }
@@ -71,6 +73,7 @@ impl Draft {
             outline: Outline::default(),
             sources: Vec::new(),
             optional_stores: Vec::new(),
+            optional_problems: Vec::new(),
             graces: BTreeMap::new(),
         }
     }
@@ -156,11 +159,20 @@ impl Draft {
     ) -> Option<Serde<T>> {
         let found = given.or(inherited).cloned().or_else(|| self.serdes.get::<T>());
         if found.is_none() {
-            self.problem(format!(
-                "{place} needs a serde for its {what} of type {}: give one with the call, or register a default \
-                 with StreamsBuilder::register_serde",
-                type_name::<T>()
-            ));
+            self.problem(missing_serde::<T>(what, place));
+        }
+        found
+    }
+
+    /// As [`serde`](Self::serde), for something that is needed only if a switch is on in the end.
+    pub(crate) fn serde_if_needed<T: 'static>(
+        &mut self,
+        given: Option<&Serde<T>>,
+        (needed, what, place): (&Switch, &str, &str),
+    ) -> Option<Serde<T>> {
+        let found = given.cloned().or_else(|| self.serdes.get::<T>());
+        if found.is_none() {
+            self.optional_problems.push((needed.clone(), missing_serde::<T>(what, place)));
         }
         found
     }
@@ -184,6 +196,8 @@ impl Draft {
     /// The topology without the stores nobody needed, rewritten as the configuration has it.
     pub(crate) fn finish(&self) -> Topology {
         let mut topology = self.without_unused_stores();
+        let needed = self.optional_problems.iter().filter(|(needed, _)| needed.is_on());
+        topology.problems.extend(needed.map(|(_, text)| Problem::Other(text.clone())));
         optimise(&mut topology, &self.outline, self.optimizations);
         if self.wants_all_names {
             topology.problems.extend(self.outline.unnamed_problems().into_iter().map(Problem::Other));
@@ -209,4 +223,13 @@ impl Draft {
         }
         topology
     }
+}
+
+/// What to say where a type has no serde.
+fn missing_serde<T>(what: &str, place: &str) -> String {
+    format!(
+        "{place} needs a serde for its {what} of type {}: give one with the call, or register a default \
+         with StreamsBuilder::register_serde",
+        type_name::<T>()
+    )
 }

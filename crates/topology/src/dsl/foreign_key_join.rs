@@ -28,7 +28,7 @@ const SINK: &str = "KTABLE-SINK-";
 const SOURCE: &str = "KTABLE-SOURCE-";
 
 type Extract<K, V, KO> = Arc<dyn Fn(&K, &V) -> Option<KO> + Send + Sync>;
-type Joiner<V, VO, R> = Arc<dyn Fn(&V, Option<&VO>) -> R + Send + Sync>;
+type Joiner<V, VO, R> = Arc<dyn Fn(&V, Option<&VO>) -> Option<R> + Send + Sync>;
 
 impl<K, V> KTable<K, V>
 where
@@ -90,8 +90,7 @@ where
         R: Clone + Send + 'static,
     {
         let extract: Extract<K, V, KO> = Arc::new(move |key, value| foreign_key(key, value).into());
-        #[expect(clippy::expect_used, reason = "an inner join answers no row without a row of the other table")]
-        let joiner: Joiner<V, VO, R> = Arc::new(move |value, row| joiner(value, row.expect("a row")));
+        let joiner: Joiner<V, VO, R> = Arc::new(move |value, row| Some(joiner(value, row?)));
         self.joined_on_foreign_key(other, extract, joiner, joined, (materialized, false))
     }
 
@@ -141,7 +140,8 @@ where
         R: Clone + Send + 'static,
     {
         let extract: Extract<K, V, KO> = Arc::new(move |key, value| foreign_key(key, value).into());
-        self.joined_on_foreign_key(other, extract, Arc::new(joiner), joined, (materialized, true))
+        let joiner: Joiner<V, VO, R> = Arc::new(move |value, row| Some(joiner(value, row)));
+        self.joined_on_foreign_key(other, extract, joiner, joined, (materialized, true))
     }
 
     fn joined_on_foreign_key<KO, VO, R>(
@@ -193,7 +193,7 @@ where
             asked.write_right(&mut draft, &joined, other, &right_rows);
             let source = asked.write_answers(&mut draft, &joined, other_value);
             let stores = left_rows.stores.clone();
-            let spec = ResponseJoinSpec { rows: left_rows, value, joiner, is_left };
+            let spec = ResponseJoinSpec { rows: left_rows, value, joiner };
             draft.then(&names.resolver, &[&source], &stores, response_join(spec));
             source
         }) else {
@@ -202,15 +202,14 @@ where
         };
         result.sources = union(&result.sources, &[written]);
         draft.topology.push_copartitioned(result.sources.clone());
-        let value = draft.serde(result.value.as_ref(), None, "values", &names.result);
+        // Without a serde nothing is null.
+        let nulls = result.value.clone().or_else(|| draft.serdes.get::<R>());
         drop(draft);
-        if let Some(value) = value {
-            result.value = Some(value.clone());
-            let nulls = value.clone();
-            let accept = move |key: K, row: Option<R>| (Some(key), row.filter(|row| !nulls.is_null(row)));
-            let lazy = result.write_lazily(&materialized, materialized.name.is_some(), value);
-            result.write_node(&names.resolver, &store, table_source(Arc::new(accept), lazy));
-        }
+        let lazy = result.write_lazily(&materialized, materialized.name.is_some(), nulls.as_ref());
+        result.value.clone_from(&nulls);
+        let is_row = move |row: &R| !nulls.as_ref().is_some_and(|serde| serde.is_null(row));
+        let accept = move |key: K, row: Option<R>| (Some(key), row.filter(&is_row));
+        result.write_node(&names.resolver, &store, table_source(Arc::new(accept), lazy));
         result
     }
 }

@@ -72,7 +72,7 @@ where
                 let value = if is_null { None } else { value.into_table_value() };
                 ((!key.is_null(&row)).then_some(row), value)
             };
-            let lazy = table.write_lazily(&materialized, is_named, value);
+            let lazy = table.write_lazily(&materialized, is_named, Some(&value));
             table.write_node(&upstream.node, &store, table_source(Arc::new(accept), lazy));
         }
         table

@@ -101,7 +101,7 @@ where
         result.sources = vec![Arc::clone(&source)];
         if let Some((key, value)) = key.zip(value) {
             let accept = move |row_key: Option<K>, value: Option<V>| (row_key.filter(|row| !key.is_null(row)), value);
-            let lazy = result.write_lazily(&materialized, is_named, value);
+            let lazy = result.write_lazily(&materialized, is_named, Some(&value));
             let code = table_source(Arc::new(accept), lazy);
             result.write_node(&source, &store, code);
             builder.draft().borrow_mut().outline.source_tables.push((store, topic.into()));
@@ -349,7 +349,7 @@ where
         &mut self,
         materialized: &Materialized<K, V>,
         is_named: bool,
-        value: Serde<V>,
+        value: Option<&Serde<V>>,
     ) -> LazyStore<K, V> {
         let store = self.queryable.clone().unwrap_or_else(|| "".into());
         let origin = StoredOrigin {
@@ -368,10 +368,12 @@ where
             is_needed: origin.is_stored.clone(),
         };
         let mut draft = self.draft.borrow_mut();
-        if let Some(key) = draft.serde(self.key.as_ref(), None, "keys", &self.node) {
+        let key = draft.serde(self.key.as_ref(), None, "keys", &self.node);
+        let value = draft.serde_if_needed(value, (&origin.is_stored, "values", &self.node));
+        if let Some((key, value)) = key.zip(value) {
             draft.add_key_value_store(&store, materialized, key, value);
-            draft.optional_stores.push((store, origin.is_stored.clone()));
         }
+        draft.optional_stores.push((store, origin.is_stored.clone()));
         drop(draft);
         self.origin = Rc::new(origin);
         lazy

@@ -162,80 +162,90 @@ where
             materialized.as_ref().map(|materialized| draft.store_name(materialized, "KTABLE-MERGE-STATE-STORE-"));
         let suffixed = |suffix: &str| self.name.as_ref().map(|name| format!("{name}{suffix}"));
         let merge = draft.node_name(self.name.clone(), "KTABLE-MERGE-");
-        let this_node = draft.node_name(suffixed("-join-this"), "KTABLE-JOINTHIS-");
-        let other_node = draft.node_name(suffixed("-join-other"), "KTABLE-JOINOTHER-");
+        let sides = (
+            draft.node_name(suffixed("-join-this"), "KTABLE-JOINTHIS-"),
+            draft.node_name(suffixed("-join-other"), "KTABLE-JOINOTHER-"),
+        );
         let materialized = materialized.unwrap_or_default();
-        let key = materialized.key.clone().or_else(|| self.key.clone());
         let combine = without_null(combine, materialized.value.clone().or_else(|| draft.serdes.get::<R>()));
-        let nulls = self.key.clone().or_else(|| draft.serdes.get::<K>());
         drop(draft);
 
+        let sends_old = Switch::default();
+        let mut view = self.write_sides(other, needs, (&sides.0, &sides.1), &combine, &sends_old);
+        let mut draft = self.draft.borrow_mut();
+        let sources = union(&self.sources, &other.sources);
+        draft.topology.push_copartitioned(sources.clone());
+        let mut key = materialized.key.clone().or_else(|| self.key.clone());
+        let mut value = materialized.value.clone();
+        let mut code = stateless::pass::<K, Change<R>>();
+        if let Some(store) = &store {
+            key = draft.serde(key.as_ref(), None, "keys", &merge);
+            value = draft.serde(value.as_ref(), None, "values", &merge);
+            if let Some((key, value)) = key.clone().zip(value.clone()) {
+                draft.add_key_value_store(store, &materialized, key, value);
+                code = table_merge::<K, R>(TableOutput::new(Arc::clone(store), sends_old.clone()));
+            }
+            view =
+                ViewSupplier::of_store::<TimestampedKeyValueStore<K, R>>(store).versioned(materialized.is_versioned());
+        }
+        let stores: Vec<Arc<str>> = store.iter().cloned().collect();
+        draft.then(&merge, &[&sides.0, &sides.1], &stores, code);
+        let (left, right) = (Rc::clone(&self.origin), Rc::clone(&other.origin));
+        KTable {
+            draft: self.draft.clone(),
+            node: merge.into(),
+            key,
+            value,
+            sources,
+            origin: Rc::new(JoinedOrigin { left, right, view, sends_old }),
+            queryable: store,
+            name: None,
+        }
+    }
+
+    /// Writes both sides' nodes; gives the rows of the join made of both tables'.
+    fn write_sides<VO, R>(
+        &self,
+        other: &KTable<K, VO>,
+        needs: Needs,
+        (this_node, other_node): (&str, &str),
+        combine: &Combine<K, V, VO, R>,
+        sends_old: &Switch,
+    ) -> ViewSupplier<K, R>
+    where
+        VO: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+    {
         if needs != Needs::Both {
             self.origin.send_old_values(true);
         }
         if needs == Needs::Either {
             other.origin.send_old_values(true);
         }
-        let (left_view, right_view) = (self.origin.view(), other.origin.view());
-        let sends_old = Switch::default();
-        let stores = (right_view.stores.clone(), left_view.stores.clone());
-        let view = ViewSupplier::joined(&left_view, &right_view, Arc::clone(&combine));
-        let turned = turned(&combine);
-        let this_code = table_join(TableJoinSpec {
-            other: right_view,
+        let (left, right) = (self.origin.view(), other.origin.view());
+        let view = ViewSupplier::joined(&left, &right, Arc::clone(combine));
+        let mut draft = self.draft.borrow_mut();
+        let key = self.key.clone().or_else(|| draft.serdes.get::<K>());
+        let (left_stores, right_stores) = (left.stores.clone(), right.stores.clone());
+        let code = table_join(TableJoinSpec {
+            other: right,
             needs_other: needs == Needs::Both,
-            combine,
+            combine: Arc::clone(combine),
             sends_old: sends_old.clone(),
-            key: nulls.clone(),
+            key: key.clone(),
             skips_late: self.origin.is_versioned(),
         });
-        let other_code = table_join(TableJoinSpec {
-            other: left_view,
+        draft.then(this_node, &[&self.node], &right_stores, code);
+        let code = table_join(TableJoinSpec {
+            other: left,
             needs_other: needs != Needs::Either,
-            combine: turned,
+            combine: turned(combine),
             sends_old: sends_old.clone(),
-            key: nulls,
+            key,
             skips_late: other.origin.is_versioned(),
         });
-        let mut draft = self.draft.borrow_mut();
-        draft.then(&this_node, &[&self.node], &stores.0, this_code);
-        draft.then(&other_node, &[&other.node], &stores.1, other_code);
-        let mut result = KTable {
-            draft: self.draft.clone(),
-            node: merge.as_str().into(),
-            key,
-            value: materialized.value.clone(),
-            sources: union(&self.sources, &other.sources),
-            origin: Rc::new(JoinedOrigin {
-                left: Rc::clone(&self.origin),
-                right: Rc::clone(&other.origin),
-                view: view.clone(),
-                sends_old: sends_old.clone(),
-            }),
-            queryable: store,
-            name: None,
-        };
-        draft.topology.push_copartitioned(result.sources.clone());
-        let mut code = stateless::pass::<K, Change<R>>();
-        if let Some(store) = result.queryable.clone() {
-            result.key = draft.serde(result.key.as_ref(), None, "keys", &merge);
-            result.value = draft.serde(result.value.as_ref(), None, "values", &merge);
-            if let Some((key, value)) = result.key.clone().zip(result.value.clone()) {
-                draft.add_key_value_store(&store, &materialized, key, value);
-                code = table_merge::<K, R>(TableOutput::new(Arc::clone(&store), sends_old.clone()));
-            }
-            result.origin = Rc::new(JoinedOrigin {
-                left: Rc::clone(&self.origin),
-                right: Rc::clone(&other.origin),
-                view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, R>>(&store)
-                    .versioned(materialized.is_versioned()),
-                sends_old,
-            });
-        }
-        let stores: Vec<Arc<str>> = result.queryable.iter().cloned().collect();
-        draft.then(&merge, &[&this_node, &other_node], &stores, code);
-        drop(draft);
-        result
+        draft.then(other_node, &[&other.node], &left_stores, code);
+        view
     }
 }
 

@@ -9,8 +9,8 @@ use super::wire::Response;
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
 use crate::operator::table_view::{TableView, ViewSupplier};
 
-/// Joins a left row with a right one, if there is one.
-type Joiner<V, VO, R> = Arc<dyn Fn(&V, Option<&VO>) -> R + Send + Sync>;
+/// Joins a left row with a right one; `None` where they make no row.
+type Joiner<V, VO, R> = Arc<dyn Fn(&V, Option<&VO>) -> Option<R> + Send + Sync>;
 
 /// What the operator is told when the topology is built.
 pub(crate) struct ResponseJoinSpec<K, V, VO, R> {
@@ -18,7 +18,6 @@ pub(crate) struct ResponseJoinSpec<K, V, VO, R> {
     pub(crate) rows: ViewSupplier<K, V>,
     pub(crate) value: Serde<V>,
     pub(crate) joiner: Joiner<V, VO, R>,
-    pub(crate) is_left: bool,
 }
 
 /// `KTABLE-FK-JOIN-SUBSCRIPTION-RESPONSE-RESOLVER-PROCESSOR`.
@@ -26,7 +25,6 @@ struct ResponseJoin<K, V, VO, R> {
     rows: Box<dyn TableView<K, V>>,
     value: Serde<V>,
     joiner: Joiner<V, VO, R>,
-    is_left: bool,
     value_bytes: Vec<u8>,
 }
 
@@ -41,7 +39,6 @@ where
         rows: (spec.rows.make)(),
         value: spec.value.clone(),
         joiner: Arc::clone(&spec.joiner),
-        is_left: spec.is_left,
         value_bytes: Vec::new(),
     })
 }
@@ -74,7 +71,7 @@ where
             return Ok(());
         }
         let other = record.value.value.as_ref();
-        let result = row.filter(|_| self.is_left || other.is_some()).map(|row| (self.joiner)(&row, other));
+        let result = row.and_then(|row| (self.joiner)(&row, other));
         let (key, _, rest) = record.into_record().into_parts();
         ctx.forward(rest.with_key(key).with_value(result));
         Ok(())
