@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::stop::{Stop, bad, unsupported};
+use crate::stop::{Stop, bad};
 
 /// One operator.
 #[derive(Clone, Copy)]
@@ -39,13 +39,5 @@ impl<'a> Op<'a> {
 
     pub(crate) fn items(self, name: &str) -> &'a [Json] {
         self.field(name).and_then(Json::as_array).map_or(&[], Vec::as_slice)
-    }
-
-    /// Refuses an option that Millstream does not have yet.
-    pub(crate) fn refuse(self, names: &[&str]) -> Result<(), Stop> {
-        match names.iter().find(|name| self.has(name)) {
-            Some(name) => Err(unsupported(format!("{} {name}", self.optional("op").unwrap_or_default()))),
-            None => Ok(()),
-        }
     }
 }
