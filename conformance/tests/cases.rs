@@ -21,6 +21,8 @@ macro_rules! families {
 }
 
 families!(
+    found,
+    generated,
     stream_joins,
     aggregate,
     cogroup,
