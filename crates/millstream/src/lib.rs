@@ -46,9 +46,9 @@ pub use millstream_runtime::{
 #[cfg(feature = "fjall")]
 pub use millstream_state::FjallEngines;
 pub use millstream_state::{
-    DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, JoinSide, KeyValueStore,
-    KeyValueStoreSupplier, LeftOrRight, MemoryEngines, OuterJoinRow, OuterJoinStore, PutReturn, SessionStore,
-    SessionStoreSupplier, StateStore, StoreFormat, StoreIterator, StoreSupplier, StoreType, Stores,
+    DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, Engine, EngineSupplier, JoinSide,
+    KeyValueStore, KeyValueStoreSupplier, LeftOrRight, MemoryEngines, OuterJoinRow, OuterJoinStore, PutReturn,
+    SessionStore, SessionStoreSupplier, StateStore, StoreFormat, StoreIterator, StoreSupplier, StoreType, Stores,
     TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
     TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders, VersionedKeyValueStore,
     VersionedKeyValueStoreSupplier, VersionedRecord, WindowStore, WindowStoreSupplier,
