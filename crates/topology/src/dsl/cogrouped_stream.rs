@@ -53,6 +53,9 @@ trait Input<K, A> {
     /// Puts the stream behind a repartition if its keys have changed.
     fn repartition(&self, store: &str, is_store_named: bool);
 
+    /// Whether its keys have changed, and the name its repartition has then.
+    fn repartition_name(&self) -> Option<Option<&str>>;
+
     fn key_serde(&self) -> Option<Serde<K>>;
 
     /// Source nodes of the stream behind the repartition.
@@ -90,6 +93,10 @@ where
                 draft.names.burn();
             }
         }
+    }
+
+    fn repartition_name(&self) -> Option<Option<&str>> {
+        self.grouped.stream.is_rekeyed.then_some(self.grouped.name.as_deref())
     }
 
     fn key_serde(&self) -> Option<Serde<K>> {
@@ -176,6 +183,7 @@ where
         let materialized = materialized.unwrap_or_default();
         let is_named = materialized.name.is_some();
         let store = self.draft.borrow_mut().store_name(&materialized, &format!("{AGGREGATE}STATE-STORE-"));
+        self.check_repartitions(&store);
         for input in &self.inputs {
             input.repartition(&store, is_named);
         }
@@ -209,6 +217,18 @@ where
             draft.topology.push_copartitioned(sources.clone());
         }
         target.into_table(merge, sources)
+    }
+
+    /// Each repartition needs a topic of its own, and only one of them may be called after the store.
+    fn check_repartitions(&self, store: &str) {
+        let mut names: Vec<Option<&str>> = self.inputs.iter().filter_map(|input| input.repartition_name()).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair.first() == pair.last()) {
+            self.draft.borrow_mut().problem(format!(
+                "the cogroup in store {store} has several streams with new keys whose repartition topics would have \
+                 the same name; name them with Grouped::named"
+            ));
+        }
     }
 
     fn node_name(&self, suffix: &str, prefix: &str) -> String {
