@@ -53,8 +53,8 @@ trait Input<K, A> {
     /// Puts the stream behind a repartition if its keys have changed.
     fn repartition(&self, store: &str, is_store_named: bool);
 
-    /// Whether its keys have changed, and the name its repartition has then.
-    fn repartition_name(&self) -> Option<Option<&str>>;
+    /// If its keys have changed: the name its repartition has, and the node above it.
+    fn repartition_place(&self) -> Option<(Option<&str>, &str)>;
 
     fn key_serde(&self) -> Option<Serde<K>>;
 
@@ -95,8 +95,9 @@ where
         }
     }
 
-    fn repartition_name(&self) -> Option<Option<&str>> {
-        self.grouped.stream.is_rekeyed.then_some(self.grouped.name.as_deref())
+    fn repartition_place(&self) -> Option<(Option<&str>, &str)> {
+        let stream = &self.grouped.stream;
+        stream.is_rekeyed.then_some((self.grouped.name.as_deref(), &stream.node))
     }
 
     fn key_serde(&self) -> Option<Serde<K>> {
@@ -220,10 +221,12 @@ where
     }
 
     /// Each repartition needs a topic of its own, and only one of them may be called after the store.
+    /// Those of one stream may become one, if repartitions are merged.
     fn check_repartitions(&self, store: &str) {
-        let mut names: Vec<Option<&str>> = self.inputs.iter().filter_map(|input| input.repartition_name()).collect();
-        names.sort_unstable();
-        if names.windows(2).any(|pair| pair.first() == pair.last()) {
+        let mut places: Vec<_> = self.inputs.iter().filter_map(|input| input.repartition_place()).collect();
+        places.sort_unstable();
+        places.dedup();
+        if places.windows(2).any(|pair| pair.first().map(|place| place.0) == pair.last().map(|place| place.0)) {
             self.draft.borrow_mut().problem(format!(
                 "the cogroup in store {store} has several streams with new keys whose repartition topics would have \
                  the same name; name them with Grouped::named"
