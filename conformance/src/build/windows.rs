@@ -100,9 +100,10 @@ impl Build {
         let node = match window.text("type")? {
             "tumbling" | "hopping" => {
                 let size = ms(number("size"));
-                let windows = match has_grace {
-                    true => TimeWindows::of_size_and_grace(size, grace),
-                    false => TimeWindows::of_size_with_no_grace(size),
+                let windows = if has_grace {
+                    TimeWindows::of_size_and_grace(size, grace)
+                } else {
+                    TimeWindows::of_size_with_no_grace(size)
                 };
                 let windows = match window.field("advance") {
                     Some(_) => windows.and_then(|windows| windows.advance_by(ms(number("advance")))),
@@ -116,9 +117,10 @@ impl Build {
                     return Err(unsupported("a time difference of 0"));
                 }
                 let difference = ms(number("diff"));
-                let windows = match has_grace {
-                    true => SlidingWindows::of_time_difference_and_grace(difference, grace),
-                    false => SlidingWindows::of_time_difference_with_no_grace(difference),
+                let windows = if has_grace {
+                    SlidingWindows::of_time_difference_and_grace(difference, grace)
+                } else {
+                    SlidingWindows::of_time_difference_with_no_grace(difference)
                 };
                 cut.sized(windows, emit, about(number("diff")))
             }
@@ -128,9 +130,10 @@ impl Build {
             }
             "session" => {
                 let gap = ms(number("gap"));
-                let windows = match has_grace {
-                    true => SessionWindows::of_inactivity_gap_and_grace(gap, grace),
-                    false => SessionWindows::of_inactivity_gap_with_no_grace(gap),
+                let windows = if has_grace {
+                    SessionWindows::of_inactivity_gap_and_grace(gap, grace)
+                } else {
+                    SessionWindows::of_inactivity_gap_with_no_grace(gap)
                 };
                 cut.sessions(windows, emit, Windows { are_sessions: true, ..about(number("gap")) })
             }

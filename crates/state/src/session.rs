@@ -145,7 +145,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
             let (row_key, cell) = row?;
             found.extend(Found::of(row_key, cell, wanted));
         }
-        self.sorted(found, (Order::Time, false))
+        Ok(self.sorted(found, (Order::Time, false)))
     }
 
     /// All sessions of a key, oldest first.
@@ -241,7 +241,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
                 found.extend(Found::of(row_key, cell, wanted));
             }
         }
-        self.sorted(found, (Order::Store, is_reverse))
+        Ok(self.sorted(found, (Order::Store, is_reverse)))
     }
 
     fn of_keys(
@@ -266,11 +266,11 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
                 found.extend(Found::of(row_key, cell, wanted));
             }
         }
-        self.sorted(found, (Order::Store, is_reverse))
+        Ok(self.sorted(found, (Order::Store, is_reverse)))
     }
 
     /// Brings rows that came in the order of their bytes into the store's.
-    fn sorted(&self, mut found: Vec<Found<V>>, (order, is_reverse): (Order, bool)) -> Result<Sessions<K, V>> {
+    fn sorted(&self, mut found: Vec<Found<V>>, (order, is_reverse): (Order, bool)) -> Sessions<K, V> {
         let is_persistent = self.core.below.facts().is_persistent;
         match self.core.below.retention() {
             // Of sessions with one end, the one that starts last comes first.
@@ -288,11 +288,11 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
             found.reverse();
         }
         let (keys, decoder) = (self.core.keys.clone(), self.core.decoder.clone());
-        Ok(StoreIterator::new(found.into_iter().map(move |Found { row_key, cell, .. }| {
+        StoreIterator::new(found.into_iter().map(move |Found { row_key, cell, .. }| {
             let key = keys.decode(session_key_of(&row_key)).map_err(|error| decoder.unreadable(&error))?;
             let (value, _) = decoder.cell(cell)?;
             Ok((windowed(key, &row_key), value))
-        })))
+        }))
     }
 }
 

@@ -40,10 +40,10 @@ impl<K, V> How<K, V, i64> {
     }
 }
 
-impl<K: 'static, V: 'static> How<K, V, V> {
+impl<K: 'static, T: 'static> How<K, T, T> {
     /// The value alone, or combined with what is there.
-    pub(crate) fn reduce(reducer: impl Fn(V, V) -> V + Send + Sync + 'static) -> Self {
-        let apply = Arc::new(move |_: &K, value: V, aggregate: Option<V>| match aggregate {
+    pub(crate) fn reduce(reducer: impl Fn(T, T) -> T + Send + Sync + 'static) -> Self {
+        let apply = Arc::new(move |_: &K, value: T, aggregate: Option<T>| match aggregate {
             Some(aggregate) => reducer(aggregate, value),
             None => value,
         });
