@@ -18,7 +18,6 @@ mod options;
 mod partition;
 mod reader;
 mod retention;
-mod signal;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -33,10 +32,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_types::{Clock, Now, Offset, Result, TopicPartition, clock::SystemClock};
 
+use crate::Signal;
 use crate::fs::RealFs;
 use crate::seam::{Admin, CommittedOffset, Failure, Isolation, Log, Member, MemberConfig, Reader, Writer};
 use broker::Broker;
-use signal::Signal;
 
 pub use options::{Flush, Options};
 

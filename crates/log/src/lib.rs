@@ -9,6 +9,7 @@ pub mod batch;
 mod embedded;
 mod fs;
 pub mod seam;
+mod signal;
 
 pub use embedded::{EmbeddedLog, Flush, Options};
 pub use seam::{
@@ -16,3 +17,4 @@ pub use seam::{
     Member, MemberConfig, MemberEvent, NewTopic, OffsetSpec, Outcome, PartitionHandle, Pending, Reader, ReaderEvent,
     SubtopologyFacts, TopicMetadata, Writer,
 };
+pub use signal::Signal;

@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("kafka", &["types", "assign", "log"]),
     ("state", &["types"]),
     ("topology", &["types", "state"]),
-    ("runtime", &["types", "assign", "log", "state", "topology"]),
+    ("runtime", &["types", "assign", "log", "kafka", "state", "topology"]),
     ("millstream", &["types", "assign", "log", "kafka", "state", "topology", "runtime"]),
     ("testkit", &["types", "assign", "log", "state", "topology", "runtime", "millstream"]),
     ("cli", &["millstream"]),

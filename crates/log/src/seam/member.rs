@@ -26,8 +26,9 @@ pub struct GroupTopology {
     pub subtopologies: Vec<SubtopologyFacts>,
 }
 
-/// One sub-topology, as the group sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One sub-topology, as the group sees it. The topics are for brokers that assign tasks themselves
+/// (KIP-1071); names are the log's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubtopologyFacts {
     /// Its number: first half of a task's id.
     pub id: i32,
@@ -35,6 +36,14 @@ pub struct SubtopologyFacts {
     pub tasks: i32,
     /// Whether it has stores, so that moving a task costs a restore.
     pub stateful: bool,
+    /// Topics of others that it reads.
+    pub source_topics: Vec<Arc<str>>,
+    /// Repartition topics that it reads, with their partitions.
+    pub repartition_sources: Vec<(Arc<str>, i32)>,
+    /// Repartition topics that it writes.
+    pub repartition_sinks: Vec<Arc<str>>,
+    /// Changelogs of its stores; an input topic that serves as one is left out.
+    pub changelogs: Vec<Arc<str>>,
 }
 
 /// An offset to commit or as committed: the next one to read, with its metadata.

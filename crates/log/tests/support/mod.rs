@@ -156,7 +156,9 @@ pub(crate) fn committed_offset(log: &EmbeddedLog, group: &str, partition: &Topic
 
 /// One sub-topology with this many tasks.
 pub(crate) fn topology(tasks: i32) -> GroupTopology {
-    GroupTopology { subtopologies: vec![SubtopologyFacts { id: 0, tasks, stateful: true }] }
+    GroupTopology {
+        subtopologies: vec![SubtopologyFacts { id: 0, tasks, stateful: true, ..SubtopologyFacts::default() }],
+    }
 }
 
 pub(crate) fn member(log: &EmbeddedLog, id: &str) -> Box<dyn Member> {

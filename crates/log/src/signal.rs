@@ -1,4 +1,4 @@
-//! Waiting for something to change.
+//! Waiting for something to change: what stands behind [`Log::wait`](crate::Log::wait).
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -10,7 +10,7 @@ const THREADS_MAX: usize = 1024;
 
 /// A version that moves with every change, and who has seen which.
 #[derive(Debug, Default)]
-pub(super) struct Signal {
+pub struct Signal {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -25,7 +25,7 @@ struct State {
 
 impl Signal {
     /// Something changed: ends every wait under way, and the next one of every other thread.
-    pub(super) fn notify(&self) {
+    pub fn notify(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.version += 1;
         drop(state);
@@ -33,7 +33,7 @@ impl Signal {
     }
 
     /// Blocks until something changed since this thread's last wait, or the time is over.
-    pub(super) fn wait(&self, timeout: Duration) {
+    pub fn wait(&self, timeout: Duration) {
         let thread = std::thread::current().id();
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = state.seen.get(&thread).copied().unwrap_or(0);
