@@ -71,6 +71,8 @@ impl std::error::Error for ErrorCode {}
 impl ErrorCode {
     /// -1.
     pub const UNKNOWN_SERVER_ERROR: Self = Self(-1);
+    /// 1.
+    pub const OFFSET_OUT_OF_RANGE: Self = Self(1);
     /// 2.
     pub const CORRUPT_MESSAGE: Self = Self(2);
     /// 3.
@@ -340,6 +342,7 @@ impl ErrorCode {
 /// Sorted by number.
 static KNOWN: &[Known] = &[
     Known(-1, "UNKNOWN_SERVER_ERROR", Final),
+    Known(1, "OFFSET_OUT_OF_RANGE", Final),
     Known(2, "CORRUPT_MESSAGE", Retriable),
     Known(3, "UNKNOWN_TOPIC_OR_PARTITION", Moved),
     Known(4, "INVALID_FETCH_SIZE", Final),

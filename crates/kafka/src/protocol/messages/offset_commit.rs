@@ -55,25 +55,19 @@ impl Decode for OffsetCommitRequest {
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetCommitRequestTopic {
     pub name: String,
-    pub topic_id: u128,
     pub partitions: Vec<OffsetCommitRequestPartition>,
 }
 
 impl Default for OffsetCommitRequestTopic {
     fn default() -> Self {
-        Self { name: String::new(), topic_id: 0, partitions: Vec::new() }
+        Self { name: String::new(), partitions: Vec::new() }
     }
 }
 
 impl Encode for OffsetCommitRequestTopic {
     #[allow(unused_variables)]
     fn encode(&self, version: i16, out: &mut Vec<u8>) {
-        if version <= 9 {
-            self.name.encode(version, out);
-        }
-        if version >= 10 {
-            self.topic_id.encode(version, out);
-        }
+        self.name.encode(version, out);
         self.partitions.encode(version, out);
         crate::protocol::no_tags(out);
     }
@@ -83,12 +77,7 @@ impl Decode for OffsetCommitRequestTopic {
     #[allow(unused_variables, unused_mut)]
     fn decode(version: i16, input: &mut Reader) -> Result<Self, DecodeError> {
         let mut message = Self::default();
-        if version <= 9 {
-            message.name = Decode::decode(version, input)?;
-        }
-        if version >= 10 {
-            message.topic_id = Decode::decode(version, input)?;
-        }
+        message.name = Decode::decode(version, input)?;
         message.partitions = Decode::decode(version, input)?;
         input.skip_tags()?;
         Ok(message)
@@ -173,25 +162,19 @@ impl Decode for OffsetCommitResponse {
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetCommitResponseTopic {
     pub name: String,
-    pub topic_id: u128,
     pub partitions: Vec<OffsetCommitResponsePartition>,
 }
 
 impl Default for OffsetCommitResponseTopic {
     fn default() -> Self {
-        Self { name: String::new(), topic_id: 0, partitions: Vec::new() }
+        Self { name: String::new(), partitions: Vec::new() }
     }
 }
 
 impl Encode for OffsetCommitResponseTopic {
     #[allow(unused_variables)]
     fn encode(&self, version: i16, out: &mut Vec<u8>) {
-        if version <= 9 {
-            self.name.encode(version, out);
-        }
-        if version >= 10 {
-            self.topic_id.encode(version, out);
-        }
+        self.name.encode(version, out);
         self.partitions.encode(version, out);
         crate::protocol::no_tags(out);
     }
@@ -201,12 +184,7 @@ impl Decode for OffsetCommitResponseTopic {
     #[allow(unused_variables, unused_mut)]
     fn decode(version: i16, input: &mut Reader) -> Result<Self, DecodeError> {
         let mut message = Self::default();
-        if version <= 9 {
-            message.name = Decode::decode(version, input)?;
-        }
-        if version >= 10 {
-            message.topic_id = Decode::decode(version, input)?;
-        }
+        message.name = Decode::decode(version, input)?;
         message.partitions = Decode::decode(version, input)?;
         input.skip_tags()?;
         Ok(message)
@@ -249,5 +227,5 @@ impl Request for OffsetCommitRequest {
     type Response = OffsetCommitResponse;
     const KEY: i16 = 8;
     const NAME: &'static str = "OffsetCommit";
-    const VERSIONS: std::ops::RangeInclusive<i16> = 8..=10;
+    const VERSIONS: std::ops::RangeInclusive<i16> = 8..=9;
 }

@@ -86,25 +86,19 @@ impl Decode for OffsetFetchRequestGroup {
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFetchRequestTopics {
     pub name: String,
-    pub topic_id: u128,
     pub partition_indexes: Vec<i32>,
 }
 
 impl Default for OffsetFetchRequestTopics {
     fn default() -> Self {
-        Self { name: String::new(), topic_id: 0, partition_indexes: Vec::new() }
+        Self { name: String::new(), partition_indexes: Vec::new() }
     }
 }
 
 impl Encode for OffsetFetchRequestTopics {
     #[allow(unused_variables)]
     fn encode(&self, version: i16, out: &mut Vec<u8>) {
-        if version <= 9 {
-            self.name.encode(version, out);
-        }
-        if version >= 10 {
-            self.topic_id.encode(version, out);
-        }
+        self.name.encode(version, out);
         self.partition_indexes.encode(version, out);
         crate::protocol::no_tags(out);
     }
@@ -114,12 +108,7 @@ impl Decode for OffsetFetchRequestTopics {
     #[allow(unused_variables, unused_mut)]
     fn decode(version: i16, input: &mut Reader) -> Result<Self, DecodeError> {
         let mut message = Self::default();
-        if version <= 9 {
-            message.name = Decode::decode(version, input)?;
-        }
-        if version >= 10 {
-            message.topic_id = Decode::decode(version, input)?;
-        }
+        message.name = Decode::decode(version, input)?;
         message.partition_indexes = Decode::decode(version, input)?;
         input.skip_tags()?;
         Ok(message)
@@ -196,25 +185,19 @@ impl Decode for OffsetFetchResponseGroup {
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFetchResponseTopics {
     pub name: String,
-    pub topic_id: u128,
     pub partitions: Vec<OffsetFetchResponsePartitions>,
 }
 
 impl Default for OffsetFetchResponseTopics {
     fn default() -> Self {
-        Self { name: String::new(), topic_id: 0, partitions: Vec::new() }
+        Self { name: String::new(), partitions: Vec::new() }
     }
 }
 
 impl Encode for OffsetFetchResponseTopics {
     #[allow(unused_variables)]
     fn encode(&self, version: i16, out: &mut Vec<u8>) {
-        if version <= 9 {
-            self.name.encode(version, out);
-        }
-        if version >= 10 {
-            self.topic_id.encode(version, out);
-        }
+        self.name.encode(version, out);
         self.partitions.encode(version, out);
         crate::protocol::no_tags(out);
     }
@@ -224,12 +207,7 @@ impl Decode for OffsetFetchResponseTopics {
     #[allow(unused_variables, unused_mut)]
     fn decode(version: i16, input: &mut Reader) -> Result<Self, DecodeError> {
         let mut message = Self::default();
-        if version <= 9 {
-            message.name = Decode::decode(version, input)?;
-        }
-        if version >= 10 {
-            message.topic_id = Decode::decode(version, input)?;
-        }
+        message.name = Decode::decode(version, input)?;
         message.partitions = Decode::decode(version, input)?;
         input.skip_tags()?;
         Ok(message)
@@ -287,5 +265,5 @@ impl Request for OffsetFetchRequest {
     type Response = OffsetFetchResponse;
     const KEY: i16 = 9;
     const NAME: &'static str = "OffsetFetch";
-    const VERSIONS: std::ops::RangeInclusive<i16> = 8..=10;
+    const VERSIONS: std::ops::RangeInclusive<i16> = 8..=9;
 }

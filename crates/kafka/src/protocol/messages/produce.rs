@@ -46,25 +46,19 @@ impl Decode for ProduceRequest {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopicProduceData {
     pub name: String,
-    pub topic_id: u128,
     pub partition_data: Vec<PartitionProduceData>,
 }
 
 impl Default for TopicProduceData {
     fn default() -> Self {
-        Self { name: String::new(), topic_id: 0, partition_data: Vec::new() }
+        Self { name: String::new(), partition_data: Vec::new() }
     }
 }
 
 impl Encode for TopicProduceData {
     #[allow(unused_variables)]
     fn encode(&self, version: i16, out: &mut Vec<u8>) {
-        if version <= 12 {
-            self.name.encode(version, out);
-        }
-        if version >= 13 {
-            self.topic_id.encode(version, out);
-        }
+        self.name.encode(version, out);
         self.partition_data.encode(version, out);
         crate::protocol::no_tags(out);
     }
@@ -74,12 +68,7 @@ impl Decode for TopicProduceData {
     #[allow(unused_variables, unused_mut)]
     fn decode(version: i16, input: &mut Reader) -> Result<Self, DecodeError> {
         let mut message = Self::default();
-        if version <= 12 {
-            message.name = Decode::decode(version, input)?;
-        }
-        if version >= 13 {
-            message.topic_id = Decode::decode(version, input)?;
-        }
+        message.name = Decode::decode(version, input)?;
         message.partition_data = Decode::decode(version, input)?;
         input.skip_tags()?;
         Ok(message)
@@ -164,25 +153,19 @@ impl Decode for ProduceResponse {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopicProduceResponse {
     pub name: String,
-    pub topic_id: u128,
     pub partition_responses: Vec<PartitionProduceResponse>,
 }
 
 impl Default for TopicProduceResponse {
     fn default() -> Self {
-        Self { name: String::new(), topic_id: 0, partition_responses: Vec::new() }
+        Self { name: String::new(), partition_responses: Vec::new() }
     }
 }
 
 impl Encode for TopicProduceResponse {
     #[allow(unused_variables)]
     fn encode(&self, version: i16, out: &mut Vec<u8>) {
-        if version <= 12 {
-            self.name.encode(version, out);
-        }
-        if version >= 13 {
-            self.topic_id.encode(version, out);
-        }
+        self.name.encode(version, out);
         self.partition_responses.encode(version, out);
         crate::protocol::no_tags(out);
     }
@@ -192,12 +175,7 @@ impl Decode for TopicProduceResponse {
     #[allow(unused_variables, unused_mut)]
     fn decode(version: i16, input: &mut Reader) -> Result<Self, DecodeError> {
         let mut message = Self::default();
-        if version <= 12 {
-            message.name = Decode::decode(version, input)?;
-        }
-        if version >= 13 {
-            message.topic_id = Decode::decode(version, input)?;
-        }
+        message.name = Decode::decode(version, input)?;
         message.partition_responses = Decode::decode(version, input)?;
         input.skip_tags()?;
         Ok(message)
@@ -401,5 +379,5 @@ impl Request for ProduceRequest {
     type Response = ProduceResponse;
     const KEY: i16 = 0;
     const NAME: &'static str = "Produce";
-    const VERSIONS: std::ops::RangeInclusive<i16> = 9..=13;
+    const VERSIONS: std::ops::RangeInclusive<i16> = 9..=12;
 }

@@ -1,0 +1,430 @@
+//! The client's core, without I/O of its own: which brokers there are, which connection a request
+//! takes, what came back. The network thread feeds it events of a transport; actors (fetcher,
+//! producer, member, admin calls) start requests here and look for their answers.
+
+mod cluster;
+mod link;
+mod options;
+mod request;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use millstream_types::Now;
+
+pub(crate) use cluster::{Cluster, Leader, TopicState};
+use link::{Link, LinkState};
+pub(crate) use options::ClientOptions;
+use request::Body;
+pub(crate) use request::{Answer, RequestError, Ticket};
+
+#[cfg(test)]
+use crate::net::Address;
+use crate::net::{ConnectionId, Transport, TransportEvent};
+use crate::protocol::messages::find_coordinator::FindCoordinatorRequest;
+use crate::protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use crate::protocol::{ErrorCode, Request};
+
+/// Whom a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Node {
+    /// One of the configured addresses; only until metadata says who is there.
+    Bootstrap(usize),
+    /// A broker by its id, over the lane's own connection.
+    Broker(i32, Lane),
+}
+
+/// One of several connections to the same broker. A broker works on the requests of a connection one
+/// after the other, so a fetch that waits for records holds up what stands behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Lane(u32);
+
+impl Lane {
+    /// For requests that are answered at once: metadata, coordinators, commits, admin.
+    pub(crate) const CONTROL: Self = Self(0);
+}
+
+/// What a coordinator is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum CoordinatorKind {
+    Group,
+    Transaction,
+}
+
+/// A coordinator as far as it is known.
+enum Coordinator {
+    Asked(Ticket<FindCoordinatorRequest>),
+    Known(i32),
+    /// Ask again from then on, in ms.
+    After(i64),
+}
+
+/// Connections, metadata and coordinators of one process.
+pub(crate) struct Client {
+    options: ClientOptions,
+    links: BTreeMap<Node, Link>,
+    by_connection: HashMap<ConnectionId, Node>,
+    cluster: Cluster,
+    metadata: Option<Ticket<MetadataRequest>>,
+    coordinators: BTreeMap<(CoordinatorKind, Arc<str>), Coordinator>,
+    /// Answers that nobody has taken yet.
+    answers: HashMap<u64, Answer>,
+    /// Tickets whose holders are still interested.
+    next_ticket: u64,
+    next_bootstrap: usize,
+    next_lane: u32,
+    /// Features as of the last connection that was made.
+    features: BTreeMap<String, i16>,
+    /// Epochs of the members of this process: the first since they joined, and the present one.
+    epochs: BTreeMap<Arc<str>, (i32, i32)>,
+    random: u64,
+    now: Now,
+}
+
+impl Client {
+    pub(crate) fn new(options: ClientOptions) -> Self {
+        let mut links = BTreeMap::new();
+        for (at, address) in options.bootstrap.iter().enumerate() {
+            links.insert(Node::Bootstrap(at), Link::new(address.clone()));
+        }
+        Self {
+            cluster: Cluster::default(),
+            links,
+            by_connection: HashMap::new(),
+            metadata: None,
+            coordinators: BTreeMap::new(),
+            answers: HashMap::new(),
+            next_ticket: 1,
+            next_bootstrap: 0,
+            next_lane: 1,
+            features: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            random: options.seed | 1,
+            now: Now::default(),
+            options,
+        }
+    }
+
+    pub(crate) fn options(&self) -> &ClientOptions {
+        &self.options
+    }
+
+    /// What is known of the cluster.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The present, as of the last turn.
+    pub(crate) fn now(&self) -> Now {
+        self.now
+    }
+
+    /// A lane for a reader or writer of its own.
+    pub(crate) fn new_lane(&mut self) -> Lane {
+        self.next_lane += 1;
+        Lane(self.next_lane - 1)
+    }
+
+    /// Starts a request to a broker. What cannot be sent at once waits for its connection.
+    pub(crate) fn send<R: Request + Send + 'static>(&mut self, node: Node, request: R) -> Ticket<R>
+    where
+        R::Response: Send,
+    {
+        self.send_with_timeout(node, request, self.options.request_timeout_ms)
+    }
+
+    /// [`send`](Self::send) in a version up to this one: some versions claim what the cluster has not
+    /// agreed on.
+    pub(crate) fn send_up_to<R: Request + Send + 'static>(&mut self, node: Node, request: R, version: i16) -> Ticket<R>
+    where
+        R::Response: Send,
+    {
+        self.enqueue(node, Body::of(request).up_to(version), self.options.request_timeout_ms)
+    }
+
+    /// [`send`](Self::send) that waits so long for the answer, in ms.
+    pub(crate) fn send_with_timeout<R: Request + Send + 'static>(
+        &mut self,
+        node: Node,
+        request: R,
+        timeout_ms: i64,
+    ) -> Ticket<R>
+    where
+        R::Response: Send,
+    {
+        self.enqueue(node, Body::of(request), timeout_ms)
+    }
+
+    fn enqueue<R>(&mut self, node: Node, body: Body, timeout_ms: i64) -> Ticket<R> {
+        let ticket = Ticket::new(self.next_ticket);
+        self.next_ticket += 1;
+        let deadline_ms = self.now.mono_ms().saturating_add(timeout_ms);
+        match self.link(node) {
+            Some(link) => link.enqueue(ticket.number(), deadline_ms, body),
+            None => {
+                self.answers.insert(ticket.number(), Answer::failed(RequestError::NotSent("the broker is not known")));
+            }
+        }
+        ticket
+    }
+
+    /// The way to a node, made when it is first used.
+    fn link(&mut self, node: Node) -> Option<&mut Link> {
+        if let (Node::Broker(id, _), false) = (node, self.links.contains_key(&node)) {
+            let address = self.cluster.brokers().get(&id)?.clone();
+            self.links.insert(node, Link::new(address));
+        }
+        self.links.get_mut(&node)
+    }
+
+    /// Takes the answer to a request, once it is there.
+    pub(crate) fn take<R: Request + 'static>(
+        &mut self,
+        ticket: &Ticket<R>,
+    ) -> Option<Result<R::Response, RequestError>> {
+        self.answers.remove(&ticket.number()).map(Answer::of::<R>)
+    }
+
+    /// A broker that can be asked anything: one that is connected, else any.
+    pub(crate) fn any_node(&mut self) -> Node {
+        let now_ms = self.now.mono_ms();
+        let brokers = self.cluster.brokers().keys().map(|id| Node::Broker(*id, Lane::CONTROL));
+        // Connected ones first, then those never tried, then those that failed least.
+        let best = brokers.filter(|node| self.links.get(node).is_none_or(|link| link.may_connect(now_ms))).min_by_key(
+            |node| self.links.get(node).map_or((1, 0), |link| (i32::from(!link.is_ready()), link.failures)),
+        );
+        best.unwrap_or_else(|| Node::Bootstrap(self.next_bootstrap % self.options.bootstrap.len().max(1)))
+    }
+
+    /// The cluster's controller, as far as brokers tell clients of one; any broker passes requests on.
+    pub(crate) fn controller(&mut self) -> Node {
+        match self.cluster.controller.filter(|id| self.cluster.brokers().contains_key(id)) {
+            Some(id) => Node::Broker(id, Lane::CONTROL),
+            None => self.any_node(),
+        }
+    }
+
+    /// Wants a topic's metadata; it is in [`cluster`](Self::cluster) once it came.
+    pub(crate) fn want_topic(&mut self, name: &Arc<str>) {
+        self.cluster.want(name);
+    }
+
+    /// A broker answered that it is not what metadata says: asks again.
+    pub(crate) fn refresh_metadata(&mut self) {
+        self.cluster.is_stale = true;
+    }
+
+    /// A broker said who leads a partition now (KIP-951).
+    pub(crate) fn set_leader(&mut self, topic: &str, partition: i32, leader: Leader) {
+        self.cluster.set_leader(topic, partition, leader);
+    }
+
+    /// The coordinator of a group or transactional id; asks for it when it is not known.
+    pub(crate) fn coordinator(&mut self, kind: CoordinatorKind, key: &Arc<str>) -> Option<Node> {
+        let name = (kind, Arc::clone(key));
+        match self.coordinators.get(&name) {
+            Some(Coordinator::Known(id)) if self.cluster.brokers().contains_key(id) => {
+                return Some(Node::Broker(*id, Lane::CONTROL));
+            }
+            // A broker that metadata does not know yet.
+            Some(Coordinator::Known(_)) => {
+                self.cluster.is_stale = true;
+                return None;
+            }
+            Some(Coordinator::Asked(_)) => return None,
+            Some(Coordinator::After(ms)) if *ms > self.now.mono_ms() => return None,
+            Some(Coordinator::After(_)) | None => {}
+        }
+        let key_type = match kind {
+            CoordinatorKind::Group => 0,
+            CoordinatorKind::Transaction => 1,
+        };
+        let request = FindCoordinatorRequest { key_type, coordinator_keys: vec![key.to_string()] };
+        let node = self.any_node();
+        let ticket = self.send(node, request);
+        self.coordinators.insert(name, Coordinator::Asked(ticket));
+        None
+    }
+
+    /// The coordinator answered that it is none: the next one is asked for after a moment.
+    pub(crate) fn forget_coordinator(&mut self, kind: CoordinatorKind, key: &Arc<str>) {
+        let after = self.now.mono_ms() + self.options.retry_backoff_ms;
+        self.coordinators.insert((kind, Arc::clone(key)), Coordinator::After(after));
+    }
+
+    /// A member joined, or its epoch moved.
+    pub(crate) fn set_member_epoch(&mut self, member: &Arc<str>, epoch: i32, has_joined: bool) {
+        let entry = self.epochs.entry(Arc::clone(member)).or_insert((epoch, epoch));
+        *entry = if has_joined { (epoch, epoch) } else { (entry.0, epoch) };
+    }
+
+    /// The epoch that proves a membership now. Brokers move it at every rebalance; what a member
+    /// wants to commit it may still commit, as long as it did not lose its tasks in between.
+    pub(crate) fn member_epoch(&self, member: &str, epoch: i32) -> i32 {
+        match self.epochs.get(member) {
+            Some((since, now)) if epoch >= *since => *now,
+            _ => epoch,
+        }
+    }
+
+    /// Level of a feature that the cluster has agreed on; 0 when it has not.
+    pub(crate) fn feature(&self, name: &str) -> i16 {
+        self.features.get(name).copied().unwrap_or(0)
+    }
+
+    /// Takes what the transport says.
+    pub(crate) fn event(&mut self, transport: &mut dyn Transport, event: TransportEvent) {
+        let connection = match &event {
+            TransportEvent::Connected(id) | TransportEvent::Frame(id, _) | TransportEvent::Closed(id, _) => *id,
+        };
+        let Some(node) = self.by_connection.get(&connection).copied() else { return };
+        let Some(link) = self.links.get_mut(&node) else { return };
+        let (answers, features) = (&mut self.answers, &mut self.features);
+        let result = match event {
+            TransportEvent::Connected(_) => {
+                link.connected(transport, &self.options);
+                Ok(())
+            }
+            TransportEvent::Frame(_, frame) => link.frame(frame, self.now, features, &mut |number, answer| {
+                answers.insert(number, answer);
+            }),
+            TransportEvent::Closed(_, reason) => Err(reason),
+        };
+        if let Err(reason) = result {
+            self.disconnect(transport, node, &reason);
+        }
+    }
+
+    /// Does what is due: connects, sends, times out, refreshes. Gives the next time something is due,
+    /// in ms of the monotonic clock.
+    pub(crate) fn turn(&mut self, transport: &mut dyn Transport, now: Now) -> i64 {
+        self.now = now;
+        self.take_metadata(transport);
+        self.ask_for_metadata();
+        self.take_coordinators();
+        let now_ms = now.mono_ms();
+        let mut due = now_ms.saturating_add(self.options.metadata_max_age_ms);
+        let nodes: Vec<Node> = self.links.keys().copied().collect();
+        for node in nodes {
+            let Some(link) = self.links.get_mut(&node) else { continue };
+            let answers = &mut self.answers;
+            let mut answer = |number, answer| {
+                answers.insert(number, answer);
+            };
+            match link.turn(transport, now, &self.options, &mut answer) {
+                Ok(next) => due = due.min(next),
+                Err(reason) => self.disconnect(transport, node, &reason),
+            }
+            if let Some(link) = self.links.get(&node)
+                && let LinkState::Connecting(connection) | LinkState::Open(connection) = link.state
+            {
+                self.by_connection.insert(connection, node);
+            }
+        }
+        // Whoever waits for a coordinator asks for it again then.
+        let pauses = self.coordinators.values().filter_map(|coordinator| match coordinator {
+            Coordinator::After(ms) if *ms > now_ms => Some(*ms),
+            _ => None,
+        });
+        pauses.fold(due.min(self.cluster.due_ms(now_ms, &self.options)), i64::min)
+    }
+
+    fn disconnect(&mut self, transport: &mut dyn Transport, node: Node, reason: &str) {
+        let now_ms = self.now.mono_ms();
+        let jitter = self.jitter();
+        let Some(link) = self.links.get_mut(&node) else { return };
+        if let LinkState::Connecting(connection) | LinkState::Open(connection) = link.state {
+            transport.close(connection);
+            self.by_connection.remove(&connection);
+        }
+        tracing::debug!(address = %link.address, reason, "a connection to a broker is over");
+        for (number, answer) in link.disconnected(now_ms, &self.options, jitter, reason) {
+            self.answers.insert(number, answer);
+        }
+        if matches!(node, Node::Bootstrap(_)) {
+            self.next_bootstrap = self.next_bootstrap.wrapping_add(1);
+        }
+        // The broker may have moved, or its partitions may have.
+        self.cluster.is_stale = true;
+    }
+
+    /// A factor of 0.8 to 1.2 in thousandths, so that many clients do not come back at once.
+    fn jitter(&mut self) -> i64 {
+        // Xorshift: good enough to spread, and the same for the same seed.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        800 + i64::try_from(self.random % 401).unwrap_or(200)
+    }
+
+    fn ask_for_metadata(&mut self) {
+        if self.metadata.is_some() || !self.cluster.wants_refresh(self.now.mono_ms(), &self.options) {
+            return;
+        }
+        let topic = |name: &Arc<str>| MetadataRequestTopic { name: Some(name.to_string()), ..Default::default() };
+        let topics: Vec<MetadataRequestTopic> = self.cluster.wanted().map(topic).collect();
+        let request = MetadataRequest { topics: Some(topics), allow_auto_topic_creation: false, ..Default::default() };
+        let node = self.any_node();
+        self.cluster.asked(self.now.mono_ms());
+        self.metadata = Some(self.send(node, request));
+    }
+
+    fn take_metadata(&mut self, transport: &mut dyn Transport) {
+        let Some(ticket) = self.metadata.take() else { return };
+        let Some(answer) = self.take(&ticket) else {
+            self.metadata = Some(ticket);
+            return;
+        };
+        match answer {
+            Ok(response) => {
+                self.cluster.update(&response, self.now.mono_ms());
+                self.follow_brokers(transport);
+            }
+            Err(error) => {
+                self.cluster.failed(error.to_string());
+                self.next_bootstrap = self.next_bootstrap.wrapping_add(1);
+            }
+        }
+    }
+
+    /// Has no links to brokers that are gone or have moved.
+    fn follow_brokers(&mut self, transport: &mut dyn Transport) {
+        let is_gone = |node: &Node, link: &Link| match node {
+            Node::Bootstrap(_) => false,
+            Node::Broker(id, _) => self.cluster.brokers().get(id) != Some(&link.address),
+        };
+        let gone: Vec<Node> =
+            self.links.iter().filter(|(node, link)| is_gone(node, link)).map(|(node, _)| *node).collect();
+        for node in gone {
+            self.disconnect(transport, node, "the broker is gone from the cluster or has moved");
+            for number in self.links.remove(&node).map(Link::unsent).unwrap_or_default() {
+                let error = RequestError::NotSent("the broker is gone from the cluster or has moved");
+                self.answers.insert(number, Answer::failed(error));
+            }
+        }
+    }
+
+    fn take_coordinators(&mut self) {
+        let asked: Vec<(CoordinatorKind, Arc<str>)> = self
+            .coordinators
+            .iter()
+            .filter(|(_, coordinator)| matches!(coordinator, Coordinator::Asked(_)))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in asked {
+            let Some(Coordinator::Asked(ticket)) = self.coordinators.get(&name) else { continue };
+            let ticket = ticket.clone();
+            let Some(answer) = self.take(&ticket) else { continue };
+            let found = answer.ok().and_then(|response| response.coordinators.into_iter().next());
+            let coordinator = match found {
+                Some(found) if ErrorCode::check(found.error_code).is_ok() => Coordinator::Known(found.node_id),
+                _ => Coordinator::After(self.now.mono_ms() + self.options.retry_backoff_ms),
+            };
+            self.coordinators.insert(name, coordinator);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

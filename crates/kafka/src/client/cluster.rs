@@ -1,0 +1,158 @@
+//! Brokers, topics and leaders, as the last metadata has them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::ClientOptions;
+use crate::net::Address;
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::metadata::MetadataResponse;
+
+/// What is known of the cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Cluster {
+    brokers: BTreeMap<i32, Address>,
+    pub(crate) controller: Option<i32>,
+    /// The cluster's own id.
+    pub(crate) id: Option<String>,
+    topics: BTreeMap<Arc<str>, TopicState>,
+    wanted: BTreeSet<Arc<str>>,
+    /// Whether a topic became wanted since the last request.
+    has_new: bool,
+    pub(crate) is_stale: bool,
+    updated_ms: Option<i64>,
+    asked_ms: Option<i64>,
+    /// Why the last request failed, for messages.
+    pub(crate) failure: Option<String>,
+}
+
+/// A wanted topic as of the last metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TopicState {
+    /// It exists.
+    Known {
+        /// Its id; changes when it is deleted and created again.
+        id: u128,
+        /// Partitions by number.
+        partitions: Vec<Leader>,
+    },
+    /// The broker says why not.
+    Missing(ErrorCode),
+}
+
+/// A partition's leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leader {
+    /// Broker; `None` during an election.
+    pub(crate) broker: Option<i32>,
+    /// Its epoch.
+    pub(crate) epoch: i32,
+}
+
+impl Cluster {
+    pub(crate) fn brokers(&self) -> &BTreeMap<i32, Address> {
+        &self.brokers
+    }
+
+    /// A wanted topic; `None` until metadata came.
+    pub(crate) fn topic(&self, name: &str) -> Option<&TopicState> {
+        self.topics.get(name)
+    }
+
+    /// Leader of a partition; `None` while it is not known.
+    pub(crate) fn leader(&self, topic: &str, partition: i32) -> Option<Leader> {
+        let TopicState::Known { partitions, .. } = self.topics.get(topic)? else { return None };
+        partitions.get(usize::try_from(partition).ok()?).copied().filter(|leader| leader.broker.is_some())
+    }
+
+    /// A broker said who leads now (KIP-951); older news is left out.
+    pub(crate) fn set_leader(&mut self, topic: &str, partition: i32, leader: Leader) {
+        let Some(TopicState::Known { partitions, .. }) = self.topics.get_mut(topic) else { return };
+        let slot = usize::try_from(partition).ok().and_then(|at| partitions.get_mut(at));
+        if let Some(slot) = slot.filter(|slot| slot.epoch < leader.epoch) {
+            *slot = leader;
+        }
+    }
+
+    pub(super) fn want(&mut self, name: &Arc<str>) {
+        if self.wanted.insert(Arc::clone(name)) {
+            self.has_new = true;
+        }
+    }
+
+    pub(super) fn wanted(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.wanted.iter()
+    }
+
+    /// Whether metadata is to be asked for now.
+    pub(super) fn wants_refresh(&self, now_ms: i64, options: &ClientOptions) -> bool {
+        let is_due = |since: i64| now_ms >= since.saturating_add(options.metadata_max_age_ms);
+        self.has_new && !self.is_pausing(now_ms, options)
+            || (self.is_stale || self.updated_ms.is_none_or(is_due)) && !self.is_pausing(now_ms, options)
+    }
+
+    /// When it is to be asked for next.
+    pub(super) fn due_ms(&self, now_ms: i64, options: &ClientOptions) -> i64 {
+        let pause = self.asked_ms.map_or(now_ms, |asked| asked.saturating_add(options.retry_backoff_ms));
+        match self.updated_ms {
+            Some(updated) if !self.is_stale && !self.has_new => updated.saturating_add(options.metadata_max_age_ms),
+            _ => pause,
+        }
+    }
+
+    fn is_pausing(&self, now_ms: i64, options: &ClientOptions) -> bool {
+        self.asked_ms.is_some_and(|asked| now_ms < asked.saturating_add(options.retry_backoff_ms))
+    }
+
+    pub(super) fn asked(&mut self, now_ms: i64) {
+        self.asked_ms = Some(now_ms);
+        self.has_new = false;
+    }
+
+    pub(super) fn failed(&mut self, reason: String) {
+        self.failure = Some(reason);
+        self.is_stale = true;
+    }
+
+    pub(super) fn update(&mut self, response: &MetadataResponse, now_ms: i64) {
+        self.failure = None;
+        self.is_stale = false;
+        self.updated_ms = Some(now_ms);
+        self.id.clone_from(&response.cluster_id);
+        self.controller = Some(response.controller_id).filter(|id| *id >= 0);
+        self.brokers = response
+            .brokers
+            .iter()
+            .map(|broker| {
+                let port = u16::try_from(broker.port).unwrap_or(0);
+                (broker.node_id, Address { host: broker.host.clone(), port })
+            })
+            .collect();
+        for topic in &response.topics {
+            let Some(name) = &topic.name else { continue };
+            let state = match ErrorCode(topic.error_code) {
+                ErrorCode::NONE => {
+                    let mut partitions = Vec::new();
+                    for partition in &topic.partitions {
+                        let at = usize::try_from(partition.partition_index).unwrap_or(0);
+                        if partitions.len() <= at && at < topic.partitions.len() {
+                            partitions.resize(at + 1, Leader { broker: None, epoch: -1 });
+                        }
+                        let broker = Some(partition.leader_id).filter(|id| *id >= 0);
+                        self.is_stale |= broker.is_none();
+                        if let Some(slot) = partitions.get_mut(at) {
+                            *slot = Leader { broker, epoch: partition.leader_epoch };
+                        }
+                    }
+                    TopicState::Known { id: topic.topic_id, partitions }
+                }
+                code => {
+                    // Being created, or between leaders.
+                    self.is_stale |= code.is_retriable();
+                    TopicState::Missing(code)
+                }
+            };
+            self.topics.insert(name.as_str().into(), state);
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The way to one broker: its connection, what waits for it, and what was asked.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use bytes::Bytes;
+use millstream_types::Now;
+
+use super::ClientOptions;
+use super::request::{Answer, Body, RequestError};
+use crate::net::{Address, ConnectionId, Transport};
+use crate::protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use crate::protocol::{ErrorCode, Request, decode_response, encode_request};
+
+/// Requests on one connection that wait for their answers. A broker works on them one after the
+/// other, in order.
+const IN_FLIGHT_MAX: usize = 32;
+const NAME: &str = "millstream";
+
+/// The way to one broker.
+pub(super) struct Link {
+    pub(super) address: Address,
+    pub(super) state: LinkState,
+    /// Failures in a row to connect.
+    pub(super) failures: u32,
+    retry_at_ms: i64,
+    setup_deadline_ms: i64,
+    idle_since_ms: i64,
+    correlation: i32,
+    versions: Option<HashMap<i16, (i16, i16)>>,
+    in_flight: VecDeque<Sent>,
+    waiting: VecDeque<Sent>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LinkState {
+    Closed,
+    Connecting(ConnectionId),
+    /// Connected; requests go out once the broker has told its versions.
+    Open(ConnectionId),
+}
+
+/// A request that waits to be sent or for its answer.
+struct Sent {
+    number: u64,
+    deadline_ms: i64,
+    timeout_ms: i64,
+    body: Body,
+    correlation: i32,
+    version: i16,
+}
+
+type Deliver<'a> = &'a mut dyn FnMut(u64, Answer);
+
+impl Link {
+    pub(super) fn new(address: Address) -> Self {
+        Self {
+            address,
+            state: LinkState::Closed,
+            failures: 0,
+            retry_at_ms: i64::MIN,
+            setup_deadline_ms: 0,
+            idle_since_ms: 0,
+            correlation: 0,
+            versions: None,
+            in_flight: VecDeque::new(),
+            waiting: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.versions.is_some()
+    }
+
+    pub(super) fn may_connect(&self, now_ms: i64) -> bool {
+        self.state != LinkState::Closed || now_ms >= self.retry_at_ms
+    }
+
+    /// Numbers of the requests that were not sent yet.
+    pub(super) fn unsent(self) -> Vec<u64> {
+        self.waiting.into_iter().map(|sent| sent.number).collect()
+    }
+
+    pub(super) fn enqueue(&mut self, number: u64, deadline_ms: i64, body: Body) {
+        self.waiting.push_back(Sent { number, deadline_ms, timeout_ms: 0, body, correlation: 0, version: 0 });
+    }
+
+    /// The transport has connected: asks for versions first.
+    pub(super) fn connected(&mut self, transport: &mut dyn Transport, options: &ClientOptions) {
+        let LinkState::Connecting(connection) = self.state else { return };
+        self.state = LinkState::Open(connection);
+        let request = ApiVersionsRequest {
+            client_software_name: NAME.to_owned(),
+            client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let mut out = Vec::new();
+        // Version 3: every broker since 2.4 knows it.
+        encode_request(&request, 3, 0, &options.client_id, &mut out);
+        transport.send(connection, out);
+    }
+
+    /// A frame came: versions, or the answer to the oldest request.
+    pub(super) fn frame(
+        &mut self,
+        frame: Bytes,
+        now: Now,
+        features: &mut BTreeMap<String, i16>,
+        deliver: Deliver<'_>,
+    ) -> Result<(), String> {
+        self.idle_since_ms = now.mono_ms();
+        if self.versions.is_none() {
+            let answer = decode_response::<ApiVersionsRequest>(frame, 3, 0);
+            let versions = answer.map_err(|error| format!("this is no broker of Kafka 2.4 or newer: {error}"))?;
+            self.versions = Some(table(&versions)?);
+            features.extend(
+                versions.finalized_features.into_iter().map(|feature| (feature.name, feature.max_version_level)),
+            );
+            self.failures = 0;
+            return Ok(());
+        }
+        let Some(sent) = self.in_flight.pop_front() else {
+            return Err("the broker answered what was not asked".to_owned());
+        };
+        let answer = sent.body.decode(frame, sent.version, sent.correlation);
+        deliver(sent.number, answer);
+        Ok(())
+    }
+
+    /// Connects where something waits, sends what may be sent, times out the rest. Gives the next time
+    /// something is due; an error ends the connection.
+    pub(super) fn turn(
+        &mut self,
+        transport: &mut dyn Transport,
+        now: Now,
+        options: &ClientOptions,
+        deliver: Deliver<'_>,
+    ) -> Result<i64, String> {
+        let now_ms = now.mono_ms();
+        let mut due = i64::MAX;
+        self.time_out_waiting(now_ms, deliver);
+        match self.state {
+            LinkState::Closed if self.waiting.is_empty() => return Ok(due),
+            LinkState::Closed if now_ms < self.retry_at_ms => due = due.min(self.retry_at_ms),
+            LinkState::Closed => {
+                self.state = LinkState::Connecting(transport.connect(&self.address));
+                self.setup_deadline_ms = now_ms + options.connection_setup_timeout_ms;
+                self.idle_since_ms = now_ms;
+                due = due.min(self.setup_deadline_ms);
+            }
+            LinkState::Connecting(_) | LinkState::Open(_) if self.versions.is_none() => {
+                if now_ms >= self.setup_deadline_ms {
+                    return Err(format!("no connection within {} ms", options.connection_setup_timeout_ms));
+                }
+                due = due.min(self.setup_deadline_ms);
+            }
+            LinkState::Connecting(_) => {}
+            LinkState::Open(connection) => self.send_waiting(connection, transport, now_ms, options, deliver),
+        }
+        if let Some(oldest) = self.in_flight.iter().map(|sent| sent.deadline_ms).min() {
+            if now_ms >= oldest {
+                // Answers come in order: without this one there are no others on this connection.
+                return Err("a request was not answered in time".to_owned());
+            }
+            due = due.min(oldest);
+        } else if self.is_ready() && self.waiting.is_empty() {
+            let idle_until = self.idle_since_ms.saturating_add(options.connections_max_idle_ms);
+            if now_ms >= idle_until {
+                return Err("the connection was idle".to_owned());
+            }
+            due = due.min(idle_until);
+        }
+        Ok(self.waiting.iter().map(|sent| sent.deadline_ms).fold(due, i64::min))
+    }
+
+    fn time_out_waiting(&mut self, now_ms: i64, deliver: Deliver<'_>) {
+        if !self.waiting.iter().any(|sent| now_ms >= sent.deadline_ms) {
+            return;
+        }
+        self.waiting.retain(|sent| {
+            let is_over = now_ms >= sent.deadline_ms;
+            if is_over {
+                deliver(sent.number, Answer::failed(RequestError::NotSent("no connection to the broker in time")));
+            }
+            !is_over
+        });
+    }
+
+    fn send_waiting(
+        &mut self,
+        connection: ConnectionId,
+        transport: &mut dyn Transport,
+        now_ms: i64,
+        options: &ClientOptions,
+        deliver: Deliver<'_>,
+    ) {
+        let Some(versions) = &self.versions else { return };
+        let mut out = Vec::new();
+        while self.in_flight.len() < IN_FLIGHT_MAX
+            && let Some(mut sent) = self.waiting.pop_front()
+        {
+            match sent.body.version(versions.get(&sent.body.key).copied()) {
+                Ok(version) => sent.version = version,
+                Err(error) => {
+                    deliver(sent.number, Answer::failed(error));
+                    continue;
+                }
+            }
+            self.correlation = self.correlation.wrapping_add(1);
+            sent.correlation = self.correlation;
+            sent.timeout_ms = sent.deadline_ms - now_ms;
+            sent.body.encode(sent.version, sent.correlation, &options.client_id, &mut out);
+            self.in_flight.push_back(sent);
+        }
+        if !out.is_empty() {
+            self.idle_since_ms = now_ms;
+            transport.send(connection, out);
+        }
+    }
+
+    /// The connection is over: what was asked has no answer, what was not sent yet stays for the next
+    /// connection. Connecting is tried again after a growing pause.
+    pub(super) fn disconnected(
+        &mut self,
+        now_ms: i64,
+        options: &ClientOptions,
+        jitter: i64,
+        reason: &str,
+    ) -> Vec<(u64, Answer)> {
+        if self.versions.is_none() {
+            self.failures = self.failures.saturating_add(1);
+        }
+        let doublings = self.failures.saturating_sub(1).min(20);
+        let pause = options.reconnect_backoff_ms.saturating_mul(1 << doublings).min(options.reconnect_backoff_max_ms);
+        self.retry_at_ms = now_ms.saturating_add(pause.saturating_mul(jitter) / 1000);
+        self.state = LinkState::Closed;
+        self.versions = None;
+        let lost = |sent: Sent| {
+            let error = if now_ms >= sent.deadline_ms {
+                RequestError::TimedOut(sent.timeout_ms)
+            } else {
+                RequestError::Lost(reason.to_owned())
+            };
+            (sent.number, Answer::failed(error))
+        };
+        self.in_flight.drain(..).map(lost).collect()
+    }
+}
+
+fn table(response: &ApiVersionsResponse) -> Result<HashMap<i16, (i16, i16)>, String> {
+    ErrorCode::check(response.error_code)
+        .map_err(|code| format!("the broker refuses {} with {code}", ApiVersionsRequest::NAME))?;
+    Ok(response.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version))).collect())
+}

@@ -1,0 +1,150 @@
+//! Requests under way: erased while they wait, typed for who asked.
+
+use std::any::Any;
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+
+use crate::protocol::{DecodeError, Request, decode_response, encode_request};
+
+/// A claim to the answer of a request.
+pub(crate) struct Ticket<R> {
+    number: u64,
+    request: PhantomData<fn(R)>,
+}
+
+impl<R> Ticket<R> {
+    pub(super) fn new(number: u64) -> Self {
+        Self { number, request: PhantomData }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl<R> Clone for Ticket<R> {
+    fn clone(&self) -> Self {
+        Self::new(self.number)
+    }
+}
+
+impl<R> std::fmt::Debug for Ticket<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ticket({})", self.number)
+    }
+}
+
+/// Why there is no answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// It never left: it had no effect.
+    #[error("the request was not sent: {0}")]
+    NotSent(&'static str),
+    /// It was sent, but the connection ended before the answer: it may have had its effect.
+    #[error("the connection ended before the answer came: {0}")]
+    Lost(String),
+    /// It was sent, but no answer came in time: it may have had its effect.
+    #[error("no answer came within {0} ms")]
+    TimedOut(i64),
+    /// The broker does not know the request in any version that is spoken here.
+    #[error("the broker does not speak {api} in versions {first} to {last}: it is too old or too new")]
+    Unsupported {
+        /// The API.
+        api: &'static str,
+        /// First version spoken here.
+        first: i16,
+        /// Last version spoken here.
+        last: i16,
+    },
+    /// The answer cannot be read.
+    #[error("the broker's answer to {api} cannot be read")]
+    Malformed {
+        /// The API.
+        api: &'static str,
+        /// What is wrong.
+        source: DecodeError,
+    },
+}
+
+impl RequestError {
+    /// Whether the request may have had its effect.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::TimedOut(_) | Self::Malformed { .. })
+    }
+
+    /// Whether the same request may succeed later.
+    pub(crate) fn is_retriable(&self) -> bool {
+        !matches!(self, Self::Unsupported { .. })
+    }
+}
+
+/// The end of a request.
+pub(crate) struct Answer(Result<Box<dyn Any + Send>, RequestError>);
+
+impl Answer {
+    pub(super) fn failed(error: RequestError) -> Self {
+        Self(Err(error))
+    }
+
+    pub(super) fn of<R: Request + 'static>(self) -> Result<R::Response, RequestError> {
+        let answer = self.0?;
+        #[expect(clippy::expect_used, reason = "a ticket carries the type of its request")]
+        let response = answer.downcast::<R::Response>().expect("the answer to this request");
+        Ok(*response)
+    }
+}
+
+/// A request without its type.
+pub(super) struct Body {
+    pub(super) key: i16,
+    pub(super) api: &'static str,
+    first: i16,
+    last: i16,
+    encode: Box<dyn Fn(i16, i32, &str, &mut Vec<u8>) + Send>,
+    decode: fn(Bytes, i16, i32) -> Result<Box<dyn Any + Send>, DecodeError>,
+}
+
+impl Body {
+    pub(super) fn of<R: Request + Send + 'static>(request: R) -> Self
+    where
+        R::Response: Send,
+    {
+        Self {
+            key: R::KEY,
+            api: R::NAME,
+            first: *R::VERSIONS.start(),
+            last: *R::VERSIONS.end(),
+            encode: Box::new(move |version, correlation, client, out| {
+                encode_request(&request, version, correlation, client, out);
+            }),
+            decode: |frame, version, correlation| {
+                let response = decode_response::<R>(frame, version, correlation)?;
+                Ok(Box::new(response))
+            },
+        }
+    }
+
+    /// The same in versions up to this one.
+    pub(super) fn up_to(mut self, version: i16) -> Self {
+        self.last = self.last.min(version);
+        self
+    }
+
+    /// The highest version that both sides speak.
+    pub(super) fn version(&self, broker: Option<(i16, i16)>) -> Result<i16, RequestError> {
+        let unsupported = RequestError::Unsupported { api: self.api, first: self.first, last: self.last };
+        let (least, most) = broker.ok_or(unsupported.clone())?;
+        let version = most.min(self.last);
+        if version >= least.max(self.first) { Ok(version) } else { Err(unsupported) }
+    }
+
+    pub(super) fn encode(&self, version: i16, correlation: i32, client_id: &str, out: &mut Vec<u8>) {
+        (self.encode)(version, correlation, client_id, out);
+    }
+
+    pub(super) fn decode(&self, frame: Bytes, version: i16, correlation: i32) -> Answer {
+        let malformed = |source| RequestError::Malformed { api: self.api, source };
+        Answer((self.decode)(frame, version, correlation).map_err(malformed))
+    }
+}

@@ -1,0 +1,153 @@
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::driver::{Actor, Turn};
+use crate::fake::{Fake, FakeTransport, Reply, coordinator, metadata, read};
+use crate::protocol::messages::end_txn::{EndTxnRequest, EndTxnResponse};
+use crate::protocol::messages::find_coordinator::FindCoordinatorRequest;
+use crate::protocol::messages::metadata::MetadataRequest;
+use crate::protocol::{Reader, RequestHeader};
+
+fn answer(header: &RequestHeader) -> Reply {
+    match header.key {
+        MetadataRequest::KEY => Reply::to::<MetadataRequest>(header, &metadata("words", 2)),
+        FindCoordinatorRequest::KEY => coordinator(header),
+        _ => Reply::to::<EndTxnRequest>(header, &EndTxnResponse::default()),
+    }
+}
+
+type Outcome = Result<EndTxnResponse, RequestError>;
+
+/// Ends a transaction at its coordinator, once, and keeps the answer.
+struct Ender {
+    ticket: Option<Ticket<EndTxnRequest>>,
+    outcome: Arc<Mutex<Option<Outcome>>>,
+}
+
+impl Actor for Ender {
+    fn turn(&mut self, client: &mut Client) -> Turn {
+        client.want_topic(&"words".into());
+        let Some(ticket) = &self.ticket else {
+            if let Some(node) = client.coordinator(CoordinatorKind::Transaction, &"tx".into()) {
+                self.ticket = Some(client.send(node, EndTxnRequest::default()));
+            }
+            return Turn::Until(i64::MAX);
+        };
+        let Some(answer) = client.take(ticket) else { return Turn::Until(i64::MAX) };
+        *self.outcome.lock().unwrap() = Some(answer);
+        Turn::Finished
+    }
+}
+
+fn ender(fake: &mut Fake) -> Arc<Mutex<Option<Outcome>>> {
+    let outcome = Arc::new(Mutex::new(None));
+    fake.add(Ender { ticket: None, outcome: Arc::clone(&outcome) });
+    fake.settle();
+    outcome
+}
+
+#[test]
+fn a_request_finds_its_coordinator_and_its_answer() {
+    let mut hosts = Vec::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let mut fake = Fake::new(FakeTransport::new(move |address: &Address, header, _| {
+        hosts.push(address.host.clone());
+        seen.lock().unwrap().push((address.host.clone(), header.key));
+        answer(header)
+    }));
+    let outcome = ender(&mut fake);
+    fake.advance(100);
+    assert_eq!(outcome.lock().unwrap().take(), Some(Ok(EndTxnResponse::default())));
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.first(), Some(&("bootstrap".to_owned(), MetadataRequest::KEY)));
+    assert_eq!(asked.last().map(|(host, _)| host.as_str()), Some("broker-1"), "{asked:?}");
+}
+
+#[test]
+fn a_broker_that_is_down_is_tried_again_and_a_lost_answer_is_told() {
+    let mut transport = FakeTransport::new(|_: &Address, header: &RequestHeader, _: Reader| match header.key {
+        EndTxnRequest::KEY => Reply::HangUp,
+        _ => answer(header),
+    });
+    let bootstrap = Address { host: "bootstrap".to_owned(), port: 9092 };
+    transport.refusing.push(bootstrap);
+    let mut fake = Fake::new(transport);
+    let outcome = ender(&mut fake);
+    for _ in 0..20 {
+        fake.advance(500);
+    }
+    assert!(outcome.lock().unwrap().is_none());
+    fake.engine.transport.refusing.clear();
+    for _ in 0..5 {
+        fake.advance(2_000);
+    }
+    let outcome = outcome.lock().unwrap().take();
+    assert!(matches!(&outcome, Some(Err(error)) if error.is_in_doubt()), "{outcome:?}");
+}
+
+#[test]
+fn silence_ends_the_connection_after_the_request_timeout() {
+    let mut fake = Fake::new(FakeTransport::new(|_: &Address, header: &RequestHeader, _| match header.key {
+        EndTxnRequest::KEY => Reply::Silence,
+        _ => answer(header),
+    }));
+    let outcome = ender(&mut fake);
+    fake.advance(200);
+    fake.advance(29_000);
+    assert_eq!(*outcome.lock().unwrap(), None);
+    fake.advance(1_000);
+    let outcome = outcome.lock().unwrap().take();
+    assert!(matches!(outcome, Some(Err(RequestError::TimedOut(_)))), "{outcome:?}");
+}
+
+#[test]
+fn a_broker_that_speaks_no_common_version_is_an_error_with_the_api() {
+    let mut transport = FakeTransport::new(|_: &Address, header: &RequestHeader, _: Reader| answer(header));
+    for versions in &mut transport.versions {
+        if versions.0 == EndTxnRequest::KEY {
+            versions.2 = 2;
+        }
+    }
+    let mut fake = Fake::new(transport);
+    let outcome = ender(&mut fake);
+    fake.advance(200);
+    let expected = RequestError::Unsupported { api: "EndTxn", first: 3, last: 5 };
+    assert_eq!(outcome.lock().unwrap().take(), Some(Err(expected)));
+}
+
+#[test]
+fn metadata_tells_leaders_and_newer_hints_win() {
+    let mut cluster = Cluster::default();
+    cluster.want(&"words".into());
+    cluster.update(&metadata("words", 2), 5);
+    assert_eq!(cluster.leader("words", 1), Some(Leader { broker: Some(1), epoch: 4 }));
+    cluster.set_leader("words", 1, Leader { broker: Some(0), epoch: 3 });
+    assert_eq!(cluster.leader("words", 1), Some(Leader { broker: Some(1), epoch: 4 }));
+    cluster.set_leader("words", 1, Leader { broker: Some(0), epoch: 5 });
+    assert_eq!(cluster.leader("words", 1), Some(Leader { broker: Some(0), epoch: 5 }));
+    assert_eq!(cluster.leader("words", 2), None);
+    assert!(matches!(cluster.topic("words"), Some(TopicState::Known { id: 77, .. })));
+}
+
+#[test]
+fn requests_reach_the_script_as_they_were_sent() {
+    let request = EndTxnRequest { transactional_id: "tx".to_owned(), ..EndTxnRequest::default() };
+    let mut out = Vec::new();
+    crate::protocol::encode_request(&request, 5, 1, "me", &mut out);
+    let (header, body) = crate::protocol::split_request(bytes::Bytes::from(out).split_off(4)).unwrap();
+    assert_eq!(read::<EndTxnRequest>(&header, body), request);
+}
+
+#[test]
+fn a_connection_that_ends_is_made_anew_for_the_next_request() {
+    let mut fake = Fake::new(FakeTransport::new(|_: &Address, header: &RequestHeader, _| answer(header)));
+    let first = ender(&mut fake);
+    fake.advance(200);
+    assert!(matches!(first.lock().unwrap().take(), Some(Ok(_))));
+    fake.engine.transport.hang_up();
+    fake.settle();
+    let second = ender(&mut fake);
+    fake.advance(2_000);
+    assert!(matches!(second.lock().unwrap().take(), Some(Ok(_))));
+}
