@@ -1,0 +1,326 @@
+//! Calls about offsets. Those of partitions are asked of their leaders, those of a group of its
+//! coordinator.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_log::{CommittedOffset, Failure, OffsetSpec};
+use millstream_types::{Offset, TopicPartition};
+
+use super::operation::{Asked, Step};
+use crate::call::{refused, unanswered};
+use crate::client::{Client, CoordinatorKind, Lane, Node, Ticket, TopicState};
+use crate::protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
+use crate::protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use crate::protocol::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use crate::protocol::{ErrorCode, Request};
+
+/// The first offset.
+const EARLIEST: i64 = -2;
+/// The end.
+const LATEST: i64 = -1;
+const TIMEOUT_MS: i32 = 30_000;
+
+/// Partitions, by the broker that leads them; `None` while leaders are not known.
+fn by_leader<T: Clone>(
+    client: &mut Client,
+    partitions: &[(TopicPartition, T)],
+) -> Result<Option<BTreeMap<i32, Vec<(TopicPartition, T)>>>, Failure> {
+    let mut groups: BTreeMap<i32, Vec<(TopicPartition, T)>> = BTreeMap::new();
+    let mut is_complete = true;
+    for (partition, what) in partitions {
+        client.want_topic(&partition.topic);
+        let leader = client.cluster().leader(&partition.topic, partition.partition.0);
+        if let Some(broker) = leader.and_then(|leader| leader.broker) {
+            groups.entry(broker).or_default().push((partition.clone(), what.clone()));
+            continue;
+        }
+        let missing = match client.cluster().topic(&partition.topic) {
+            Some(TopicState::Missing(code)) => Some(*code),
+            _ => None,
+        };
+        client.refresh_metadata();
+        if let Some(code) = missing {
+            return Err(refused(&format!("asking for {partition}"), code, None));
+        }
+        is_complete = false;
+    }
+    Ok(is_complete.then_some(groups))
+}
+
+/// Partitions by topic, as requests have them.
+fn by_topic<T>(partitions: Vec<(TopicPartition, T)>) -> BTreeMap<Arc<str>, Vec<(i32, T)>> {
+    let mut topics: BTreeMap<Arc<str>, Vec<(i32, T)>> = BTreeMap::new();
+    for (partition, what) in partitions {
+        topics.entry(partition.topic).or_default().push((partition.partition.0, what));
+    }
+    topics
+}
+
+/// One request to each leader.
+struct Leaders<R> {
+    tickets: Option<Vec<Ticket<R>>>,
+}
+
+impl<R> Default for Leaders<R> {
+    fn default() -> Self {
+        Self { tickets: None }
+    }
+}
+
+impl<R: Request + Send + 'static> Leaders<R>
+where
+    R::Response: Send,
+{
+    /// Asks the leaders, then takes answers as they come. Done when none is missing.
+    fn turn<T: Clone>(
+        &mut self,
+        client: &mut Client,
+        what: &str,
+        partitions: &[(TopicPartition, T)],
+        request: impl Fn(Vec<(TopicPartition, T)>) -> R,
+        mut read: impl FnMut(&mut Client, R::Response) -> Result<(), Failure>,
+    ) -> Option<Result<(), Failure>> {
+        let Some(tickets) = &mut self.tickets else {
+            let groups = match by_leader(client, partitions) {
+                Ok(groups) => groups?,
+                Err(failure) => return Some(Err(failure)),
+            };
+            let send = |(broker, partitions)| client.send(Node::Broker(broker, Lane::CONTROL), request(partitions));
+            self.tickets = Some(groups.into_iter().map(send).collect());
+            return None;
+        };
+        let mut failure = None;
+        tickets.retain(|ticket| match client.take(ticket) {
+            None => true,
+            Some(answer) => {
+                let result = answer.map_err(|error| unanswered(what, error, false));
+                if let Err(found) = result.and_then(|answer| read(client, answer)) {
+                    failure = Some(found);
+                }
+                false
+            }
+        });
+        match failure {
+            Some(failure) => Some(Err(failure)),
+            None => tickets.is_empty().then_some(Ok(())),
+        }
+    }
+}
+
+/// An error of one partition; one that has moved is looked for anew.
+fn partition_error(client: &mut Client, what: &str, topic: &str, partition: i32, code: i16) -> Result<(), Failure> {
+    let Err(code) = ErrorCode::check(code) else { return Ok(()) };
+    if code.is_moved() {
+        client.refresh_metadata();
+    }
+    Err(refused(&format!("{what} {topic}-{partition}"), code, None))
+}
+
+/// Offsets of partitions.
+pub(super) struct ListOffsets {
+    partitions: Vec<TopicPartition>,
+    spec: OffsetSpec,
+    found: BTreeMap<TopicPartition, i64>,
+    asked: Leaders<ListOffsetsRequest>,
+    /// Whether the second round runs: the ends of partitions without a record so late.
+    is_second: bool,
+}
+
+impl ListOffsets {
+    pub(super) fn new(partitions: Vec<TopicPartition>, spec: OffsetSpec) -> Self {
+        Self { partitions, spec, found: BTreeMap::new(), asked: Leaders::default(), is_second: false }
+    }
+}
+
+impl Step<Vec<Offset>> for ListOffsets {
+    fn turn(&mut self, client: &mut Client) -> Option<Result<Vec<Offset>, Failure>> {
+        loop {
+            let (timestamp, isolation_level) = match self.spec {
+                OffsetSpec::Start => (EARLIEST, 0),
+                OffsetSpec::EndUncommitted => (LATEST, 0),
+                OffsetSpec::EndCommitted => (LATEST, 1),
+                OffsetSpec::AtTime(_) if self.is_second => (LATEST, 0),
+                OffsetSpec::AtTime(time) => (time, 0),
+            };
+            let missing: Vec<(TopicPartition, ())> = self
+                .partitions
+                .iter()
+                .filter(|partition| self.found.get(*partition).is_none_or(|offset| *offset < 0))
+                .map(|partition| (partition.clone(), ()))
+                .collect();
+            if missing.is_empty() {
+                let offset = |partition| Offset(self.found.get(partition).copied().unwrap_or(0));
+                return Some(Ok(self.partitions.iter().map(offset).collect()));
+            }
+            let request = |partitions| ListOffsetsRequest {
+                replica_id: -1,
+                isolation_level,
+                topics: by_topic(partitions)
+                    .into_iter()
+                    .map(|(name, partitions)| ListOffsetsTopic {
+                        name: name.to_string(),
+                        partitions: partitions
+                            .into_iter()
+                            .map(|(partition_index, ())| ListOffsetsPartition {
+                                partition_index,
+                                timestamp,
+                                ..ListOffsetsPartition::default()
+                            })
+                            .collect(),
+                    })
+                    .collect(),
+                ..ListOffsetsRequest::default()
+            };
+            let found = &mut self.found;
+            let answer = self.asked.turn(client, "asking for offsets", &missing, request, |client, answer| {
+                for topic in answer.topics {
+                    for partition in topic.partitions {
+                        let at = partition.partition_index;
+                        partition_error(client, "asking for offsets of", &topic.name, at, partition.error_code)?;
+                        found.insert(TopicPartition::new(topic.name.as_str(), at), partition.offset);
+                    }
+                }
+                Ok(())
+            })?;
+            if let Err(failure) = answer {
+                return Some(Err(failure));
+            }
+            // No record so late: the end is meant.
+            self.asked = Leaders::default();
+            self.is_second = true;
+        }
+    }
+
+    fn restart(&mut self) {
+        *self = Self::new(std::mem::take(&mut self.partitions), self.spec);
+    }
+}
+
+/// Forgets records.
+pub(super) struct DeleteRecords {
+    before: Vec<(TopicPartition, Offset)>,
+    asked: Leaders<DeleteRecordsRequest>,
+}
+
+impl DeleteRecords {
+    pub(super) fn new(before: Vec<(TopicPartition, Offset)>) -> Self {
+        Self { before, asked: Leaders::default() }
+    }
+}
+
+impl Step<()> for DeleteRecords {
+    fn turn(&mut self, client: &mut Client) -> Option<Result<(), Failure>> {
+        if self.before.is_empty() {
+            return Some(Ok(()));
+        }
+        let request = |partitions| DeleteRecordsRequest {
+            timeout_ms: TIMEOUT_MS,
+            topics: by_topic(partitions)
+                .into_iter()
+                .map(|(name, partitions)| DeleteRecordsTopic {
+                    name: name.to_string(),
+                    partitions: partitions
+                        .into_iter()
+                        .map(|(partition_index, offset): (i32, Offset)| DeleteRecordsPartition {
+                            partition_index,
+                            offset: offset.0,
+                        })
+                        .collect(),
+                })
+                .collect(),
+        };
+        self.asked.turn(client, "deleting records", &self.before, request, |client, answer| {
+            for topic in answer.topics {
+                for partition in topic.partitions {
+                    let at = partition.partition_index;
+                    partition_error(client, "deleting records of", &topic.name, at, partition.error_code)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn restart(&mut self) {
+        self.asked = Leaders::default();
+    }
+}
+
+/// A group's committed offsets.
+pub(super) struct Committed {
+    group: Arc<str>,
+    partitions: Vec<TopicPartition>,
+    asked: Asked<OffsetFetchRequest>,
+}
+
+impl Committed {
+    pub(super) fn new(group: Arc<str>, partitions: Vec<TopicPartition>) -> Self {
+        Self { group, partitions, asked: Asked::default() }
+    }
+}
+
+impl Step<Vec<Option<CommittedOffset>>> for Committed {
+    fn turn(&mut self, client: &mut Client) -> Option<Result<Vec<Option<CommittedOffset>>, Failure>> {
+        if self.partitions.is_empty() {
+            return Some(Ok(Vec::new()));
+        }
+        let (group, partitions) = (&self.group, &self.partitions);
+        let request = || {
+            let all = partitions.iter().map(|partition| (partition.clone(), ())).collect();
+            let topic = |(name, partitions): (Arc<str>, Vec<(i32, ())>)| OffsetFetchRequestTopics {
+                name: name.to_string(),
+                partition_indexes: partitions.into_iter().map(|(partition, ())| partition).collect(),
+            };
+            OffsetFetchRequest {
+                groups: vec![OffsetFetchRequestGroup {
+                    group_id: group.to_string(),
+                    topics: Some(by_topic(all).into_iter().map(topic).collect()),
+                    ..OffsetFetchRequestGroup::default()
+                }],
+                // Waits for transactions that may still change them (KIP-447).
+                require_stable: true,
+            }
+        };
+        let coordinator = |client: &mut Client| client.coordinator(CoordinatorKind::Group, group);
+        let answer = match self.asked.answer(client, "asking for committed offsets", false, coordinator, request)? {
+            Ok(answer) => answer,
+            Err(failure) => {
+                client.forget_coordinator(CoordinatorKind::Group, group);
+                return Some(Err(failure));
+            }
+        };
+        let what = format!("asking for the committed offsets of group {group}");
+        let mut found: BTreeMap<TopicPartition, CommittedOffset> = BTreeMap::new();
+        for answered in answer.groups {
+            if let Err(code) = ErrorCode::check(answered.error_code) {
+                if code.is_moved() {
+                    client.forget_coordinator(CoordinatorKind::Group, group);
+                }
+                return Some(Err(refused(&what, code, None)));
+            }
+            for topic in answered.topics {
+                for partition in topic.partitions {
+                    if let Err(code) = ErrorCode::check(partition.error_code) {
+                        let what = format!("{what}, {}-{}", topic.name, partition.partition_index);
+                        return Some(Err(refused(&what, code, None)));
+                    }
+                    if partition.committed_offset < 0 {
+                        continue;
+                    }
+                    let at = TopicPartition::new(topic.name.as_str(), partition.partition_index);
+                    let committed = CommittedOffset {
+                        offset: Offset(partition.committed_offset),
+                        leader_epoch: partition.committed_leader_epoch,
+                        metadata: partition.metadata.unwrap_or_default(),
+                    };
+                    found.insert(at, committed);
+                }
+            }
+        }
+        Some(Ok(partitions.iter().map(|partition| found.get(partition).cloned()).collect()))
+    }
+
+    fn restart(&mut self) {
+        self.asked = Asked::default();
+    }
+}

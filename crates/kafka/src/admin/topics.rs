@@ -1,0 +1,281 @@
+//! Calls about topics.
+
+use std::sync::Arc;
+
+use millstream_log::{Failure, NewTopic, TopicMetadata};
+
+use super::operation::{Asked, Step};
+use crate::call::{fatal, refused, retriable};
+use crate::client::Client;
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::create_topics::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse,
+};
+use crate::protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use crate::protocol::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
+use crate::protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponseTopic};
+
+/// `ConfigResource.Type.TOPIC`.
+const TOPIC: i8 = 2;
+/// `DescribeConfigsResponse.ConfigSource.TOPIC_CONFIG`: given for this topic.
+const TOPIC_CONFIG: i8 = 1;
+/// How long a broker may take to create or delete, in ms.
+const CREATE_TIMEOUT_MS: i32 = 30_000;
+
+/// Metadata and settings of some topics.
+pub(super) struct Topics {
+    names: Vec<Arc<str>>,
+    metadata: Asked<MetadataRequest>,
+    configs: Asked<DescribeConfigsRequest>,
+    found: Option<Vec<Option<TopicMetadata>>>,
+}
+
+impl Topics {
+    pub(super) fn new(names: Vec<Arc<str>>) -> Self {
+        Self { names, metadata: Asked::default(), configs: Asked::default(), found: None }
+    }
+
+    fn find(&mut self, client: &mut Client) -> Option<Result<Vec<Option<TopicMetadata>>, Failure>> {
+        let names = &self.names;
+        let topic = |name: &Arc<str>| MetadataRequestTopic { name: Some(name.to_string()), ..Default::default() };
+        let request = || MetadataRequest {
+            topics: Some(names.iter().map(topic).collect()),
+            allow_auto_topic_creation: false,
+            ..MetadataRequest::default()
+        };
+        let any = |client: &mut Client| Some(client.any_node());
+        let answer = match self.metadata.answer(client, "asking for topics", false, any, request)? {
+            Ok(answer) => answer,
+            Err(failure) => return Some(Err(failure)),
+        };
+        let mut found = Vec::with_capacity(names.len());
+        for name in names {
+            let topic = answer.topics.iter().find(|topic| topic.name.as_deref() == Some(&**name));
+            match topic.map(|topic| (topic, ErrorCode(topic.error_code))) {
+                Some((topic, ErrorCode::NONE)) => found.push(Some(described(topic))),
+                None | Some((_, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID)) => {
+                    found.push(None);
+                }
+                Some((_, code)) => return Some(Err(refused(&format!("asking for topic {name}"), code, None))),
+            }
+        }
+        Some(Ok(found))
+    }
+
+    fn configure(&mut self, client: &mut Client, found: &mut [Option<TopicMetadata>]) -> Option<Result<(), Failure>> {
+        let existing: Vec<Arc<str>> = found.iter().flatten().map(|topic| Arc::clone(&topic.name)).collect();
+        if existing.is_empty() {
+            return Some(Ok(()));
+        }
+        let resource = |name: &Arc<str>| DescribeConfigsResource {
+            resource_type: TOPIC,
+            resource_name: name.to_string(),
+            configuration_keys: None,
+        };
+        let request = || DescribeConfigsRequest {
+            resources: existing.iter().map(resource).collect(),
+            ..DescribeConfigsRequest::default()
+        };
+        let any = |client: &mut Client| Some(client.any_node());
+        let answer = match self.configs.answer(client, "asking for settings of topics", false, any, request)? {
+            Ok(answer) => answer,
+            Err(failure) => return Some(Err(failure)),
+        };
+        for result in answer.results {
+            let code = ErrorCode(result.error_code);
+            let Some(topic) = found.iter_mut().flatten().find(|topic| *topic.name == *result.resource_name) else {
+                continue;
+            };
+            if code != ErrorCode::NONE {
+                let what = format!("asking for settings of topic {}", topic.name);
+                return Some(Err(refused(&what, code, result.error_message.as_deref())));
+            }
+            let given = result.configs.into_iter().filter(|config| config.config_source == TOPIC_CONFIG);
+            topic.configs = given.map(|config| (config.name, config.value.unwrap_or_default())).collect();
+            topic.configs.sort();
+        }
+        Some(Ok(()))
+    }
+}
+
+impl Step<Vec<Option<TopicMetadata>>> for Topics {
+    fn turn(&mut self, client: &mut Client) -> Option<Result<Vec<Option<TopicMetadata>>, Failure>> {
+        let mut found = match self.found.take() {
+            Some(found) => found,
+            None => match self.find(client)? {
+                Ok(found) => found,
+                Err(failure) => return Some(Err(failure)),
+            },
+        };
+        match self.configure(client, &mut found) {
+            None => {
+                self.found = Some(found);
+                None
+            }
+            Some(result) => Some(result.map(|()| found)),
+        }
+    }
+
+    fn restart(&mut self) {
+        *self = Self::new(std::mem::take(&mut self.names));
+    }
+}
+
+fn described(topic: &MetadataResponseTopic) -> TopicMetadata {
+    TopicMetadata {
+        name: topic.name.as_deref().unwrap_or_default().into(),
+        id: topic.topic_id,
+        partitions: topic.partitions.len() as i32,
+        configs: Vec::new(),
+    }
+}
+
+/// All topics, without their settings.
+#[derive(Default)]
+pub(super) struct ListTopics {
+    metadata: Asked<MetadataRequest>,
+}
+
+impl Step<Vec<TopicMetadata>> for ListTopics {
+    fn turn(&mut self, client: &mut Client) -> Option<Result<Vec<TopicMetadata>, Failure>> {
+        let any = |client: &mut Client| Some(client.any_node());
+        let request = || MetadataRequest { topics: None, allow_auto_topic_creation: false, ..Default::default() };
+        let answer = self.metadata.answer(client, "listing topics", false, any, request)?;
+        Some(answer.map(|answer| {
+            let existing = answer.topics.iter().filter(|topic| topic.error_code == 0 && !topic.is_internal);
+            let mut topics: Vec<TopicMetadata> = existing.map(described).collect();
+            topics.sort_by(|left, right| left.name.cmp(&right.name));
+            topics
+        }))
+    }
+
+    fn restart(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Creates topics, and looks at those that exist already.
+pub(super) struct CreateTopics {
+    topics: Vec<NewTopic>,
+    create: Asked<CreateTopicsRequest>,
+    existing: Option<Topics>,
+}
+
+impl CreateTopics {
+    pub(super) fn new(topics: Vec<NewTopic>) -> Self {
+        Self { topics, create: Asked::default(), existing: None }
+    }
+
+    fn create(&mut self, client: &mut Client) -> Option<Result<CreateTopicsResponse, Failure>> {
+        let topics = &self.topics;
+        let topic = |topic: &NewTopic| CreatableTopic {
+            name: topic.name.to_string(),
+            num_partitions: topic.partitions,
+            replication_factor: topic.replication_factor,
+            configs: topic
+                .configs
+                .iter()
+                .map(|(name, value)| CreatableTopicConfig { name: name.clone(), value: Some(value.clone()) })
+                .collect(),
+            ..CreatableTopic::default()
+        };
+        let request = || CreateTopicsRequest {
+            topics: topics.iter().map(topic).collect(),
+            timeout_ms: CREATE_TIMEOUT_MS,
+            validate_only: false,
+        };
+        // Creating twice is harmless: what exists is looked at.
+        self.create.answer(client, "creating topics", false, |client| Some(client.controller()), request)
+    }
+
+    /// Compares what exists with what was to be created.
+    fn compare(&self, found: &[Option<TopicMetadata>]) -> Result<(), Failure> {
+        for (wanted, found) in self.topics.iter().zip(found) {
+            let Some(found) = found else {
+                return Err(retriable(format!("topic {} is being created", wanted.name)));
+            };
+            if found.partitions != wanted.partitions && wanted.partitions > 0 {
+                return Err(fatal(format!(
+                    "topic {} exists with {} partitions instead of {}",
+                    wanted.name, found.partitions, wanted.partitions
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Step<()> for CreateTopics {
+    fn turn(&mut self, client: &mut Client) -> Option<Result<(), Failure>> {
+        if self.topics.is_empty() {
+            return Some(Ok(()));
+        }
+        if self.existing.is_none() {
+            let answer = match self.create(client)? {
+                Ok(answer) => answer,
+                Err(failure) => return Some(Err(failure)),
+            };
+            for topic in answer.topics {
+                let code = ErrorCode(topic.error_code);
+                if code == ErrorCode::NOT_CONTROLLER {
+                    client.refresh_metadata();
+                }
+                if code != ErrorCode::NONE && code != ErrorCode::TOPIC_ALREADY_EXISTS {
+                    let what = format!("creating topic {}", topic.name);
+                    return Some(Err(refused(&what, code, topic.error_message.as_deref())));
+                }
+            }
+        }
+        // A topic counts once brokers tell of it, new or not.
+        let names = || self.topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
+        let mut existing = self.existing.take().unwrap_or_else(|| Topics::new(names()));
+        let found = existing.turn(client);
+        self.existing = Some(existing);
+        Some(found?.and_then(|found| self.compare(&found)))
+    }
+
+    fn restart(&mut self) {
+        *self = Self::new(std::mem::take(&mut self.topics));
+    }
+}
+
+/// Deletes topics; one that does not exist counts as deleted.
+pub(super) struct DeleteTopics {
+    names: Vec<Arc<str>>,
+    delete: Asked<DeleteTopicsRequest>,
+}
+
+impl DeleteTopics {
+    pub(super) fn new(names: Vec<Arc<str>>) -> Self {
+        Self { names, delete: Asked::default() }
+    }
+}
+
+impl Step<()> for DeleteTopics {
+    fn turn(&mut self, client: &mut Client) -> Option<Result<(), Failure>> {
+        if self.names.is_empty() {
+            return Some(Ok(()));
+        }
+        let names = &self.names;
+        let topic = |name: &Arc<str>| DeleteTopicState { name: Some(name.to_string()), topic_id: 0 };
+        let request =
+            || DeleteTopicsRequest { topics: names.iter().map(topic).collect(), timeout_ms: CREATE_TIMEOUT_MS };
+        let controller = |client: &mut Client| Some(client.controller());
+        let answer = match self.delete.answer(client, "deleting topics", false, controller, request)? {
+            Ok(answer) => answer,
+            Err(failure) => return Some(Err(failure)),
+        };
+        for topic in answer.responses {
+            let code = ErrorCode(topic.error_code);
+            if code != ErrorCode::NONE && code != ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+                let what = format!("deleting topic {}", topic.name.unwrap_or_default());
+                return Some(Err(refused(&what, code, topic.error_message.as_deref())));
+            }
+        }
+        Some(Ok(()))
+    }
+
+    fn restart(&mut self) {
+        *self = Self::new(std::mem::take(&mut self.names));
+    }
+}
