@@ -1,0 +1,213 @@
+//! Reading partitions: what a stream thread holds, and what it shares with the fetcher on the network
+//! thread, which reads ahead within a budget.
+
+mod batches;
+mod fetcher;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millstream_log::{Fetched, Isolation, Reader, ReaderEvent};
+use millstream_types::{Now, Offset, TopicPartition};
+
+use crate::driver::Driver;
+use fetcher::Fetcher;
+
+/// How a reader fetches: Kafka's consumer settings.
+#[derive(Clone, Debug)]
+pub(crate) struct FetchOptions {
+    /// `fetch.max.wait.ms`.
+    pub(crate) wait_max_ms: i32,
+    /// `fetch.min.bytes`.
+    pub(crate) bytes_min: i32,
+    /// `fetch.max.bytes`.
+    pub(crate) bytes_max: i32,
+    /// `max.partition.fetch.bytes`.
+    pub(crate) partition_bytes_max: i32,
+    /// `client.rack`.
+    pub(crate) rack: String,
+    /// Bytes fetched ahead of the stream thread, over all partitions.
+    pub(crate) ahead_bytes_max: usize,
+}
+
+impl Default for FetchOptions {
+    fn default() -> Self {
+        Self {
+            wait_max_ms: 500,
+            bytes_min: 1,
+            bytes_max: 50 * 1024 * 1024,
+            partition_bytes_max: 1024 * 1024,
+            rack: String::new(),
+            ahead_bytes_max: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// A reader, on a stream thread.
+pub(crate) struct KafkaReader {
+    driver: Driver,
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// What reader and fetcher share.
+#[derive(Default)]
+pub(super) struct Shared {
+    feeds: BTreeMap<TopicPartition, Feed>,
+    /// Events that belong to no partition.
+    failures: VecDeque<ReaderEvent>,
+    /// Moves with every change of what is to be fetched.
+    version: u64,
+    /// Bytes of all that is fetched and not yet polled.
+    ahead_bytes: usize,
+    /// The partition that was served last, so that all have their turn.
+    last: Option<TopicPartition>,
+    is_closed: bool,
+}
+
+/// A partition being read.
+struct Feed {
+    /// Where the next fetch begins.
+    position: i64,
+    is_paused: bool,
+    /// Reported and silent until assigned anew.
+    is_over: bool,
+    /// Id of its topic as of the first fetch.
+    topic_id: Option<u128>,
+    /// What was reported as the end last.
+    end: Option<i64>,
+    /// Fetched, oldest first, with its bytes.
+    ahead: VecDeque<(ReaderEvent, usize)>,
+    /// A replica that the leader named to read from instead of it, and until when.
+    replica: Option<(i32, i64)>,
+}
+
+impl Feed {
+    fn new(position: i64, is_paused: bool) -> Self {
+        Self { position, is_paused, is_over: false, topic_id: None, end: None, ahead: VecDeque::new(), replica: None }
+    }
+}
+
+impl KafkaReader {
+    pub(crate) fn new(driver: Driver, isolation: Isolation, options: FetchOptions) -> Self {
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        driver.add(Fetcher::new(Arc::clone(&shared), isolation, options));
+        Self { driver, shared }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        lock(&self.shared)
+    }
+
+    fn set_paused(&self, partition: &TopicPartition, is_paused: bool) {
+        let mut shared = self.shared();
+        let Some(feed) = shared.feeds.get_mut(partition) else { return };
+        if feed.is_paused != is_paused {
+            feed.is_paused = is_paused;
+            shared.version += 1;
+            drop(shared);
+            self.driver.wake();
+        }
+    }
+}
+
+/// The lock; what a panicking thread left is whole, since every change is.
+pub(super) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for KafkaReader {
+    fn drop(&mut self) {
+        self.shared().is_closed = true;
+        self.driver.wake();
+    }
+}
+
+impl Reader for KafkaReader {
+    fn assign(&mut self, positions: &[(TopicPartition, Offset)]) {
+        let mut shared = self.shared();
+        let before = std::mem::take(&mut shared.feeds);
+        for (partition, position) in positions {
+            let is_paused = before.get(partition).is_some_and(|feed| feed.is_paused);
+            shared.feeds.insert(partition.clone(), Feed::new(position.0, is_paused));
+        }
+        shared.ahead_bytes = 0;
+        shared.version += 1;
+        drop(shared);
+        self.driver.wake();
+    }
+
+    fn pause(&mut self, partition: &TopicPartition) {
+        self.set_paused(partition, true);
+    }
+
+    fn resume(&mut self, partition: &TopicPartition) {
+        self.set_paused(partition, false);
+    }
+
+    fn poll(&mut self, _: Now, bytes_max: usize, events: &mut Vec<ReaderEvent>) {
+        let mut shared = self.shared();
+        if shared.poll(bytes_max, events) {
+            shared.version += 1;
+            drop(shared);
+            self.driver.wake();
+        }
+    }
+}
+
+impl Shared {
+    /// Takes what is there, a piece of each partition in turn. Whether fetching may go on that had to
+    /// stop.
+    fn poll(&mut self, bytes_max: usize, events: &mut Vec<ReaderEvent>) -> bool {
+        events.extend(self.failures.drain(..));
+        let mut bytes_left = bytes_max;
+        let mut is_drained = false;
+        loop {
+            let after = self.last.take();
+            let ready = |(_, feed): &(&TopicPartition, &Feed)| !feed.is_paused && !feed.ahead.is_empty();
+            let behind = after.as_ref().and_then(|after| {
+                use std::ops::Bound::{Excluded, Unbounded};
+                self.feeds.range((Excluded(after), Unbounded)).find(ready)
+            });
+            let Some(partition) =
+                behind.or_else(|| self.feeds.iter().find(ready)).map(|(partition, _)| partition.clone())
+            else {
+                return is_drained;
+            };
+            let Some(feed) = self.feeds.get_mut(&partition) else { return is_drained };
+            if let Some((event, bytes)) = feed.ahead.pop_front() {
+                events.push(event);
+                self.ahead_bytes = self.ahead_bytes.saturating_sub(bytes);
+                bytes_left = bytes_left.saturating_sub(bytes);
+            }
+            is_drained |= feed.ahead.is_empty();
+            self.last = Some(partition);
+            if bytes_left == 0 {
+                return is_drained;
+            }
+        }
+    }
+
+    /// Puts what was fetched of a partition behind what is there.
+    fn push(&mut self, partition: &TopicPartition, fetched: Fetched) {
+        let Some(feed) = self.feeds.get_mut(partition) else { return };
+        let bytes = fetched.batches.iter().map(|batch| batch.bytes().len()).sum();
+        if fetched.next == fetched.from && feed.end == Some(fetched.end.0) {
+            return;
+        }
+        feed.position = fetched.next.0;
+        feed.end = Some(fetched.end.0);
+        feed.ahead.push_back((ReaderEvent::Fetched(fetched), bytes));
+        self.ahead_bytes += bytes;
+    }
+
+    /// Reports the end of a partition's story.
+    fn end(&mut self, partition: &TopicPartition, event: ReaderEvent) {
+        if let Some(feed) = self.feeds.get_mut(partition).filter(|feed| !feed.is_over) {
+            feed.is_over = true;
+            feed.ahead.push_back((event, 0));
+        }
+    }
+}

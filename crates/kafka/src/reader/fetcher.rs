@@ -1,0 +1,388 @@
+//! The fetcher: keeps one fetch under way at each broker that leads partitions whose read-ahead is
+//! used up.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use millstream_log::{Failure, FailureKind, Fetched, Isolation, ReaderEvent};
+use millstream_types::{Error, ErrorKind, Offset, Partition, TopicPartition};
+
+use super::batches::{Sorted, sort};
+use super::session::{Key, Position, Session};
+use super::{FetchOptions, Shared, lock};
+use crate::call::{refused, unanswered};
+use crate::client::{Client, Lane, Leader, Node, Ticket, TopicState};
+use crate::driver::{Actor, Turn};
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::fetch::{FetchRequest, FetchResponse, PartitionData};
+use crate::protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+
+/// `ListOffsetsRequest`: the first offset and the end.
+const EARLIEST: i64 = -2;
+const LATEST: i64 = -1;
+
+/// Reads ahead for one reader.
+pub(super) struct Fetcher {
+    shared: Arc<Mutex<Shared>>,
+    isolation: Isolation,
+    options: FetchOptions,
+    lane: Option<Lane>,
+    brokers: BTreeMap<i32, Broker>,
+    /// Partitions out of range, whose bounds are asked for.
+    lost: BTreeMap<TopicPartition, Bounds>,
+}
+
+/// What goes on at one broker.
+#[derive(Default)]
+struct Broker {
+    session: Session,
+    under_way: Option<UnderWay>,
+    /// No fetch before this time, in ms.
+    pause_until: i64,
+}
+
+struct UnderWay {
+    ticket: Ticket<FetchRequest>,
+    fetched: BTreeMap<Key, (TopicPartition, Position)>,
+}
+
+/// First offset and end of a partition, as far as they are known.
+struct Bounds {
+    position: i64,
+    asked: Option<[Ticket<ListOffsetsRequest>; 2]>,
+    found: [Option<i64>; 2],
+    retry_at: i64,
+}
+
+impl Fetcher {
+    pub(super) fn new(shared: Arc<Mutex<Shared>>, isolation: Isolation, options: FetchOptions) -> Self {
+        Self { shared, isolation, options, lane: None, brokers: BTreeMap::new(), lost: BTreeMap::new() }
+    }
+
+    /// What is to be fetched, by broker; reports topics that are gone.
+    fn plan(
+        &mut self,
+        client: &mut Client,
+        shared: &mut Shared,
+    ) -> BTreeMap<i32, BTreeMap<Key, (TopicPartition, Position)>> {
+        let mut plan: BTreeMap<i32, BTreeMap<Key, (TopicPartition, Position)>> = BTreeMap::new();
+        let mut gone = Vec::new();
+        let has_room = shared.ahead_bytes < self.options.ahead_bytes_max;
+        let now_ms = client.now().mono_ms();
+        for (partition, feed) in &mut shared.feeds {
+            if feed.is_over || feed.is_paused || !feed.ahead.is_empty() && !has_room || feed.ahead.len() > 1 {
+                continue;
+            }
+            client.want_topic(&partition.topic);
+            let id = match client.cluster().topic(&partition.topic) {
+                Some(TopicState::Known { id, .. }) => *id,
+                Some(TopicState::Missing(code)) => {
+                    if feed.topic_id.is_some() && *code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+                        gone.push(partition.clone());
+                    }
+                    continue;
+                }
+                None => continue,
+            };
+            if *feed.topic_id.get_or_insert(id) != id {
+                gone.push(partition.clone());
+                continue;
+            }
+            let number = partition.partition.0;
+            let Some(Leader { broker: Some(leader), epoch }) = client.cluster().leader(&partition.topic, number) else {
+                client.refresh_metadata();
+                continue;
+            };
+            let replica = feed.replica.filter(|(_, until)| now_ms < *until).map(|(replica, _)| replica);
+            let position = Position { offset: feed.position, leader_epoch: epoch };
+            let broker = replica.unwrap_or(leader);
+            plan.entry(broker).or_default().insert((id, number), (partition.clone(), position));
+        }
+        for partition in gone {
+            shared.end(&partition, ReaderEvent::Gone { partition: partition.clone() });
+        }
+        plan
+    }
+
+    /// Starts fetches where none is under way.
+    fn start(&mut self, client: &mut Client, plan: BTreeMap<i32, BTreeMap<Key, (TopicPartition, Position)>>) -> i64 {
+        let now_ms = client.now().mono_ms();
+        let lane = *self.lane.get_or_insert_with(|| client.new_lane());
+        let mut due = i64::MAX;
+        for (id, wanted) in plan {
+            let broker = self.brokers.entry(id).or_default();
+            if broker.under_way.is_some() {
+                continue;
+            }
+            if now_ms < broker.pause_until {
+                due = due.min(broker.pause_until);
+                continue;
+            }
+            let positions = wanted.iter().map(|(key, (_, position))| (*key, *position)).collect();
+            let mut request = FetchRequest {
+                max_wait_ms: self.options.wait_max_ms,
+                min_bytes: self.options.bytes_min,
+                max_bytes: self.options.bytes_max,
+                isolation_level: i8::from(self.isolation == Isolation::ReadCommitted),
+                rack_id: self.options.rack.clone(),
+                ..FetchRequest::default()
+            };
+            broker.session.fill(&positions, self.options.partition_bytes_max, &mut request);
+            if !request.topics.is_empty() {
+                // What the broker hears of for the first time is answered at once, so that its end is
+                // known even if nothing comes.
+                request.max_wait_ms = 0;
+            }
+            let timeout = client.options().request_timeout_ms + i64::from(self.options.wait_max_ms);
+            let ticket = client.send_with_timeout(Node::Broker(id, lane), request, timeout);
+            broker.under_way = Some(UnderWay { ticket, fetched: wanted });
+        }
+        due
+    }
+
+    /// Takes the fetches that are over.
+    fn take(&mut self, client: &mut Client) {
+        let shared = Arc::clone(&self.shared);
+        let now_ms = client.now().mono_ms();
+        let pause_until = now_ms + client.options().retry_backoff_ms;
+        let mut answers = Vec::new();
+        for broker in self.brokers.values_mut() {
+            let Some(answer) = broker.under_way.as_ref().and_then(|under_way| client.take(&under_way.ticket)) else {
+                continue;
+            };
+            let Some(under_way) = broker.under_way.take() else { continue };
+            match answer {
+                Ok(response) => match ErrorCode(response.error_code) {
+                    ErrorCode::NONE => {
+                        broker.session.answered(response.session_id);
+                        broker.pause_until = now_ms + i64::from(response.throttle_time_ms);
+                        answers.push((under_way, response));
+                    }
+                    ErrorCode::FETCH_SESSION_ID_NOT_FOUND
+                    | ErrorCode::INVALID_FETCH_SESSION_EPOCH
+                    | ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR => broker.session.forget(),
+                    code => {
+                        broker.session.reset();
+                        broker.pause_until = pause_until;
+                        client.refresh_metadata();
+                        if !code.is_retriable() {
+                            let failure = refused("fetching", code, None);
+                            lock(&shared).failures.push_back(ReaderEvent::Failed(failure));
+                        }
+                    }
+                },
+                Err(error) => {
+                    broker.session.forget();
+                    broker.pause_until = pause_until;
+                    client.refresh_metadata();
+                    let failure = unanswered("fetching", error, false);
+                    if failure.kind == FailureKind::Fatal {
+                        lock(&shared).failures.push_back(ReaderEvent::Failed(failure));
+                    }
+                }
+            }
+        }
+        for (under_way, response) in answers {
+            self.read(client, &under_way, response);
+        }
+    }
+
+    fn read(&mut self, client: &mut Client, under_way: &UnderWay, response: FetchResponse) {
+        for topic in response.responses {
+            for data in topic.partitions {
+                let Some((partition, position)) = under_way.fetched.get(&(topic.topic_id, data.partition_index)) else {
+                    continue;
+                };
+                // Parsing and checking take no lock; who was assigned anew meanwhile is left out below.
+                let event = self.sorted(partition, *position, &data);
+                let mut shared = lock(&self.shared);
+                let feed = shared.feeds.get_mut(partition);
+                let Some(feed) = feed.filter(|feed| !feed.is_over && feed.position == position.offset) else {
+                    continue;
+                };
+                if data.preferred_read_replica >= 0 {
+                    let until = client.now().mono_ms() + client.options().metadata_max_age_ms;
+                    feed.replica = Some((data.preferred_read_replica, until));
+                }
+                match event {
+                    Ok(fetched) => shared.push(partition, fetched),
+                    Err(Trouble::Code(code)) => {
+                        feed.replica = None;
+                        if let Some(event) = trouble(&mut self.lost, client, partition, *position, &data, code) {
+                            shared.end(partition, event);
+                        }
+                    }
+                    Err(Trouble::Failure(failure)) => shared.end(partition, ReaderEvent::Failed(failure)),
+                }
+            }
+        }
+    }
+
+    fn sorted(&self, partition: &TopicPartition, position: Position, data: &PartitionData) -> Result<Fetched, Trouble> {
+        ErrorCode::check(data.error_code).map_err(Trouble::Code)?;
+        let aborted = match self.isolation {
+            Isolation::ReadCommitted => Some(data.aborted_transactions.as_deref().unwrap_or_default()),
+            Isolation::ReadUncommitted => None,
+        };
+        let records = data.records.clone().unwrap_or_default();
+        let Sorted { batches, next } = sort(records, position.offset, aborted).map_err(|(offset, error)| {
+            let message =
+                "what was fetched is no record batch: the topic's log is damaged, or is not of Kafka 0.11 or newer";
+            let error = Error::new(ErrorKind::Corrupted, message).with_source(error).with_context(|context| {
+                context.topic = Some(Arc::clone(&partition.topic));
+                context.partition = Some(partition.partition);
+                context.offset = Some(Offset(offset));
+            });
+            Trouble::Failure(Failure { kind: FailureKind::Fatal, error })
+        })?;
+        let end = match self.isolation {
+            Isolation::ReadCommitted => data.last_stable_offset,
+            Isolation::ReadUncommitted => data.high_watermark,
+        };
+        Ok(Fetched {
+            partition: partition.clone(),
+            batches,
+            from: Offset(position.offset),
+            next: Offset(next),
+            end: Offset(end.max(next)),
+            log_start: Offset(data.log_start_offset.max(0)),
+        })
+    }
+
+    /// Goes on with partitions out of range: their bounds belong to the report.
+    fn find_bounds(&mut self, client: &mut Client) -> i64 {
+        let mut due = i64::MAX;
+        let shared = Arc::clone(&self.shared);
+        self.lost.retain(|partition, bounds| match bounds.turn(client, partition) {
+            BoundsTurn::Waiting(until) => {
+                due = due.min(until);
+                true
+            }
+            BoundsTurn::Found(log_start, log_end) => {
+                let position = Offset(bounds.position);
+                let (log_start, log_end) = (Offset(log_start), Offset(log_end));
+                let event = ReaderEvent::OutOfRange { partition: partition.clone(), position, log_start, log_end };
+                lock(&shared).end(partition, event);
+                false
+            }
+        });
+        due
+    }
+}
+
+impl Actor for Fetcher {
+    fn turn(&mut self, client: &mut Client) -> Turn {
+        self.take(client);
+        let bounds_due = self.find_bounds(client);
+        let shared = Arc::clone(&self.shared);
+        let mut shared = lock(&shared);
+        if shared.is_closed {
+            return Turn::Finished;
+        }
+        let plan = self.plan(client, &mut shared);
+        drop(shared);
+        Turn::Until(self.start(client, plan).min(bounds_due))
+    }
+}
+
+/// Why a partition gave no records.
+enum Trouble {
+    Code(ErrorCode),
+    Failure(Failure),
+}
+
+/// What an error of one partition means; an event ends its story.
+fn trouble(
+    lost: &mut BTreeMap<TopicPartition, Bounds>,
+    client: &mut Client,
+    partition: &TopicPartition,
+    position: Position,
+    data: &PartitionData,
+    code: ErrorCode,
+) -> Option<ReaderEvent> {
+    match code {
+        ErrorCode::OFFSET_OUT_OF_RANGE => {
+            lost.entry(partition.clone()).or_insert(Bounds {
+                position: position.offset,
+                asked: None,
+                found: [None; 2],
+                retry_at: 0,
+            });
+            None
+        }
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::CORRUPT_MESSAGE => {
+            Some(ReaderEvent::Failed(refused(&format!("fetching {partition}"), code, None)))
+        }
+        code => {
+            let hint = &data.current_leader;
+            if hint.leader_id >= 0 {
+                let leader = Leader { broker: Some(hint.leader_id), epoch: hint.leader_epoch };
+                client.set_leader(&partition.topic, partition.partition.0, leader);
+            }
+            client.refresh_metadata();
+            if code.is_retriable() {
+                None
+            } else {
+                Some(ReaderEvent::Failed(refused(&format!("fetching {partition}"), code, None)))
+            }
+        }
+    }
+}
+
+enum BoundsTurn {
+    Waiting(i64),
+    Found(i64, i64),
+}
+
+impl Bounds {
+    fn turn(&mut self, client: &mut Client, partition: &TopicPartition) -> BoundsTurn {
+        let now_ms = client.now().mono_ms();
+        if now_ms < self.retry_at {
+            return BoundsTurn::Waiting(self.retry_at);
+        }
+        let Some(tickets) = &self.asked else {
+            let Partition(number) = partition.partition;
+            let leader = client.cluster().leader(&partition.topic, number).and_then(|leader| leader.broker);
+            let Some(leader) = leader else {
+                client.refresh_metadata();
+                self.retry_at = now_ms + client.options().retry_backoff_ms;
+                return BoundsTurn::Waiting(self.retry_at);
+            };
+            let ask = |timestamp: i64| ListOffsetsRequest {
+                replica_id: -1,
+                topics: vec![ListOffsetsTopic {
+                    name: partition.topic.to_string(),
+                    partitions: vec![ListOffsetsPartition {
+                        partition_index: number,
+                        timestamp,
+                        ..ListOffsetsPartition::default()
+                    }],
+                }],
+                ..ListOffsetsRequest::default()
+            };
+            let node = Node::Broker(leader, Lane::CONTROL);
+            self.asked = Some([client.send(node, ask(EARLIEST)), client.send(node, ask(LATEST))]);
+            return BoundsTurn::Waiting(i64::MAX);
+        };
+        let mut has_failed = false;
+        for (ticket, found) in tickets.iter().zip(&mut self.found) {
+            let Some(answer) = client.take(ticket) else { continue };
+            let offset = answer.ok().and_then(|answer| {
+                let partition = answer.topics.into_iter().next()?.partitions.into_iter().next()?;
+                (partition.error_code == 0).then_some(partition.offset)
+            });
+            has_failed |= offset.is_none();
+            *found = offset;
+        }
+        match self.found {
+            [Some(start), Some(end)] => BoundsTurn::Found(start, end),
+            _ if has_failed => {
+                client.refresh_metadata();
+                (self.asked, self.found) = (None, [None; 2]);
+                self.retry_at = now_ms + client.options().retry_backoff_ms;
+                BoundsTurn::Waiting(self.retry_at)
+            }
+            _ => BoundsTurn::Waiting(i64::MAX),
+        }
+    }
+}

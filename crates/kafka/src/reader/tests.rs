@@ -1,0 +1,257 @@
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use millstream_log::batch::{BatchBuilder, Compression, Marker, Stamp};
+use millstream_log::{FailureKind, Isolation, Reader, ReaderEvent};
+use millstream_types::{Headers, Offset, Timestamp, TopicPartition};
+
+use super::{FetchOptions, KafkaReader};
+use crate::fake::{Fake, FakeTransport, Reply, TOPIC_ID, metadata, read};
+use crate::net::Address;
+use crate::protocol::messages::fetch::{
+    AbortedTransaction, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+};
+use crate::protocol::messages::list_offsets::{
+    ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse,
+};
+use crate::protocol::messages::metadata::{MetadataRequest, MetadataResponse};
+use crate::protocol::{ErrorCode, Request, RequestHeader};
+
+/// A batch of one record at an offset.
+fn batch(offset: i64, value: &[u8], producer: Option<i64>) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    builder.append(Timestamp(offset), None, Some(value), &Headers::new());
+    let stamp = producer.map_or(Stamp::NONE, |producer_id| Stamp {
+        producer_id,
+        producer_epoch: 0,
+        base_sequence: 0,
+        is_transactional: true,
+    });
+    at(offset, &builder.finish(stamp, Compression::None))
+}
+
+fn at(offset: i64, batch: &Bytes) -> Vec<u8> {
+    let mut bytes = batch.to_vec();
+    bytes[..8].copy_from_slice(&offset.to_be_bytes());
+    bytes
+}
+
+fn data(records: Vec<u8>, end: i64) -> PartitionData {
+    PartitionData {
+        partition_index: 0,
+        records: Some(records.into()),
+        high_watermark: end,
+        last_stable_offset: end,
+        ..PartitionData::default()
+    }
+}
+
+fn fetched(data: PartitionData) -> FetchResponse {
+    let topic = FetchableTopicResponse { topic_id: TOPIC_ID, partitions: vec![data] };
+    FetchResponse { responses: vec![topic], session_id: 5, ..FetchResponse::default() }
+}
+
+type Fetches = Arc<Mutex<Vec<(String, FetchRequest)>>>;
+
+/// Brokers that answer fetches by a function of the fetch's number; afterwards they stay silent.
+fn reading(
+    isolation: Isolation,
+    mut answer: impl FnMut(usize, &FetchRequest) -> Option<FetchResponse> + Send + 'static,
+) -> (Fake, KafkaReader, Fetches) {
+    let fetches = Fetches::default();
+    let seen = Arc::clone(&fetches);
+    let script = move |address: &Address, header: &RequestHeader, body| match header.key {
+        MetadataRequest::KEY => Reply::to::<MetadataRequest>(header, &metadata("words", 1)),
+        ListOffsetsRequest::KEY => {
+            let request = read::<ListOffsetsRequest>(header, body);
+            let offset = if request.topics[0].partitions[0].timestamp == -2 { 40 } else { 90 };
+            let partition = ListOffsetsPartitionResponse { offset, ..ListOffsetsPartitionResponse::default() };
+            let topic = ListOffsetsTopicResponse { name: "words".to_owned(), partitions: vec![partition] };
+            Reply::to::<ListOffsetsRequest>(
+                header,
+                &ListOffsetsResponse { topics: vec![topic], ..ListOffsetsResponse::default() },
+            )
+        }
+        _ => {
+            let request = read::<FetchRequest>(header, body);
+            let number = seen.lock().unwrap().len();
+            let response = answer(number, &request);
+            seen.lock().unwrap().push((address.host.clone(), request));
+            response.map_or(Reply::Silence, |response| Reply::to::<FetchRequest>(header, &response))
+        }
+    };
+    let fake = Fake::new(FakeTransport::new(script));
+    let mut reader = KafkaReader::new(fake.driver.clone(), isolation, FetchOptions::default());
+    reader.assign(&[(words(), Offset(7))]);
+    (fake, reader, fetches)
+}
+
+fn words() -> TopicPartition {
+    TopicPartition::new("words", 0)
+}
+
+/// Moves the clock for a second, reading all the while.
+fn events(fake: &mut Fake, reader: &mut KafkaReader) -> Vec<ReaderEvent> {
+    let mut events = Vec::new();
+    for _ in 0..20 {
+        fake.advance(50);
+        reader.poll(fake.now(), 1 << 20, &mut events);
+    }
+    events
+}
+
+fn values(events: &[ReaderEvent]) -> Vec<String> {
+    let mut values = Vec::new();
+    for event in events {
+        let ReaderEvent::Fetched(fetched) = event else { panic!("{event:?}") };
+        for batch in &fetched.batches {
+            let mut records = batch.cursor(fetched.from).unwrap();
+            while let Some(record) = records.next_record().unwrap() {
+                values.push(String::from_utf8(record.value.unwrap().to_vec()).unwrap());
+            }
+        }
+    }
+    values
+}
+
+#[test]
+fn records_come_in_order_and_the_session_names_only_what_changed() {
+    let (mut fake, mut reader, fetches) = reading(Isolation::ReadUncommitted, |number, _| match number {
+        0 => Some(fetched(data([batch(7, b"a", None), batch(8, b"b", None)].concat(), 9))),
+        1 => Some(fetched(data(batch(9, b"c", None), 10))),
+        _ => None,
+    });
+    let events = events(&mut fake, &mut reader);
+    assert_eq!(values(&events), ["a", "b", "c"]);
+    let fetches = fetches.lock().unwrap();
+    let told = |(_, request): &(String, FetchRequest)| {
+        let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
+        (request.session_epoch, partitions.map(|partition| partition.fetch_offset).collect::<Vec<_>>())
+    };
+    let told: Vec<_> = fetches.iter().map(told).collect();
+    assert_eq!(told, [(0, vec![7]), (1, vec![9]), (2, vec![10])]);
+}
+
+#[test]
+fn records_of_aborted_transactions_and_markers_are_left_out() {
+    let marker = |offset, producer| at(offset, &Marker::Abort.batch(producer, 0, Timestamp(0)));
+    let (mut fake, mut reader, _) = reading(Isolation::ReadCommitted, move |number, _| {
+        let records =
+            [batch(7, b"a", Some(1)), batch(8, b"lost", Some(2)), marker(9, 2), batch(10, b"b", Some(2))].concat();
+        let aborted = AbortedTransaction { producer_id: 2, first_offset: 8 };
+        let data = PartitionData { aborted_transactions: Some(vec![aborted]), ..data(records, 11) };
+        (number == 0).then(|| fetched(data))
+    });
+    let events = events(&mut fake, &mut reader);
+    assert_eq!(values(&events), ["a", "b"]);
+    let Some(ReaderEvent::Fetched(last)) = events.last() else { panic!("{events:?}") };
+    assert_eq!((last.next, last.end), (Offset(11), Offset(11)));
+}
+
+#[test]
+fn a_batch_cut_at_the_limit_is_fetched_again() {
+    let (mut fake, mut reader, fetches) = reading(Isolation::ReadUncommitted, |number, _| match number {
+        0 => {
+            let mut bytes = [batch(7, b"a", None), batch(8, b"b", None)].concat();
+            bytes.truncate(bytes.len() - 3);
+            Some(fetched(data(bytes, 9)))
+        }
+        1 => Some(fetched(data(batch(8, b"b", None), 9))),
+        _ => None,
+    });
+    assert_eq!(values(&events(&mut fake, &mut reader)), ["a", "b"]);
+    assert_eq!(fetches.lock().unwrap()[1].1.topics[0].partitions[0].fetch_offset, 8);
+}
+
+#[test]
+fn a_leader_that_moved_is_followed_by_its_hint() {
+    let (mut fake, mut reader, fetches) = reading(Isolation::ReadUncommitted, |number, _| match number {
+        0 => {
+            let current_leader = LeaderIdAndEpoch { leader_id: 1, leader_epoch: 9 };
+            let error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.0;
+            Some(fetched(PartitionData { error_code, current_leader, ..PartitionData::default() }))
+        }
+        1 => Some(fetched(data(batch(7, b"a", None), 8))),
+        _ => None,
+    });
+    let events = events(&mut fake, &mut reader);
+    assert_eq!(values(&events), ["a"]);
+    let fetches = fetches.lock().unwrap();
+    assert_eq!((fetches[0].0.as_str(), fetches[1].0.as_str()), ("broker-0", "broker-1"));
+}
+
+#[test]
+fn a_session_the_broker_forgot_begins_anew() {
+    let (mut fake, mut reader, fetches) = reading(Isolation::ReadUncommitted, |number, _| match number {
+        0 => Some(fetched(data(batch(7, b"a", None), 8))),
+        1 => {
+            let error_code = ErrorCode::FETCH_SESSION_ID_NOT_FOUND.0;
+            Some(FetchResponse { error_code, ..FetchResponse::default() })
+        }
+        2 => Some(fetched(data(batch(8, b"b", None), 9))),
+        _ => None,
+    });
+    assert_eq!(values(&events(&mut fake, &mut reader)), ["a", "b"]);
+    let fetches = fetches.lock().unwrap();
+    assert_eq!((fetches[2].1.session_id, fetches[2].1.session_epoch), (0, 0));
+}
+
+#[test]
+fn an_offset_out_of_range_is_told_with_the_bounds() {
+    let (mut fake, mut reader, _) = reading(Isolation::ReadUncommitted, |_, _| {
+        let error_code = ErrorCode::OFFSET_OUT_OF_RANGE.0;
+        Some(fetched(PartitionData { error_code, ..PartitionData::default() }))
+    });
+    let events = events(&mut fake, &mut reader);
+    let [ReaderEvent::OutOfRange { position, log_start, log_end, .. }] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!((*position, *log_start, *log_end), (Offset(7), Offset(40), Offset(90)));
+}
+
+#[test]
+fn bytes_that_are_no_batch_are_a_failure_with_their_place() {
+    let (mut fake, mut reader, _) = reading(Isolation::ReadUncommitted, |_, _| {
+        let mut bytes = batch(7, b"a", None);
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        Some(fetched(data(bytes, 8)))
+    });
+    let events = events(&mut fake, &mut reader);
+    let [ReaderEvent::Failed(failure)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(failure.kind, FailureKind::Fatal);
+    assert_eq!(failure.error.context().offset, Some(Offset(7)));
+}
+
+#[test]
+fn what_was_paused_is_kept_back() {
+    let (mut fake, mut reader, _) =
+        reading(Isolation::ReadUncommitted, |number, _| (number == 0).then(|| fetched(data(batch(7, b"a", None), 8))));
+    fake.advance(500);
+    reader.pause(&words());
+    assert!(events(&mut fake, &mut reader).is_empty());
+    reader.resume(&words());
+    assert_eq!(values(&events(&mut fake, &mut reader)), ["a"]);
+}
+
+#[test]
+fn a_topic_that_was_created_again_is_gone() {
+    let ids = Arc::new(Mutex::new(TOPIC_ID));
+    let id = Arc::clone(&ids);
+    let script = move |_: &Address, header: &RequestHeader, _| {
+        if header.key == MetadataRequest::KEY {
+            let mut answer: MetadataResponse = metadata("words", 1);
+            answer.topics[0].topic_id = *id.lock().unwrap();
+            return Reply::to::<MetadataRequest>(header, &answer);
+        }
+        // The old id is not known any more.
+        let error_code = ErrorCode::UNKNOWN_TOPIC_ID.0;
+        *id.lock().unwrap() = 78;
+        Reply::to::<FetchRequest>(header, &fetched(PartitionData { error_code, ..PartitionData::default() }))
+    };
+    let mut fake = Fake::new(FakeTransport::new(script));
+    let mut reader = KafkaReader::new(fake.driver.clone(), Isolation::ReadCommitted, FetchOptions::default());
+    reader.assign(&[(words(), Offset(0))]);
+    let events = events(&mut fake, &mut reader);
+    assert!(matches!(events.as_slice(), [ReaderEvent::Gone { .. }]), "{events:?}");
+}
