@@ -1,0 +1,294 @@
+//! Writing: a stream thread fills batches, the producer on the network thread stamps, compresses and
+//! sends them, and ends transactions.
+
+mod lane;
+mod producer;
+mod send;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millstream_log::batch::{BatchBuilder, Compression, HEADER_LEN};
+use millstream_log::{Acks, Call, CommittedOffset, Failure, GroupMetadata, Outcome, PartitionHandle, Writer};
+use millstream_types::{Error, ErrorKind, Headers, Now, Result, Timestamp, TopicPartition};
+
+use crate::call::{Slot, call, fatal};
+use crate::driver::Driver;
+use producer::Producer;
+
+/// How a writer sends: Kafka's producer settings.
+#[derive(Clone, Debug)]
+pub(crate) struct ProduceOptions {
+    /// `transactional.id`.
+    pub(crate) transactional_id: Option<Arc<str>>,
+    /// `transaction.timeout.ms`.
+    pub(crate) transaction_timeout_ms: i32,
+    /// `batch.size`.
+    pub(crate) batch_bytes_max: usize,
+    /// `max.request.size`.
+    pub(crate) request_bytes_max: usize,
+    /// `compression.type`.
+    pub(crate) compression: Compression,
+    /// `max.in.flight.requests.per.connection`, up to 5.
+    pub(crate) in_flight_max: usize,
+    /// `delivery.timeout.ms`: how long a batch is tried.
+    pub(crate) delivery_timeout_ms: i64,
+    /// `max.block.ms`: how long a topic may be missing.
+    pub(crate) block_max_ms: i64,
+    /// `buffer.memory`: bytes that wait to be sent before [`Writer::is_full`].
+    pub(crate) buffer_bytes_max: usize,
+}
+
+impl Default for ProduceOptions {
+    fn default() -> Self {
+        Self {
+            transactional_id: None,
+            transaction_timeout_ms: 60_000,
+            batch_bytes_max: 64 * 1024,
+            request_bytes_max: 1024 * 1024,
+            compression: Compression::None,
+            in_flight_max: 5,
+            delivery_timeout_ms: 120_000,
+            block_max_ms: 60_000,
+            buffer_bytes_max: 32 * 1024 * 1024,
+        }
+    }
+}
+
+/// A writer, on a stream thread.
+pub(crate) struct KafkaWriter {
+    driver: Driver,
+    options: Arc<ProduceOptions>,
+    shared: Arc<Mutex<Shared>>,
+    outlets: Vec<Outlet>,
+    by_partition: BTreeMap<TopicPartition, usize>,
+    /// Batches for the producer, handed over together.
+    full: Vec<(usize, BatchBuilder)>,
+}
+
+/// A partition's open batch.
+struct Outlet {
+    partition: TopicPartition,
+    builder: BatchBuilder,
+}
+
+/// What writer and producer share.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// Partitions by handle.
+    partitions: Vec<TopicPartition>,
+    /// Batches in the order written, and where they go.
+    queue: VecDeque<(usize, BatchBuilder)>,
+    /// Batches ever queued and ever taken out.
+    queued: u64,
+    taken: u64,
+    /// Bytes in `queue` and with the producer.
+    bytes: usize,
+    /// What the writer wants, and how many batches were queued before it.
+    orders: VecDeque<(u64, Order)>,
+    /// Emptied builders, to be filled again.
+    spare: Vec<BatchBuilder>,
+    /// Topics asked for: their partition counts, once they are known.
+    topics: BTreeMap<Arc<str>, Option<Result<i32, Failure>>>,
+    /// Why this writer is of no use until it is initialised again.
+    failure: Option<Failure>,
+    is_closed: bool,
+}
+
+impl Shared {
+    fn push(&mut self, index: usize, builder: BatchBuilder) {
+        self.bytes += builder.len();
+        self.queued += 1;
+        self.queue.push_back((index, builder));
+    }
+
+    /// Takes the next batch, unless it was queued after the order that is first in line.
+    pub(super) fn take_batch(&mut self) -> Option<(usize, BatchBuilder)> {
+        if self.orders.front().is_some_and(|(before, _)| self.taken >= *before) {
+            return None;
+        }
+        let batch = self.queue.pop_front()?;
+        self.taken += 1;
+        Some(batch)
+    }
+
+    /// Takes the next order, once every batch queued before it was taken.
+    pub(super) fn take_order(&mut self) -> Option<Order> {
+        let (before, _) = self.orders.front()?;
+        if self.taken < *before { None } else { self.orders.pop_front().map(|(_, order)| order) }
+    }
+}
+
+/// What a writer wants besides sending. `Flush` and `Commit` count for all batches queued before.
+pub(super) enum Order {
+    Init(Slot<()>),
+    Flush(Slot<Acks>),
+    Commit { offsets: Vec<(TopicPartition, CommittedOffset)>, group: GroupMetadata, slot: Slot<()> },
+    Abort(Slot<()>),
+}
+
+impl Order {
+    /// Ends the order without success.
+    pub(super) fn fail(self, failure: Failure) {
+        match self {
+            Self::Init(slot) | Self::Commit { slot, .. } | Self::Abort(slot) => slot.end(Err(failure)),
+            Self::Flush(slot) => slot.end(Err(failure)),
+        }
+    }
+}
+
+/// The lock; what a panicking thread left is whole, since every change is.
+pub(super) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl KafkaWriter {
+    pub(crate) fn new(driver: Driver, options: ProduceOptions) -> Self {
+        let options = Arc::new(options);
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        driver.add(Producer::new(Arc::clone(&shared), Arc::clone(&options)));
+        Self { driver, options, shared, outlets: Vec::new(), by_partition: BTreeMap::new(), full: Vec::new() }
+    }
+
+    /// Hands full batches to the producer, with all open ones where `is_flush`.
+    fn hand_over(&mut self, is_flush: bool, order: Option<Order>) {
+        let mut shared = lock(&self.shared);
+        if is_flush {
+            for (index, outlet) in self.outlets.iter_mut().enumerate() {
+                if !outlet.builder.is_empty() {
+                    let empty = shared.spare.pop().unwrap_or_default();
+                    self.full.push((index, std::mem::replace(&mut outlet.builder, empty)));
+                }
+            }
+        }
+        for (index, builder) in self.full.drain(..) {
+            shared.push(index, builder);
+        }
+        let before = shared.queued;
+        shared.orders.extend(order.map(|order| (before, order)));
+        drop(shared);
+        self.driver.wake();
+    }
+
+    fn order<T: Send + 'static>(&mut self, is_flush: bool, order: impl FnOnce(Slot<T>) -> Order) -> Call<T> {
+        let (call, slot) = call();
+        self.hand_over(is_flush, Some(order(slot)));
+        call
+    }
+}
+
+impl Drop for KafkaWriter {
+    fn drop(&mut self) {
+        lock(&self.shared).is_closed = true;
+        self.driver.wake();
+    }
+}
+
+impl Writer for KafkaWriter {
+    fn init(&mut self) -> Call<()> {
+        for outlet in &mut self.outlets {
+            outlet.builder.clear();
+        }
+        self.full.clear();
+        let mut shared = lock(&self.shared);
+        shared.taken = shared.queued;
+        shared.queue.clear();
+        shared.bytes = 0;
+        drop(shared);
+        self.order(false, Order::Init)
+    }
+
+    fn partition_count(&mut self, topic: &str, _: Now) -> Outcome<i32> {
+        let mut shared = lock(&self.shared);
+        match shared.topics.get_mut(topic) {
+            Some(Some(Ok(count))) => Outcome::Done(*count),
+            Some(found @ Some(Err(_))) => match found.take() {
+                // The next question asks the broker again.
+                Some(Err(failure)) => Outcome::Failed(failure),
+                _ => Outcome::Pending,
+            },
+            Some(None) => Outcome::Pending,
+            None => {
+                shared.topics.insert(topic.into(), None);
+                drop(shared);
+                self.driver.wake();
+                Outcome::Pending
+            }
+        }
+    }
+
+    fn partition(&mut self, partition: &TopicPartition) -> PartitionHandle {
+        if let Some(index) = self.by_partition.get(partition) {
+            return PartitionHandle(*index as u32);
+        }
+        let index = self.outlets.len();
+        self.by_partition.insert(partition.clone(), index);
+        self.outlets.push(Outlet { partition: partition.clone(), builder: BatchBuilder::new() });
+        lock(&self.shared).partitions.push(partition.clone());
+        PartitionHandle(index as u32)
+    }
+
+    fn append(
+        &mut self,
+        to: PartitionHandle,
+        timestamp: Timestamp,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &Headers,
+    ) -> Result<()> {
+        let index = to.0 as usize;
+        let Some(outlet) = self.outlets.get_mut(index) else {
+            return Err(Error::new(ErrorKind::Production, "the partition handle is not of this writer"));
+        };
+        let len = BatchBuilder::record_len_max(key, value, headers);
+        if len + HEADER_LEN > self.options.request_bytes_max {
+            let limit = self.options.request_bytes_max;
+            let message = format!("a record of about {len} bytes is larger than max.request.size ({limit})");
+            return Err(Error::new(ErrorKind::Production, message).with_context(|context| {
+                context.topic = Some(Arc::clone(&outlet.partition.topic));
+                context.partition = Some(outlet.partition.partition);
+            }));
+        }
+        if outlet.builder.len() + len > self.options.batch_bytes_max && !outlet.builder.is_empty() {
+            let mut shared = lock(&self.shared);
+            if let Some(failure) = &shared.failure {
+                return Err(failure.error.clone());
+            }
+            let empty = shared.spare.pop().unwrap_or_default();
+            let full = std::mem::replace(&mut outlet.builder, empty);
+            shared.push(index, full);
+            drop(shared);
+            self.driver.wake();
+        }
+        let Some(outlet) = self.outlets.get_mut(index) else { return Ok(()) };
+        outlet.builder.append(timestamp, key, value, headers);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Call<Acks> {
+        self.order(true, Order::Flush)
+    }
+
+    fn commit(&mut self, offsets: Vec<(TopicPartition, CommittedOffset)>, group: &GroupMetadata) -> Call<()> {
+        if self.options.transactional_id.is_none() {
+            let failure = fatal("a writer without transactional id cannot commit");
+            return Call::failed(failure.kind, failure.error);
+        }
+        let group = group.clone();
+        self.order(true, |slot| Order::Commit { offsets, group, slot })
+    }
+
+    fn abort(&mut self) -> Call<()> {
+        for outlet in &mut self.outlets {
+            outlet.builder.clear();
+        }
+        self.full.clear();
+        if self.options.transactional_id.is_none() {
+            return Call::done(());
+        }
+        self.order(false, Order::Abort)
+    }
+}

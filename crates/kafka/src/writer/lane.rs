@@ -1,0 +1,199 @@
+//! Batches on their way to one partition: sent in order, several at once, repeated in order.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use millstream_log::batch::{BatchBuilder, Compression, Stamp};
+use millstream_types::Offset;
+
+/// Sequence numbers wrap at 2^31.
+fn after(sequence: i32, count: i32) -> i32 {
+    sequence.wrapping_add(count) & i32::MAX
+}
+
+/// A partition's batches.
+#[derive(Default)]
+pub(super) struct PartitionLane {
+    /// Not stamped yet.
+    waiting: VecDeque<BatchBuilder>,
+    /// Stamped: sent, or to be sent again. Ascending by sequence.
+    stamped: VecDeque<Batch>,
+    sequence: i32,
+    /// Whether the broker has taken a batch of this epoch and transaction. Before that only one is sent:
+    /// a broker that knows nothing of a producer takes any sequence for its first.
+    is_known: bool,
+    /// After a failure nothing is sent until all that is under way came back.
+    is_draining: bool,
+    /// Nothing is sent before this time, in ms.
+    pub(super) pause_until: i64,
+    /// Offset of the last record that was acknowledged since the last flush; the inner `None`: not
+    /// known.
+    pub(super) acked: Option<Option<Offset>>,
+    /// Whether the partition belongs to the open transaction (before KIP-890).
+    pub(super) is_added: bool,
+}
+
+/// A stamped batch.
+struct Batch {
+    bytes: Bytes,
+    count: i32,
+    sequence: i32,
+    is_under_way: bool,
+    /// When it was stamped, in ms.
+    since: i64,
+}
+
+impl PartitionLane {
+    pub(super) fn push(&mut self, builder: BatchBuilder) {
+        self.waiting.push_back(builder);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.stamped.is_empty()
+    }
+
+    /// Whether something could be sent now.
+    pub(super) fn is_ready(&self, now_ms: i64, in_flight_max: usize) -> bool {
+        let under_way = self.stamped.iter().filter(|batch| batch.is_under_way).count();
+        let has_more = !self.waiting.is_empty() || under_way < self.stamped.len();
+        let under_way_max = if self.is_known { in_flight_max } else { 1 };
+        has_more && !self.is_draining && under_way < under_way_max && now_ms >= self.pause_until
+    }
+
+    /// The next batch to send, with its sequence. An emptied builder is given to `spare`.
+    pub(super) fn next(
+        &mut self,
+        stamp: Stamp,
+        compression: Compression,
+        now_ms: i64,
+        spare: impl FnOnce(BatchBuilder),
+    ) -> Option<(i32, Bytes)> {
+        if let Some(batch) = self.stamped.iter_mut().find(|batch| !batch.is_under_way) {
+            batch.is_under_way = true;
+            return Some((batch.sequence, batch.bytes.clone()));
+        }
+        let mut builder = self.waiting.pop_front()?;
+        let sequence = self.sequence;
+        let count = builder.count();
+        let base_sequence = if stamp.producer_id < 0 { -1 } else { sequence };
+        let bytes = builder.finish(Stamp { base_sequence, ..stamp }, compression);
+        spare(builder);
+        self.sequence = after(sequence, count);
+        self.stamped.push_back(Batch { bytes: bytes.clone(), count, sequence, is_under_way: true, since: now_ms });
+        Some((sequence, bytes))
+    }
+
+    /// A batch was acknowledged. Gives its bytes.
+    pub(super) fn acknowledged(&mut self, sequence: i32, base_offset: Option<i64>) -> usize {
+        let Some(at) = self.stamped.iter().position(|batch| batch.sequence == sequence) else { return 0 };
+        let Some(batch) = self.stamped.remove(at) else { return 0 };
+        self.is_known = true;
+        self.acked = Some(base_offset.map(|base| Offset(base + i64::from(batch.count) - 1)));
+        self.came_back();
+        batch.bytes.len()
+    }
+
+    /// A batch is to be sent again, after those before it. Gives whether it is the oldest, and how
+    /// long it is tried already, in ms.
+    pub(super) fn refused(&mut self, sequence: i32, now_ms: i64) -> (bool, i64) {
+        let mut answer = (true, 0);
+        if let Some(at) = self.stamped.iter().position(|batch| batch.sequence == sequence)
+            && let Some(batch) = self.stamped.get_mut(at)
+        {
+            batch.is_under_way = false;
+            answer = (at == 0, now_ms - batch.since);
+        }
+        self.is_draining = true;
+        self.came_back();
+        answer
+    }
+
+    fn came_back(&mut self) {
+        if !self.stamped.iter().any(|batch| batch.is_under_way) {
+            self.is_draining = false;
+        }
+    }
+
+    /// Whether no batch before this one waits for its acknowledgement.
+    pub(super) fn is_oldest(&self, sequence: i32) -> bool {
+        self.stamped.front().is_none_or(|batch| batch.sequence == sequence)
+    }
+
+    /// Drops what the broker has not seen; what is under way comes back.
+    pub(super) fn drop_unsent(&mut self) {
+        self.waiting.clear();
+        self.stamped.retain(|batch| batch.is_under_way);
+    }
+
+    /// Another producer epoch: sequences begin anew.
+    pub(super) fn new_epoch(&mut self) {
+        self.sequence = 0;
+        self.new_transaction();
+    }
+
+    /// Another transaction.
+    pub(super) fn new_transaction(&mut self) {
+        self.is_added = false;
+        self.is_known = false;
+    }
+
+    /// Drops everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millstream_types::{Headers, Timestamp};
+
+    const STAMP: Stamp = Stamp { producer_id: 9, producer_epoch: 1, base_sequence: 0, is_transactional: false };
+
+    fn lane(batches: i32) -> PartitionLane {
+        let mut lane = PartitionLane::default();
+        for _ in 0..batches {
+            let mut builder = BatchBuilder::new();
+            for _ in 0..2 {
+                builder.append(Timestamp(5), None, Some(b"x"), &Headers::new());
+            }
+            lane.push(builder);
+        }
+        lane
+    }
+
+    fn send(lane: &mut PartitionLane) -> Option<i32> {
+        lane.is_ready(0, 5).then(|| lane.next(STAMP, Compression::None, 0, drop))?.map(|(sequence, _)| sequence)
+    }
+
+    #[test]
+    fn batches_go_out_in_order_and_come_back_acknowledged() {
+        let mut lane = lane(3);
+        assert_eq!([send(&mut lane), send(&mut lane)], [Some(0), None], "the first goes alone");
+        lane.acknowledged(0, Some(10));
+        assert_eq!(lane.acked, Some(Some(Offset(11))));
+        assert_eq!([send(&mut lane), send(&mut lane), send(&mut lane)], [Some(2), Some(4), None]);
+        lane.acknowledged(2, None);
+        lane.acknowledged(4, Some(14));
+        assert!(lane.is_empty());
+    }
+
+    #[test]
+    fn after_a_failure_all_come_back_before_they_go_out_again_in_order() {
+        let mut lane = lane(5);
+        assert_eq!(send(&mut lane), Some(0));
+        lane.acknowledged(0, None);
+        assert_eq!([send(&mut lane), send(&mut lane), send(&mut lane)], [Some(2), Some(4), Some(6)]);
+        assert_eq!(lane.refused(2, 5), (true, 5));
+        assert_eq!(send(&mut lane), None, "two are under way");
+        assert_eq!(lane.refused(4, 5), (false, 5));
+        lane.refused(6, 5);
+        assert_eq!([send(&mut lane), send(&mut lane), send(&mut lane), send(&mut lane)], [2, 4, 6, 8].map(Some));
+    }
+
+    #[test]
+    fn sequences_wrap() {
+        assert_eq!(after(i32::MAX, 1), 0);
+        assert_eq!(after(i32::MAX - 1, 3), 1);
+    }
+}

@@ -1,0 +1,228 @@
+//! The producer: one turn of it takes what the writer queued, sends what may go, and moves the order
+//! that is under way.
+
+use std::sync::{Arc, Mutex};
+
+use millstream_log::batch::Stamp;
+use millstream_log::{Acks, Failure, FailureKind};
+use millstream_types::{Error, ErrorKind};
+
+use super::lane::PartitionLane;
+use super::send::Sends;
+use super::transaction::{Ending, Transaction};
+use super::{Order, ProduceOptions, Shared, lock};
+use crate::call::{Slot, refused};
+use crate::client::{Client, TopicState};
+use crate::driver::{Actor, Turn};
+use crate::protocol::ErrorCode;
+
+/// Sends for one writer.
+pub(super) struct Producer {
+    shared: Arc<Mutex<Shared>>,
+    pub(super) options: Arc<ProduceOptions>,
+    pub(super) lanes: Vec<PartitionLane>,
+    pub(super) sends: Sends,
+    pub(super) transaction: Transaction,
+    /// The order under way: flush and commit wait for all batches first.
+    order: Option<Running>,
+    /// Topics whose partition count is asked for, and since when, in ms.
+    asked: Vec<(Arc<str>, i64)>,
+    /// No more turns of the writer: what is left is aborted by the broker's timeout.
+    is_closing: bool,
+}
+
+/// An order under way.
+enum Running {
+    Init(Slot<()>),
+    Flush(Slot<Acks>),
+    End(Ending, Slot<()>),
+}
+
+impl Producer {
+    pub(super) fn new(shared: Arc<Mutex<Shared>>, options: Arc<ProduceOptions>) -> Self {
+        Self {
+            shared,
+            transaction: Transaction::new(options.transactional_id.clone()),
+            options,
+            lanes: Vec::new(),
+            sends: Sends::default(),
+            order: None,
+            asked: Vec::new(),
+            is_closing: false,
+        }
+    }
+
+    /// Who stamps batches now; `None` before the producer is initialised.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        let (producer_id, producer_epoch) = self.transaction.producer?;
+        let is_transactional = self.options.transactional_id.is_some();
+        Some(Stamp { producer_id, producer_epoch, base_sequence: 0, is_transactional })
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.lanes.iter().all(PartitionLane::is_empty)
+    }
+
+    /// The writer is of no use until it is initialised again.
+    pub(super) fn fail(&mut self, failure: &Failure) {
+        tracing::debug!(error = %failure, kind = ?failure.kind, "a writer failed");
+        self.lanes.iter_mut().for_each(PartitionLane::clear);
+        let mut shared = lock(&self.shared);
+        shared.failure = Some(failure.clone());
+        shared.taken = shared.queued;
+        shared.queue.clear();
+        shared.bytes = 0;
+        drop(shared);
+        match self.order.take() {
+            Some(Running::Init(slot) | Running::End(_, slot)) => slot.end(Err(failure.clone())),
+            Some(Running::Flush(slot)) => slot.end(Err(failure.clone())),
+            None => {}
+        }
+    }
+
+    /// Takes batches and the next order.
+    fn take_work(&mut self) {
+        let mut shared = lock(&self.shared);
+        self.is_closing = shared.is_closed;
+        let partitions = shared.partitions.len();
+        self.lanes.resize_with(partitions.max(self.lanes.len()), PartitionLane::default);
+        if self.order.is_some() {
+            return;
+        }
+        while let Some((index, builder)) = shared.take_batch() {
+            if let Some(lane) = self.lanes.get_mut(index) {
+                lane.push(builder);
+            }
+        }
+        while self.order.is_none()
+            && let Some(order) = shared.take_order()
+        {
+            match order {
+                Order::Init(slot) => {
+                    shared.failure = None;
+                    self.lanes.iter_mut().for_each(PartitionLane::clear);
+                    self.transaction.restart();
+                    self.order = Some(Running::Init(slot));
+                }
+                order if shared.failure.is_some() => {
+                    if let Some(failure) = &shared.failure {
+                        order.fail(failure.clone());
+                    }
+                }
+                Order::Flush(slot) => self.order = Some(Running::Flush(slot)),
+                Order::Commit { offsets, group, slot } => {
+                    self.order = Some(Running::End(Ending::commit(offsets, group), slot));
+                }
+                Order::Abort(slot) => {
+                    self.lanes.iter_mut().for_each(PartitionLane::drop_unsent);
+                    self.order = Some(Running::End(Ending::abort(), slot));
+                }
+            }
+        }
+    }
+
+    /// Moves the order under way.
+    fn run_order(&mut self, client: &mut Client) {
+        match self.order.take() {
+            None => {}
+            Some(Running::Init(slot)) => match self.transaction.init(client, &self.options) {
+                None => self.order = Some(Running::Init(slot)),
+                Some(result) => {
+                    self.lanes.iter_mut().for_each(PartitionLane::new_epoch);
+                    slot.end(result);
+                }
+            },
+            Some(Running::Flush(slot)) if self.is_drained() => slot.end(Ok(self.acks())),
+            Some(Running::End(mut ending, slot)) if self.is_drained() => {
+                match self.transaction.end(client, &mut ending) {
+                    None => self.order = Some(Running::End(ending, slot)),
+                    Some(Ok(is_new_epoch)) => {
+                        for lane in &mut self.lanes {
+                            lane.new_transaction();
+                            if is_new_epoch {
+                                lane.new_epoch();
+                            }
+                        }
+                        slot.end(Ok(()));
+                    }
+                    Some(Err(failure)) => {
+                        slot.end(Err(failure.clone()));
+                        self.fail(&failure);
+                    }
+                }
+            }
+            waiting => self.order = waiting,
+        }
+    }
+
+    fn acks(&mut self) -> Acks {
+        let shared = lock(&self.shared);
+        let lanes = self.lanes.iter_mut().zip(&shared.partitions);
+        lanes.filter_map(|(lane, partition)| Some((partition.clone(), lane.acked.take()?))).collect()
+    }
+
+    /// Answers questions for partition counts.
+    fn count_partitions(&mut self, client: &mut Client) {
+        let now_ms = client.now().mono_ms();
+        let mut shared = lock(&self.shared);
+        for (topic, count) in &mut shared.topics {
+            if count.is_none() && !self.asked.iter().any(|(asked, _)| asked == topic) {
+                self.asked.push((Arc::clone(topic), now_ms));
+                // Somebody may have created it since metadata was asked for.
+                client.want_topic(topic);
+            }
+        }
+        let block_max_ms = self.options.block_max_ms;
+        self.asked.retain(|(topic, since)| {
+            let answer = match client.cluster().topic(topic) {
+                Some(TopicState::Known { partitions, .. }) => Ok(partitions.len() as i32),
+                Some(TopicState::Missing(code)) if !code.is_retriable() || now_ms >= since + block_max_ms => {
+                    Err(missing(topic, *code))
+                }
+                None if now_ms >= since + block_max_ms => {
+                    let error = Error::new(ErrorKind::Retriable, format!("no metadata of topic {topic} came in time"));
+                    Err(Failure { kind: FailureKind::Retriable, error })
+                }
+                Some(TopicState::Missing(_)) | None => return true,
+            };
+            shared.topics.insert(Arc::clone(topic), Some(answer));
+            false
+        });
+    }
+
+    pub(super) fn shared(&self) -> Arc<Mutex<Shared>> {
+        Arc::clone(&self.shared)
+    }
+}
+
+fn missing(topic: &str, code: ErrorCode) -> Failure {
+    if code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+        let message = format!("topic {topic} does not exist: create it");
+        return Failure { kind: FailureKind::Fatal, error: Error::new(ErrorKind::Fatal, message) };
+    }
+    refused(&format!("asking for topic {topic}"), code, None)
+}
+
+impl Actor for Producer {
+    fn turn(&mut self, client: &mut Client) -> Turn {
+        let taken = self.take_answers(client);
+        if let Err(failure) = taken {
+            self.fail(&failure);
+        }
+        self.take_work();
+        if self.is_closing && self.sends.is_empty() {
+            return Turn::Finished;
+        }
+        self.count_partitions(client);
+        if let Err(failure) = self.transaction.add_partitions(client, &self.shared, &mut self.lanes) {
+            self.fail(&failure);
+        }
+        let due = self.send(client);
+        self.run_order(client);
+        // An order that is over makes room for what was queued behind it.
+        if self.order.is_none() && !lock(&self.shared).orders.is_empty() {
+            return Turn::Until(client.now().mono_ms());
+        }
+        Turn::Until(due.min(self.transaction.due_ms()))
+    }
+}

@@ -1,0 +1,229 @@
+//! Produce requests: what goes to which broker, and what comes back.
+
+use std::collections::BTreeMap;
+
+use millstream_log::{Failure, FailureKind};
+use millstream_types::{Error, ErrorKind, Partition, TopicPartition};
+
+use super::lock;
+use super::producer::Producer;
+use crate::call::unanswered;
+use crate::client::{Client, Lane, Leader, Node, Ticket};
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
+};
+use crate::tries::failure_of;
+
+/// All in-sync replicas.
+const ACKS_ALL: i16 = -1;
+const TIMEOUT_MS: i32 = 30_000;
+/// Before KIP-890 a producer must not claim to speak it.
+const VERSION_V1: i16 = 11;
+const VERSION_V2: i16 = 12;
+/// Pause after the broker was still ending the last transaction, in ms.
+const CONCURRENT_PAUSE_MS: i64 = 20;
+
+/// Requests under way.
+#[derive(Default)]
+pub(super) struct Sends {
+    lane: Option<Lane>,
+    under_way: Vec<UnderWay>,
+}
+
+struct UnderWay {
+    ticket: Ticket<ProduceRequest>,
+    /// Handles of partitions and sequences of batches.
+    batches: Vec<(usize, i32)>,
+}
+
+impl Sends {
+    pub(super) fn is_empty(&self) -> bool {
+        self.under_way.is_empty()
+    }
+}
+
+impl Producer {
+    /// Sends what may go. Gives the next time something may, in ms.
+    pub(super) fn send(&mut self, client: &mut Client) -> i64 {
+        let Some(stamp) = self.stamp() else { return i64::MAX };
+        let now_ms = client.now().mono_ms();
+        let mut due = i64::MAX;
+        let shared = self.shared();
+        let must_be_added = self.transaction.must_add_partitions();
+        let in_flight_max = self.options.in_flight_max;
+        loop {
+            let mut requests: BTreeMap<i32, Vec<(usize, i32, TopicPartition, bytes::Bytes)>> = BTreeMap::new();
+            let mut shared = lock(&shared);
+            for index in 0..self.lanes.len() {
+                let Some(partition) = shared.partitions.get(index).cloned() else { continue };
+                let Some(lane) = self.lanes.get_mut(index) else { continue };
+                if !lane.is_ready(now_ms, in_flight_max) {
+                    if !lane.is_empty() && lane.pause_until > now_ms {
+                        due = due.min(lane.pause_until);
+                    }
+                    continue;
+                }
+                if must_be_added && !lane.is_added {
+                    continue;
+                }
+                client.want_topic(&partition.topic);
+                let leader = client.cluster().leader(&partition.topic, partition.partition.0);
+                let Some(leader) = leader.and_then(|leader| leader.broker) else {
+                    client.refresh_metadata();
+                    due = due.min(now_ms + client.options().retry_backoff_ms);
+                    continue;
+                };
+                let spare = &mut shared.spare;
+                if let Some((sequence, bytes)) =
+                    lane.next(stamp, self.options.compression, now_ms, |builder| spare.push(builder))
+                {
+                    requests.entry(leader).or_default().push((index, sequence, partition, bytes));
+                }
+            }
+            drop(shared);
+            if requests.is_empty() {
+                return due;
+            }
+            for (broker, batches) in requests {
+                self.send_to(client, broker, batches);
+            }
+        }
+    }
+
+    fn send_to(&mut self, client: &mut Client, broker: i32, batches: Vec<(usize, i32, TopicPartition, bytes::Bytes)>) {
+        let mut request = ProduceRequest {
+            transactional_id: self.options.transactional_id.as_deref().map(str::to_owned),
+            acks: ACKS_ALL,
+            timeout_ms: TIMEOUT_MS,
+            topic_data: Vec::new(),
+        };
+        let mut sent = Vec::with_capacity(batches.len());
+        for (index, sequence, partition, bytes) in batches {
+            sent.push((index, sequence));
+            let Partition(number) = partition.partition;
+            let data = PartitionProduceData { index: number, records: Some(bytes) };
+            match request.topic_data.iter_mut().find(|topic| *topic.name == *partition.topic) {
+                Some(topic) => topic.partition_data.push(data),
+                None => request
+                    .topic_data
+                    .push(TopicProduceData { name: partition.topic.to_string(), partition_data: vec![data] }),
+            }
+        }
+        let lane = *self.sends.lane.get_or_insert_with(|| client.new_lane());
+        let version = if self.transaction.must_add_partitions() { VERSION_V1 } else { VERSION_V2 };
+        let ticket = client.send_up_to(Node::Broker(broker, lane), request, version);
+        self.transaction.has_begun();
+        self.sends.under_way.push(UnderWay { ticket, batches: sent });
+    }
+
+    /// Takes answers. A failure ends the writer.
+    pub(super) fn take_answers(&mut self, client: &mut Client) -> Result<(), Failure> {
+        let mut over = Vec::new();
+        self.sends.under_way.retain_mut(|under_way| match client.take(&under_way.ticket) {
+            None => true,
+            Some(answer) => {
+                over.push((std::mem::take(&mut under_way.batches), answer));
+                false
+            }
+        });
+        let mut result = Ok(());
+        for (batches, answer) in over {
+            match answer {
+                Err(error) => {
+                    client.refresh_metadata();
+                    let failure = unanswered("writing", error, true);
+                    if failure.kind == FailureKind::Fatal {
+                        result = Err(failure);
+                        continue;
+                    }
+                    // The sequence tells the broker what it has already.
+                    for (index, sequence) in batches {
+                        result = result.and(self.again(client, index, sequence, &failure));
+                    }
+                }
+                Ok(response) => {
+                    let responses: BTreeMap<(String, i32), PartitionProduceResponse> = response
+                        .responses
+                        .into_iter()
+                        .flat_map(|topic| {
+                            let name = topic.name;
+                            topic
+                                .partition_responses
+                                .into_iter()
+                                .map(move |partition| ((name.clone(), partition.index), partition))
+                        })
+                        .collect();
+                    for (index, sequence) in batches {
+                        let partition = lock(&self.shared()).partitions.get(index).cloned();
+                        let Some(partition) = partition else { continue };
+                        let found = responses.get(&(partition.topic.to_string(), partition.partition.0));
+                        result = result.and(self.answered(client, index, sequence, &partition, found));
+                    }
+                }
+            }
+        }
+        result
+    }
+
+    fn answered(
+        &mut self,
+        client: &mut Client,
+        index: usize,
+        sequence: i32,
+        partition: &TopicPartition,
+        response: Option<&PartitionProduceResponse>,
+    ) -> Result<(), Failure> {
+        let what = format!("writing to {partition}");
+        let Some(response) = response else {
+            let message = format!("{what}: the broker's answer leaves the partition out");
+            let failure = Failure { kind: FailureKind::Unknown, error: Error::new(ErrorKind::Retriable, message) };
+            return self.again(client, index, sequence, &failure);
+        };
+        let code = ErrorCode(response.error_code);
+        let offset = match code {
+            ErrorCode::NONE => Some(response.base_offset).filter(|offset| *offset >= 0),
+            // The broker has it already, from a try whose answer was lost.
+            ErrorCode::DUPLICATE_SEQUENCE_NUMBER => None,
+            code => {
+                let failure = failure_of(&what, code, response.error_message.as_deref());
+                if response.current_leader.leader_id >= 0 {
+                    let hint = &response.current_leader;
+                    let leader = Leader { broker: Some(hint.leader_id), epoch: hint.leader_epoch };
+                    client.set_leader(&partition.topic, partition.partition.0, leader);
+                }
+                if code.is_moved() {
+                    client.refresh_metadata();
+                }
+                let is_oldest = self.lanes.get(index).is_some_and(|lane| lane.is_oldest(sequence));
+                let is_behind = code == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER && !is_oldest;
+                if code.is_retriable() || is_behind {
+                    return self.again(client, index, sequence, &failure);
+                }
+                return Err(failure);
+            }
+        };
+        let bytes = self.lanes.get_mut(index).map_or(0, |lane| lane.acknowledged(sequence, offset));
+        let shared = self.shared();
+        let mut shared = lock(&shared);
+        shared.bytes = shared.bytes.saturating_sub(bytes);
+        Ok(())
+    }
+
+    /// Sends a batch again after a pause, unless it was tried for too long.
+    fn again(&mut self, client: &Client, index: usize, sequence: i32, failure: &Failure) -> Result<(), Failure> {
+        let now_ms = client.now().mono_ms();
+        let Some(lane) = self.lanes.get_mut(index) else { return Ok(()) };
+        let (_, tried_ms) = lane.refused(sequence, now_ms);
+        let is_concurrent = failure.error.to_string().contains(ErrorCode::CONCURRENT_TRANSACTIONS.name());
+        let pause_ms = if is_concurrent { CONCURRENT_PAUSE_MS } else { client.options().retry_backoff_ms };
+        lane.pause_until = now_ms + pause_ms;
+        if tried_ms < self.options.delivery_timeout_ms {
+            return Ok(());
+        }
+        // An earlier try may have been written.
+        let message = format!("a batch was not acknowledged within {} ms", self.options.delivery_timeout_ms);
+        let error = Error::new(ErrorKind::Retriable, message).with_source(failure.error.clone());
+        Err(Failure { kind: FailureKind::Unknown, error })
+    }
+}
