@@ -1,0 +1,254 @@
+use std::sync::{Arc, Mutex};
+
+use millstream_log::{
+    CommittedOffset, FailureKind, GroupTopology, Member, MemberConfig, MemberEvent, SubtopologyFacts,
+};
+use millstream_types::{Offset, TaskId, TopicPartition};
+
+use super::KafkaMember;
+use crate::fake::{Fake, FakeTransport, Reply, coordinator, metadata, read};
+use crate::net::Address;
+use crate::protocol::messages::find_coordinator::FindCoordinatorRequest;
+use crate::protocol::messages::metadata::MetadataRequest;
+use crate::protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use crate::protocol::messages::streams_group_heartbeat::{
+    ResponseTaskIds, Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
+};
+use crate::protocol::{ErrorCode, Request, RequestHeader};
+
+type Heartbeats = Arc<Mutex<Vec<StreamsGroupHeartbeatRequest>>>;
+type Epochs = Arc<Mutex<Vec<i32>>>;
+
+struct Rig {
+    fake: Fake,
+    member: KafkaMember,
+    heartbeats: Heartbeats,
+    commits: Epochs,
+}
+
+/// A member whose group answers by a function of the heartbeat's number.
+fn joined(
+    mut answer: impl FnMut(usize, &StreamsGroupHeartbeatRequest) -> StreamsGroupHeartbeatResponse + Send + 'static,
+) -> Rig {
+    let (heartbeats, commits) = (Heartbeats::default(), Epochs::default());
+    let (seen, committed) = (Arc::clone(&heartbeats), Arc::clone(&commits));
+    let script = move |_: &Address, header: &RequestHeader, body| match header.key {
+        MetadataRequest::KEY => Reply::to::<MetadataRequest>(header, &metadata("words", 2)),
+        FindCoordinatorRequest::KEY => coordinator(header),
+        OffsetCommitRequest::KEY => {
+            let request = read::<OffsetCommitRequest>(header, body);
+            let epoch = request.generation_id_or_member_epoch;
+            committed.lock().unwrap().push(epoch);
+            let error_code = if epoch < 5 { ErrorCode::STALE_MEMBER_EPOCH.0 } else { 0 };
+            let partition = OffsetCommitResponsePartition { partition_index: 0, error_code };
+            let topic = OffsetCommitResponseTopic { name: "words".to_owned(), partitions: vec![partition] };
+            let response = OffsetCommitResponse { topics: vec![topic], ..OffsetCommitResponse::default() };
+            Reply::to::<OffsetCommitRequest>(header, &response)
+        }
+        _ => {
+            let request = read::<StreamsGroupHeartbeatRequest>(header, body);
+            let number = seen.lock().unwrap().len();
+            let response = answer(number, &request);
+            seen.lock().unwrap().push(request);
+            Reply::to::<StreamsGroupHeartbeatRequest>(header, &response)
+        }
+    };
+    let fake = Fake::new(FakeTransport::new(script));
+    let config =
+        MemberConfig { group: "app".into(), member_id: "m".into(), process_id: "p".into(), session_timeout_ms: 60_000 };
+    let mut member = KafkaMember::new(fake.driver.clone(), config);
+    let facts = SubtopologyFacts {
+        id: 0,
+        tasks: 2,
+        stateful: true,
+        source_topics: vec!["words".into()],
+        changelogs: vec!["app-counts-changelog".into()],
+        ..SubtopologyFacts::default()
+    };
+    member.join(GroupTopology { subtopologies: vec![facts] });
+    Rig { fake, member, heartbeats, commits }
+}
+
+fn told(epoch: i32, partitions: &[i32]) -> StreamsGroupHeartbeatResponse {
+    let tasks = ResponseTaskIds { subtopology_id: "0".to_owned(), partitions: partitions.to_vec() };
+    StreamsGroupHeartbeatResponse { active_tasks: Some(vec![tasks]), ..unchanged(epoch) }
+}
+
+fn unchanged(epoch: i32) -> StreamsGroupHeartbeatResponse {
+    StreamsGroupHeartbeatResponse {
+        member_epoch: epoch,
+        heartbeat_interval_ms: 1_000,
+        status: None,
+        active_tasks: None,
+        standby_tasks: None,
+        warmup_tasks: None,
+        ..StreamsGroupHeartbeatResponse::default()
+    }
+}
+
+fn refused(code: ErrorCode) -> StreamsGroupHeartbeatResponse {
+    StreamsGroupHeartbeatResponse { error_code: code.0, ..unchanged(0) }
+}
+
+impl Rig {
+    /// Moves the clock for so long, polling all the while.
+    fn events(&mut self, ms: i64) -> Vec<String> {
+        let mut events = Vec::new();
+        for _ in 0..ms / 50 {
+            self.fake.advance(50);
+            self.member.poll(self.fake.now(), &mut events);
+        }
+        events.into_iter().map(word).collect()
+    }
+
+    /// Tasks each heartbeat told of: numbers of partitions, or `-` when it told nothing.
+    fn owned(&self) -> Vec<String> {
+        let owned = |request: &StreamsGroupHeartbeatRequest| match &request.active_tasks {
+            None => "-".to_owned(),
+            Some(tasks) => format!("{:?}", tasks.iter().flat_map(|ids| ids.partitions.clone()).collect::<Vec<_>>()),
+        };
+        self.heartbeats.lock().unwrap().iter().map(owned).collect()
+    }
+}
+
+fn word(event: MemberEvent) -> String {
+    let partitions = |tasks: &[TaskId]| tasks.iter().map(|task| task.partition).collect::<Vec<_>>();
+    match event {
+        MemberEvent::Assigned { active, .. } => format!("assigned {:?}", partitions(&active)),
+        MemberEvent::Revoke { tasks } => format!("revoke {:?}", partitions(&tasks)),
+        MemberEvent::Lost => "lost".to_owned(),
+        MemberEvent::Status { code, .. } => format!("status {code}"),
+        MemberEvent::Failed(failure) => format!("failed {:?}", failure.kind),
+    }
+}
+
+#[test]
+fn a_member_joins_with_its_topology_and_tells_what_it_runs() {
+    let mut rig = joined(|number, _| if number == 0 { told(1, &[0, 1]) } else { unchanged(1) });
+    assert_eq!(rig.events(3_000), ["assigned [0, 1]"]);
+    assert_eq!(rig.owned()[..3], ["[]", "[0, 1]", "-"]);
+    let heartbeats = rig.heartbeats.lock().unwrap();
+    let first = &heartbeats[0];
+    assert_eq!((first.member_epoch, first.rebalance_timeout_ms), (0, 60_000));
+    let topology = &first.topology.as_ref().unwrap().subtopologies[0];
+    assert_eq!(topology.source_topics, ["words"]);
+    assert_eq!(topology.state_changelog_topics[0].name, "app-counts-changelog");
+    assert!(heartbeats[1].topology.is_none() && heartbeats[1].member_epoch == 1);
+}
+
+#[test]
+fn tasks_are_given_up_before_others_get_them() {
+    let mut rig = joined(|number, request| match number {
+        0 => told(1, &[0, 1]),
+        2 => told(1, &[1]),
+        _ if request.active_tasks.as_ref().is_some_and(|tasks| tasks[0].partitions == [1]) => told(2, &[1]),
+        _ => unchanged(request.member_epoch),
+    });
+    assert_eq!(rig.events(1_500), ["assigned [0, 1]", "revoke [0]"]);
+    let before = rig.heartbeats.lock().unwrap().len();
+    assert!(rig.events(2_000).is_empty(), "nothing moves before the stream thread has let go");
+    assert!(rig.owned()[before..].iter().all(|owned| owned == "-"));
+    rig.member.revoked();
+    assert_eq!(rig.events(500), ["assigned [1]"]);
+    assert!(rig.owned().contains(&"[1]".to_owned()));
+    assert_eq!(rig.member.metadata().epoch, 2);
+}
+
+#[test]
+fn an_expelled_member_is_told_once_and_may_join_again() {
+    for code in [ErrorCode::UNKNOWN_MEMBER_ID, ErrorCode::FENCED_MEMBER_EPOCH] {
+        let mut rig = joined(move |number, _| match number {
+            0 => told(1, &[0]),
+            1 => refused(code),
+            _ => told(4, &[0]),
+        });
+        assert_eq!(rig.events(5_000), ["assigned [0]", "lost"], "{code}");
+        assert_eq!(rig.member.metadata().epoch, -1);
+        rig.member.join(GroupTopology::default());
+        assert_eq!(rig.events(500), ["assigned [0]"], "{code}");
+        assert_eq!(rig.heartbeats.lock().unwrap()[2].member_epoch, 0);
+    }
+}
+
+#[test]
+fn a_coordinator_that_moves_or_loads_is_found_again() {
+    for code in
+        [ErrorCode::NOT_COORDINATOR, ErrorCode::COORDINATOR_NOT_AVAILABLE, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS]
+    {
+        let mut rig = joined(move |number, _| if number < 2 { refused(code) } else { told(1, &[0]) });
+        assert_eq!(rig.events(2_000), ["assigned [0]"], "{code}");
+    }
+}
+
+#[test]
+fn refusals_for_good_tell_what_to_do() {
+    let cases = [
+        (ErrorCode::INVALID_REQUEST, "application.id"),
+        (ErrorCode::GROUP_AUTHORIZATION_FAILED, "rights"),
+        (ErrorCode::UNSUPPORTED_VERSION, "4.2"),
+        (ErrorCode::GROUP_MAX_SIZE_REACHED, "GROUP_MAX_SIZE_REACHED"),
+        (ErrorCode::STREAMS_INVALID_TOPOLOGY, "STREAMS_INVALID_TOPOLOGY"),
+    ];
+    for (code, remedy) in cases {
+        let mut rig = joined(move |_, _| refused(code));
+        let mut events = Vec::new();
+        for _ in 0..10 {
+            rig.fake.advance(50);
+            rig.member.poll(rig.fake.now(), &mut events);
+        }
+        let [MemberEvent::Failed(failure)] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!(failure.kind, FailureKind::Fatal);
+        assert!(failure.error.to_string().contains(remedy), "{}", failure.error);
+    }
+}
+
+#[test]
+fn a_group_that_cannot_run_says_so_after_a_while() {
+    let status = |code: i8| Status { status_code: code, status_detail: "missing".to_owned() };
+    let mut rig =
+        joined(move |_, _| StreamsGroupHeartbeatResponse { status: Some(vec![status(1), status(5)]), ..told(1, &[]) });
+    assert_eq!(rig.events(200), ["assigned []"], "topics that were just created may be missing for a moment");
+    assert_eq!(rig.events(10_000), ["status 1"]);
+}
+
+#[test]
+fn leaving_tells_the_group_and_ends_even_without_an_answer() {
+    let mut rig = joined(|number, _| if number == 0 { told(1, &[0]) } else { unchanged(1) });
+    rig.events(500);
+    let leave = rig.member.leave();
+    rig.fake.wait(leave).unwrap();
+    assert_eq!(rig.heartbeats.lock().unwrap().last().unwrap().member_epoch, -1);
+    rig.member.join(GroupTopology::default());
+    rig.events(500);
+    let address = Address { host: "broker-1".to_owned(), port: 9092 };
+    rig.fake.engine.transport.refusing.push(address);
+    rig.fake.engine.transport.hang_up();
+    let leave = rig.member.leave();
+    rig.fake.wait(leave).unwrap();
+}
+
+#[test]
+fn a_stream_thread_that_does_not_poll_loses_its_tasks() {
+    let mut rig = joined(|number, _| if number == 0 { told(1, &[0]) } else { unchanged(1) });
+    rig.events(500);
+    for _ in 0..65 {
+        rig.fake.advance(1_000);
+    }
+    assert_eq!(rig.heartbeats.lock().unwrap().last().unwrap().member_epoch, -1);
+    assert_eq!(rig.events(100), ["lost"]);
+}
+
+#[test]
+fn commits_carry_the_newest_epoch_of_the_membership() {
+    let mut rig = joined(|number, _| match number {
+        0 => told(3, &[0]),
+        _ => unchanged(5),
+    });
+    rig.events(500);
+    let offset = CommittedOffset { offset: Offset(5), leader_epoch: -1, metadata: String::new() };
+    let commit = rig.member.commit(vec![(TopicPartition::new("words", 0), offset)]);
+    rig.fake.wait(commit).unwrap();
+    assert_eq!(rig.commits.lock().unwrap().last(), Some(&5));
+}
