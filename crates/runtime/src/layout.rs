@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use millstream_log::SubtopologyFacts;
 use millstream_topology::graph::OffsetReset;
 use millstream_topology::plan::PartitionPlan;
 use millstream_types::{TaskId, TopicPartition};
@@ -20,6 +21,8 @@ pub(crate) struct Subtopology {
     pub(crate) changelogs: Vec<StoreChangelog>,
     /// Topics its sinks write, as far as they are fixed.
     pub(crate) outputs: Vec<Arc<str>>,
+    /// Those of them that are repartition topics.
+    pub(crate) repartition_outputs: Vec<Arc<str>>,
     /// Whether it has stores.
     pub(crate) is_stateful: bool,
     /// Number of tasks: the largest partition count of its inputs.
@@ -76,6 +79,12 @@ impl Layout {
                 inputs: topics.map(input).collect(),
                 changelogs: planned.stores_in_order.iter().filter_map(changelog).collect(),
                 outputs: planned.sinks.iter().map(|sink| Arc::clone(&sink.topic)).collect(),
+                repartition_outputs: planned
+                    .sinks
+                    .iter()
+                    .filter(|sink| sink.is_repartition)
+                    .map(|sink| Arc::clone(&sink.topic))
+                    .collect(),
                 is_stateful: !planned.stores_in_order.is_empty(),
                 tasks: partitions.tasks_of(planned.id),
             }
@@ -107,6 +116,26 @@ impl Layout {
 }
 
 impl Subtopology {
+    /// What the group must know of it.
+    pub(crate) fn facts(&self) -> SubtopologyFacts {
+        let (internal, external): (Vec<&Input>, Vec<&Input>) =
+            self.inputs.iter().partition(|input| input.is_repartition);
+        SubtopologyFacts {
+            id: self.id,
+            tasks: self.tasks,
+            stateful: self.is_stateful,
+            source_topics: external.iter().map(|input| Arc::clone(&input.topic)).collect(),
+            repartition_sources: internal.iter().map(|input| (Arc::clone(&input.topic), input.partitions)).collect(),
+            repartition_sinks: self.repartition_outputs.clone(),
+            changelogs: self
+                .changelogs
+                .iter()
+                .filter(|changelog| !changelog.is_source)
+                .map(|changelog| Arc::clone(&changelog.topic))
+                .collect(),
+        }
+    }
+
     /// The input partitions of a task, with the topic's facts.
     pub(crate) fn partitions(&self, task: TaskId) -> impl Iterator<Item = (TopicPartition, &Input)> {
         let has_partition = move |input: &&Input| task.partition < input.partitions;

@@ -75,8 +75,8 @@ impl Streams {
     pub fn with_handlers(topology: &Topology, config: &Config, handlers: Handlers) -> Result<Self> {
         // A faulty topology is said before anything is opened.
         topology.check()?;
-        let log = log::open(config)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let log = log::open(config, &clock)?;
         let engines = engines::open(topology, config, clock.now())?;
         Self::with_log(topology, config, Components { log, engines, clock, handlers })
     }

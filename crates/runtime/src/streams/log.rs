@@ -4,18 +4,29 @@ use std::sync::Arc;
 
 use millstream_log::batch::Compression;
 use millstream_log::{EmbeddedLog, Flush, Log, Options};
-use millstream_types::config::{Bootstrap, EmbeddedCompression, LogFlush};
-use millstream_types::{Config, Error, ErrorKind, Result};
+use millstream_types::config::{Bootstrap, EmbeddedCompression, HostPort, LogFlush};
+use millstream_types::{Clock, Config, Result};
 
-pub(super) fn open(config: &Config) -> Result<Arc<dyn Log>> {
+pub(super) fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Log>> {
     match config.bootstrap() {
         Bootstrap::Memory => Ok(Arc::new(EmbeddedLog::memory(log_options(config)))),
         Bootstrap::Embedded(dir) => Ok(Arc::new(EmbeddedLog::open(dir, log_options(config))?)),
-        Bootstrap::Brokers(_) => Err(Error::new(
-            ErrorKind::Configuration,
-            "bootstrap.servers names Kafka brokers, for which there is no client yet; use embedded:DIR or memory:",
-        )),
+        Bootstrap::Brokers(brokers) => connect(config, brokers, clock),
     }
+}
+
+/// The one place that knows of a client for brokers; everything else sees a log.
+#[cfg(feature = "kafka")]
+fn connect(config: &Config, brokers: &[HostPort], clock: &Arc<dyn Clock>) -> Result<Arc<dyn Log>> {
+    // Only spreads pauses: instances that started at the same time must not all come back at once.
+    let seed = clock.now().mono_ns ^ clock.now().wall_ms.unsigned_abs() ^ u64::from(std::process::id());
+    Ok(Arc::new(millstream_kafka::KafkaLog::connect(config, brokers, Arc::clone(clock), seed)?))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn connect(_: &Config, _: &[HostPort], _: &Arc<dyn Clock>) -> Result<Arc<dyn Log>> {
+    let message = "bootstrap.servers names Kafka brokers, but Millstream was built without its feature `kafka`";
+    Err(millstream_types::Error::new(millstream_types::ErrorKind::Configuration, message))
 }
 
 /// The embedded log's settings from the configuration, for those who open the same log beside the

@@ -1,9 +1,10 @@
 //! What a thread does about errors: begin anew from the last commit, or end.
 
-use millstream_log::{GroupTopology, SubtopologyFacts};
+use millstream_log::GroupTopology;
 use millstream_types::{Error, ErrorKind, Now};
 
 use super::{Phase, Step, StreamThread};
+use crate::layout::Subtopology;
 
 /// Repeated failures that were answered by beginning anew.
 #[derive(Clone, Copy, Debug)]
@@ -61,12 +62,7 @@ impl StreamThread {
         self.waiting.clear();
         self.is_settled = false;
         let subtopologies = self.layout.subtopologies.iter();
-        let facts = subtopologies.map(|known| SubtopologyFacts {
-            id: known.id,
-            tasks: known.tasks,
-            stateful: known.is_stateful,
-        });
-        self.member.join(GroupTopology { subtopologies: facts.collect() });
+        self.member.join(GroupTopology { subtopologies: subtopologies.map(Subtopology::facts).collect() });
     }
 
     /// Ends with an error: nothing more is committed.

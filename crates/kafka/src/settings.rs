@@ -1,0 +1,148 @@
+//! Settings of the clients, under Kafka's own keys.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_log::batch::Compression;
+use millstream_types::config::{Client as Of, GroupProtocol, HostPort};
+use millstream_types::{Config, Error, ErrorKind, Result};
+
+use crate::client::ClientOptions;
+use crate::reader::FetchOptions;
+use crate::writer::ProduceOptions;
+
+/// What the clients of one application are set to.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) client: ClientOptions,
+    pub(crate) fetch: FetchOptions,
+    pub(crate) produce: ProduceOptions,
+}
+
+impl Settings {
+    /// Reads the settings; those that are not given are Kafka's, or Kafka Streams' where it has its own.
+    ///
+    /// # Errors
+    /// `Configuration` that tells every bad value.
+    pub(crate) fn of(config: &Config, bootstrap: &[HostPort], seed: u64) -> Result<Self> {
+        let mut problems = missing(config);
+        let mut client = ClientOptions::new(bootstrap.to_vec(), seed);
+        let mut fetch = FetchOptions::default();
+        let mut produce = ProduceOptions::default();
+
+        let mut given = Given { values: config.client_configs(Of::MainConsumer), problems: &mut problems };
+        given.number("request.timeout.ms", &mut client.request_timeout_ms);
+        given.number("retry.backoff.ms", &mut client.retry_backoff_ms);
+        given.number("reconnect.backoff.ms", &mut client.reconnect_backoff_ms);
+        given.number("reconnect.backoff.max.ms", &mut client.reconnect_backoff_max_ms);
+        given.number("socket.connection.setup.timeout.ms", &mut client.connection_setup_timeout_ms);
+        given.number("connections.max.idle.ms", &mut client.connections_max_idle_ms);
+        given.number("metadata.max.age.ms", &mut client.metadata_max_age_ms);
+        given.number("fetch.max.wait.ms", &mut fetch.wait_max_ms);
+        given.number("fetch.min.bytes", &mut fetch.bytes_min);
+        given.number("fetch.max.bytes", &mut fetch.bytes_max);
+        given.number("max.partition.fetch.bytes", &mut fetch.partition_bytes_max);
+        if let Some(rack) = given.values.get("client.rack") {
+            fetch.rack.clone_from(rack);
+        }
+
+        let mut given = Given { values: config.client_configs(Of::Producer), problems: &mut problems };
+        given.number("batch.size", &mut produce.batch_bytes_max);
+        given.number("max.request.size", &mut produce.request_bytes_max);
+        given.number("delivery.timeout.ms", &mut produce.delivery_timeout_ms);
+        given.number("max.block.ms", &mut produce.block_max_ms);
+        given.number("buffer.memory", &mut produce.buffer_bytes_max);
+        given.number("max.in.flight.requests.per.connection", &mut produce.in_flight_max);
+        // More than five in flight and the broker could not tell a repeated batch from a new one.
+        produce.in_flight_max = produce.in_flight_max.clamp(1, 5);
+        given.compression(&mut produce.compression);
+        produce.transaction_timeout_ms = i32::try_from(config.transaction_timeout().as_millis()).unwrap_or(i32::MAX);
+        config.client_id().unwrap_or_else(|| config.application_id()).clone_into(&mut client.client_id);
+
+        if problems.is_empty() {
+            return Ok(Self { client, fetch, produce });
+        }
+        Err(Error::new(ErrorKind::Configuration, problems.join("\n")))
+    }
+
+    /// The settings of a writer.
+    pub(crate) fn writer(&self, transactional_id: Option<&str>) -> ProduceOptions {
+        ProduceOptions { transactional_id: transactional_id.map(Arc::from), ..self.produce.clone() }
+    }
+}
+
+/// What is asked for and not there yet. Going on with something else would be worse than stopping.
+fn missing(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    if config.group_protocol() != GroupProtocol::Streams {
+        problems.push(
+            "group.protocol: classic groups are not there yet; set group.protocol=streams (KIP-1071, Kafka 4.2 or newer)"
+                .to_owned(),
+        );
+    }
+    let secure = |of: Of| config.client_configs(of).get("security.protocol").cloned();
+    for protocol in [Of::MainConsumer, Of::Producer, Of::Admin].into_iter().filter_map(secure) {
+        let problem = format!("security.protocol: {protocol} is not there yet, only PLAINTEXT is");
+        if !protocol.eq_ignore_ascii_case("PLAINTEXT") && !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+    problems
+}
+
+/// Values as they were given.
+struct Given<'a> {
+    values: BTreeMap<String, String>,
+    problems: &'a mut Vec<String>,
+}
+
+impl Given<'_> {
+    fn number<T: std::str::FromStr>(&mut self, key: &str, target: &mut T) {
+        let Some(text) = self.values.get(key) else { return };
+        match text.trim().parse() {
+            Ok(value) => *target = value,
+            Err(_) => self.problems.push(format!("{key}: {text} is no number that fits")),
+        }
+    }
+
+    fn compression(&mut self, target: &mut Compression) {
+        let Some(text) = self.values.get("compression.type") else { return };
+        match text.as_str() {
+            "none" => *target = Compression::None,
+            "lz4" => *target = Compression::Lz4,
+            _ => self.problems.push(format!("compression.type: {text}; none and lz4 are written")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_come_from_kafkas_keys_and_all_problems_are_told() {
+        let config = Config::builder()
+            .application_id("app")
+            .bootstrap_servers("b:9092")
+            .set("group.protocol", "streams")
+            .set("consumer.fetch.max.wait.ms", 7)
+            .set("producer.batch.size", 100)
+            .set("request.timeout.ms", 9)
+            .build()
+            .unwrap();
+        let settings = Settings::of(&config, &[], 1).unwrap();
+        assert_eq!((settings.fetch.wait_max_ms, settings.produce.batch_bytes_max), (7, 100));
+        assert_eq!((settings.client.request_timeout_ms, settings.client.client_id.as_str()), (9, "app"));
+        let config = Config::builder()
+            .application_id("app")
+            .bootstrap_servers("b:9092")
+            .set("producer.compression.type", "brotli")
+            .set("security.protocol", "SSL")
+            .build()
+            .unwrap();
+        let error = Settings::of(&config, &[], 1).unwrap_err().to_string();
+        for problem in ["brotli", "SSL", "group.protocol=streams"] {
+            assert!(error.contains(problem), "{error}");
+        }
+    }
+}
