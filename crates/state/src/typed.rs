@@ -1,12 +1,18 @@
 //! The typed layers, once for all kinds of stores: encoding, the record cache and its flush.
 
+mod decoder;
+mod state_store;
+
 use std::sync::Arc;
 
-use millstream_types::{CodecError, Error, ErrorKind, Headers, Result, Serde, Timestamp};
+use millstream_types::{CodecError, Error, Headers, Result, Serde, Timestamp};
 
 use crate::bytes::{ByteRange, ByteStore, Cell, Rows, TIMESTAMP_LEN, Write};
 use crate::record_cache::{CachedRow, DirtyRow, RecordCache};
 use crate::{Origin, StoreEnv, StoreFacts, StoreFormat};
+
+pub(crate) use decoder::Decoder;
+pub(crate) use state_store::state_store;
 
 /// Rows written through at once in a flush: few enough to stay in the processor's cache until they
 /// are forwarded.
@@ -59,69 +65,6 @@ pub(crate) struct Core<K, V> {
     /// A flush failed half-way: what was taken out of the cache and not written is lost, so
     /// nothing may be committed any more.
     failure: Option<Error>,
-}
-
-/// Reads local values.
-pub(crate) struct Decoder<V> {
-    pub(crate) values: Serde<V>,
-    /// Whether rows have a timestamp of their own, which changelog and record cache keep.
-    is_timestamped: bool,
-    /// What of it the engine keeps.
-    format: StoreFormat,
-    store: Arc<str>,
-}
-
-impl<V> Clone for Decoder<V> {
-    fn clone(&self) -> Self {
-        Self {
-            values: self.values.clone(),
-            is_timestamped: self.is_timestamped,
-            format: self.format,
-            store: Arc::clone(&self.store),
-        }
-    }
-}
-
-impl<V> Decoder<V> {
-    /// Of values alone.
-    pub(crate) fn plain(values: Serde<V>, store: Arc<str>) -> Self {
-        Self { values, is_timestamped: false, format: StoreFormat::Plain, store }
-    }
-
-    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<(V, Timestamp)> {
-        let (timestamp, value) = if self.format == StoreFormat::Plain {
-            (Timestamp::UNKNOWN, bytes)
-        } else {
-            let parts = bytes.split_first_chunk::<TIMESTAMP_LEN>();
-            let (timestamp, value) =
-                parts.ok_or_else(|| self.unreadable(&CodecError::format("a value without its timestamp")))?;
-            (Timestamp(i64::from_be_bytes(*timestamp)), value)
-        };
-        let value = self.values.decode(Some(value)).map_err(|error| self.unreadable(&error))?;
-        Ok((value, timestamp))
-    }
-
-    pub(crate) fn cell(&self, cell: Cell<V>) -> Result<(V, Timestamp)> {
-        match cell {
-            Cell::Typed(value, timestamp) => Ok((value, timestamp)),
-            Cell::Bytes(bytes) => self.decode(&bytes),
-        }
-    }
-
-    #[cold]
-    pub(crate) fn unreadable(&self, error: &CodecError) -> Error {
-        let message = "the store holds a row that its serde cannot read; if the serde has changed, reset the application or give the store another name";
-        Error::new(ErrorKind::Corrupted, message)
-            .with_source(error.clone())
-            .with_context(|context| context.store = Some(Arc::clone(&self.store)))
-    }
-
-    #[cold]
-    pub(crate) fn unwritable(&self, what: &str, error: CodecError) -> Error {
-        Error::new(ErrorKind::Production, format!("the {what} cannot be serialised for the store"))
-            .with_source(error)
-            .with_context(|context| context.store = Some(Arc::clone(&self.store)))
-    }
 }
 
 /// Which headers go into the changelog. They go downstream with the record in any case.
@@ -430,85 +373,3 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         }
     }
 }
-
-/// Implements [`StateStore`](crate::StateStore) by the store's core.
-macro_rules! state_store {
-    ($store:ident) => {
-        crate::typed::state_store!($store, core);
-    };
-    ($store:ident, $core:ident $(. $field:ident)*) => {
-        crate::typed::state_store!($store<K, V>, $core $(. $field)*);
-    };
-    ($store:ident<$($type:ident),+>, $core:ident $(. $field:ident)*) => {
-        impl<$($type: Clone + Send + 'static),+> crate::StateStore for $store<$($type),+> {
-            fn facts(&self) -> &crate::StoreFacts {
-                self.$core$(.$field)*.below.facts()
-            }
-
-            fn enter(&mut self, origin: &crate::Origin, headers: &millstream_types::Headers) {
-                self.$core$(.$field)*.enter(origin, headers);
-            }
-
-            fn flush_cache(&mut self) -> millstream_types::Result<()> {
-                self.$core$(.$field)*.flush_silently()
-            }
-
-            fn drain_changelog(
-                &mut self,
-                sink: &mut dyn FnMut(crate::ChangelogRecord<'_>) -> millstream_types::Result<()>,
-            ) -> millstream_types::Result<()> {
-                self.$core$(.$field)*.check()?;
-                self.$core$(.$field)*.below.drain_changelog(sink)
-            }
-
-            fn take_dropped(&mut self) -> u64 {
-                self.$core$(.$field)*.below.take_dropped()
-            }
-
-            fn row_count(&mut self) -> millstream_types::Result<u64> {
-                self.$core$(.$field)*.count_rows()
-            }
-
-            fn uncommitted_bytes(&self) -> usize {
-                self.$core$(.$field)*.below.uncommitted_bytes()
-            }
-
-            fn seal(&mut self) {
-                self.$core$(.$field)*.below.seal();
-            }
-
-            fn apply(&mut self, mark: &crate::CommitMark) -> millstream_types::Result<()> {
-                self.$core$(.$field)*.below.apply(mark)
-            }
-
-            fn mark(&self) -> millstream_types::Result<Option<crate::CommitMark>> {
-                self.$core$(.$field)*.below.mark()
-            }
-
-            fn restore(
-                &mut self,
-                records: &[crate::RestoreRecord<'_>],
-                mark: &crate::CommitMark,
-            ) -> millstream_types::Result<()> {
-                // A standby that is queried may have kept rows that change now.
-                self.$core$(.$field)*.forget_cached();
-                self.$core$(.$field)*.below.restore(records, mark)
-            }
-
-            fn wipe(&mut self) -> millstream_types::Result<()> {
-                self.$core$(.$field)*.forget_cached();
-                self.$core$(.$field)*.below.wipe()
-            }
-
-            fn as_any(&self) -> &dyn std::any::Any {
-                self
-            }
-
-            fn as_any_mut(&mut self) -> &mut dyn std::any::Any {
-                self
-            }
-        }
-    };
-}
-
-pub(crate) use state_store;
