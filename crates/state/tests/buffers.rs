@@ -41,12 +41,8 @@ impl Topic {
             })
             .unwrap();
         store.seal();
-        store.apply(&self.mark(self.0.len())).unwrap();
+        store.apply(&mark(self.0.len())).unwrap();
         self.0.len() - before
-    }
-
-    fn mark(&self, end: usize) -> CommitMark {
-        CommitMark { changelog_offset: Offset(end as i64 - 1), ..CommitMark::default() }
     }
 
     fn restore(&self, store: &mut dyn StateStore) {
@@ -54,9 +50,14 @@ impl Topic {
         for (at, (key, value, headers)) in self.0.iter().enumerate().skip(from) {
             let record = ChangelogRecord { key, value: value.as_deref(), timestamp: Timestamp(7), headers };
             let record = RestoreRecord { offset: Offset(at as i64), record };
-            store.restore(&[record], &self.mark(at + 1)).unwrap();
+            store.restore(&[record], &mark(at + 1)).unwrap();
         }
     }
+}
+
+/// The mark of a commit after so many records.
+fn mark(end: usize) -> CommitMark {
+    CommitMark { changelog_offset: Offset(end as i64 - 1), ..CommitMark::default() }
 }
 
 /// An update held: old, new, prior, offset of its record.

@@ -183,8 +183,8 @@ mod tests {
         })
     }
 
-    fn small(bytes: &[u8]) -> Option<SmallBytes> {
-        Some(SmallBytes::from(bytes))
+    fn small(bytes: &[u8]) -> SmallBytes {
+        SmallBytes::from(bytes)
     }
 
     fn context(headers: &[(&str, Option<&'static [u8]>)]) -> (Origin, Headers) {
@@ -222,17 +222,17 @@ mod tests {
     fn values_have_kafka_streams_bytes() {
         let header: &[(&str, Option<&'static [u8]>)] = &[("h1", Some(b"x")), ("n", None)];
         check(
-            &BufferValue::new(context(header), None, None, small(&[0, 1])),
+            &BufferValue::new(context(header), None, None, Some(small(&[0, 1]))),
             &format!(
                 "{CONTEXT} 00000002 00000002 6831 00000001 78 00000001 6e ffffffff ffffffff ffffffff 00000002 0001"
             ),
         );
         check(
-            &BufferValue::new(context(&[]), small(b"p"), small(b"p"), None),
+            &BufferValue::new(context(&[]), Some(small(b"p")), Some(small(b"p")), None),
             &format!("{CONTEXT} 00000000 00000001 70 fffffffe ffffffff"),
         );
         check(
-            &BufferValue::new(context(&[]), small(b"p"), small(b"o"), small(b"")),
+            &BufferValue::new(context(&[]), Some(small(b"p")), Some(small(b"o")), Some(small(b""))),
             &format!("{CONTEXT} 00000000 00000001 70 00000001 6f 00000000"),
         );
     }
@@ -241,9 +241,9 @@ mod tests {
     fn an_old_value_that_is_the_prior_one_is_reckoned_once() {
         let len = |prior, old, new| BufferValue::new(context(&[("h", Some(b"xy"))]), prior, old, new).reckoned_len();
         let base = 8 + 8 + 5 + 4 + 3;
-        assert_eq!(len(None, None, small(b"abc")), base + 3);
-        assert_eq!(len(small(b"ab"), small(b"ab"), small(b"abc")), base + 5);
-        assert_eq!(len(small(b"ab"), small(b"a"), None), base + 3);
-        assert_eq!(len(small(b"ab"), None, None), base + 2);
+        assert_eq!(len(None, None, Some(small(b"abc"))), base + 3);
+        assert_eq!(len(Some(small(b"ab")), Some(small(b"ab")), Some(small(b"abc"))), base + 5);
+        assert_eq!(len(Some(small(b"ab")), Some(small(b"a")), None), base + 3);
+        assert_eq!(len(Some(small(b"ab")), None, None), base + 2);
     }
 }

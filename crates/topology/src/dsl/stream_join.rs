@@ -59,11 +59,7 @@ where
         VO: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        #[expect(clippy::expect_used, reason = "an inner join joins pairs only")]
-        let joiner = move |key: &K, left: Option<&V>, right: Option<&VO>| {
-            joiner(key, left.expect("a left value"), right.expect("a right value"))
-        };
-        self.joined_stream(other, Outer::None, Arc::new(joiner), windows, joined)
+        self.joined_stream(other, Outer::None, inner(joiner), windows, joined)
     }
 
     /// [`join_stream`](Self::join_stream) that also emits each record of this stream that finds no
@@ -98,10 +94,7 @@ where
         VO: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        #[expect(clippy::expect_used, reason = "only records of the left stream are joined with nothing")]
-        let joiner =
-            move |key: &K, left: Option<&V>, right: Option<&VO>| joiner(key, left.expect("a left value"), right);
-        self.joined_stream(other, Outer::Left, Arc::new(joiner), windows, joined)
+        self.joined_stream(other, Outer::Left, left(joiner), windows, joined)
     }
 
     /// [`left_join_stream`](Self::left_join_stream) that emits the records of both streams that find
@@ -178,4 +171,20 @@ where
         stream.is_rekeyed = false;
         stream
     }
+}
+
+/// A joiner that is only asked about pairs.
+fn inner<K: 'static, V: 'static, VO: 'static, R: 'static>(
+    joiner: impl Fn(&K, &V, &VO) -> R + Send + Sync + 'static,
+) -> PairJoiner<K, V, VO, R> {
+    #[expect(clippy::expect_used, reason = "an inner join joins pairs only")]
+    left(move |key: &K, left: &V, right: Option<&VO>| joiner(key, left, right.expect("a right value")))
+}
+
+/// A joiner that is only asked where there is a left value.
+fn left<K: 'static, V: 'static, VO: 'static, R: 'static>(
+    joiner: impl Fn(&K, &V, Option<&VO>) -> R + Send + Sync + 'static,
+) -> PairJoiner<K, V, VO, R> {
+    #[expect(clippy::expect_used, reason = "only records of the left stream are joined with nothing")]
+    Arc::new(move |key, left, right| joiner(key, left.expect("a left value"), right))
 }
