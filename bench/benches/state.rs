@@ -14,9 +14,9 @@ fn counts(store: &mut TimestampedKeyValueStore<String, i64>, key: &String) -> Re
 }
 
 fn cache(criterion: &mut Criterion) {
-    let counts = Stores::in_memory_key_value_store("counts");
+    let supplier = Stores::in_memory_key_value_store("counts");
     let builder =
-        Stores::timestamped_key_value_store_builder(counts, Serdes::string(), Serdes::long()).with_caching_enabled();
+        Stores::timestamped_key_value_store_builder(supplier, Serdes::string(), Serdes::long()).with_caching_enabled();
     let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(64 << 20) };
     let Ok(mut store) = builder.build(env) else { return };
     let Some(store) = store.as_any_mut().downcast_mut::<TimestampedKeyValueStore<String, i64>>() else { return };

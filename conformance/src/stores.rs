@@ -166,16 +166,18 @@ fn headed_window(store: &mut TimestampedWindowStoreWithHeaders<Val, Val>, query:
     let mut entries = Vec::new();
     for row in store.all()? {
         let (key, row) = row?;
-        let mut shown = json!({"k": key.val().json(), "v": row.value.json()});
+        let mut shown = serde_json::Map::new();
+        shown.insert("k".to_owned(), key.val().json());
+        shown.insert("v".to_owned(), row.value.json());
         if format != StoreFormat::Plain {
-            shown["t"] = json!(row.timestamp.0);
+            shown.insert("t".to_owned(), json!(row.timestamp.0));
         }
         if format == StoreFormat::Headers && !row.headers.is_empty() {
             let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-            shown["h"] =
-                row.headers.iter().map(|header| json!([&*header.key, header.value.as_deref().map(text)])).collect();
+            let headers = row.headers.iter().map(|header| json!([&*header.key, header.value.as_deref().map(text)]));
+            shown.insert("h".to_owned(), headers.collect());
         }
-        entries.push(shown);
+        entries.push(Json::Object(shown));
     }
     Ok(Some(Json::Array(entries)))
 }

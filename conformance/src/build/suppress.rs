@@ -24,7 +24,7 @@ impl Build {
 
 /// What the operator's fields say.
 pub(super) fn suppressed<K: Cell>(op: Op<'_>) -> Result<Suppressed<K>, Stop> {
-    let (buffer, is_strict) = buffer(op)?;
+    let (buffer, is_strict) = buffer(op);
     let suppressed = match op.field("until").and_then(serde_json::Value::as_i64) {
         Some(limit) if is_strict => Suppressed::until_time_limit(ms(limit), buffer),
         Some(limit) => Suppressed::until_time_limit(ms(limit), buffer.emit_early_when_full()),
@@ -39,8 +39,8 @@ pub(super) fn suppressed<K: Cell>(op: Op<'_>) -> Result<Suppressed<K>, Stop> {
 }
 
 /// The buffer, and whether it is strict.
-fn buffer(op: Op<'_>) -> Result<(StrictBufferConfig, bool), Stop> {
-    let Some(spec) = op.field("buffer").map(Op) else { return Ok((BufferConfig::unbounded(), true)) };
+fn buffer(op: Op<'_>) -> (StrictBufferConfig, bool) {
+    let Some(spec) = op.field("buffer").map(Op) else { return (BufferConfig::unbounded(), true) };
     let mut buffer = BufferConfig::unbounded();
     let limit = |name| spec.field(name).and_then(serde_json::Value::as_u64);
     if let Some(records) = limit("records") {
@@ -53,7 +53,7 @@ fn buffer(op: Op<'_>) -> Result<(StrictBufferConfig, bool), Stop> {
         buffer = buffer.with_logging_disabled();
     }
     let is_bounded = spec.has("records") || spec.has("bytes");
-    Ok((buffer, !(is_bounded && spec.optional("full") == Some("emit"))))
+    (buffer, !(is_bounded && spec.optional("full") == Some("emit")))
 }
 
 /// Millstream's types refuse, before anything runs, what Kafka Streams refuses when it is built.

@@ -200,7 +200,8 @@ impl Processor for Adder {
     type ValueOut = i64;
 
     fn init(&mut self, ctx: &mut Context<'_, String, i64>) -> Result<(), ProcessorError> {
-        Ok(self.0 = Some(ctx.store_handle("total")?))
+        self.0 = Some(ctx.store_handle("total")?);
+        Ok(())
     }
 
     fn process(
