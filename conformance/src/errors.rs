@@ -45,13 +45,13 @@ const TABLE: &[(When, ErrorKind, &str, &str, &str)] = &[
     (When::Running, ErrorKind::Deserialization, "", STREAMS, SERIALIZATION),
     (When::Running, ErrorKind::Production, "negative timestamp", STREAMS, ARGUMENT),
     (When::Running, ErrorKind::Processing, "negative timestamp", STREAMS, ARGUMENT),
+    (When::Running, ErrorKind::Processing, "a time difference of 0", STREAMS, ARGUMENT),
 ];
 
 /// Names of an exception and its innermost cause.
 fn names(when: When, error: &Error) -> (&'static str, &'static str) {
-    let fits = |row: &&(When, ErrorKind, &str, &str, &str)| {
-        row.0 == when && row.1 == error.kind() && error.message().contains(row.2)
-    };
+    let fits =
+        |row: &&(When, ErrorKind, &str, &str, &str)| row.0 == when && row.1 == error.kind() && says(error, row.2);
     let (class, root) = TABLE.iter().find(fits).map_or((STREAMS, STREAMS), |row| (row.3, row.4));
     // Whatever fails in a flush of the caches is put into an exception of the store.
     let class = if error.message() == FLUSH_FAILED { STATE } else { class };
@@ -60,9 +60,14 @@ fn names(when: When, error: &Error) -> (&'static str, &'static str) {
 
 /// Whether a function of the catalogue threw, and all else follows from it.
 fn is_thrown_by_the_case(error: &Error) -> bool {
+    says(error, BOOM)
+}
+
+/// Whether an error, or what caused it, holds a text.
+fn says(error: &Error, text: &str) -> bool {
     let mut next: Option<&dyn std::error::Error> = Some(error);
     while let Some(cause) = next {
-        if cause.to_string().contains(BOOM) {
+        if cause.to_string().contains(text) {
             return true;
         }
         next = cause.source();

@@ -21,26 +21,8 @@ macro_rules! families {
 }
 
 families!(
-    found,
-    generated,
-    stream_joins,
-    aggregate,
-    cogroup,
-    sessions,
-    driver,
-    errors,
-    joins,
-    mixed,
-    naming,
-    optimise,
-    processors,
-    query,
-    stateless,
-    suppress,
-    tables,
-    time,
-    versioned,
-    windows
+    found, generated, aggregate, cogroup, sessions, driver, errors, joins, mixed, naming, optimise, processors, query,
+    stateless, suppress, tables, time, versioned, windows
 );
 
 #[track_caller]

@@ -5,7 +5,7 @@ use millstream_topology::{
     SessionWindows, SlidingWindows, TimeWindowedCogroupedKStream, TimeWindowedKStream, TimeWindows, UnlimitedWindows,
     Windowing,
 };
-use millstream_types::Timestamp;
+use millstream_types::{Error, ErrorKind, Timestamp};
 
 use super::options::ms;
 use super::{Build, Node, Types};
@@ -92,8 +92,8 @@ impl Build {
         let window = op.field("window").map(Op).ok_or_else(|| bad("windowedBy without window"))?;
         let number = |name| window.number(name, 0);
         if ["size", "grace", "advance", "diff", "gap"].into_iter().any(|name| number(name) < 0) {
-            // A `Duration` cannot say it, so Millstream never gets to refuse it.
-            return Err(unsupported("a negative duration"));
+            // A `Duration` cannot say it: what Java refuses when it runs, Rust refuses by type.
+            return Err(refused(Error::new(ErrorKind::Topology, "a duration must not be negative")));
         }
         let (grace, has_grace) = (ms(number("grace")), window.has("grace"));
         let about = |size: i64| Windows { size, floor: size.saturating_add(number("grace")), are_sessions: false };
@@ -112,10 +112,6 @@ impl Build {
                 cut.sized(windows.map_err(refused)?, emit, about(number("size")))
             }
             "sliding" => {
-                if number("diff") == 0 {
-                    // Kafka Streams fails with the first record; Millstream has windows of one time.
-                    return Err(unsupported("a time difference of 0"));
-                }
                 let difference = ms(number("diff"));
                 let windows = if has_grace {
                     SlidingWindows::of_time_difference_and_grace(difference, grace)

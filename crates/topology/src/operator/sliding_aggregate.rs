@@ -102,6 +102,15 @@ where
             self.closing.drop_late(ctx, input.rest.timestamp, (input.time(), end), close_time);
             return Ok(());
         }
+        if self.difference() == 0 {
+            // As in Kafka Streams, which finds out with the first record, too.
+            let node = ctx.node_name();
+            return Err(format!(
+                "the sliding windows of {node} have a time difference of 0: they would begin where they end, which no \
+                 window does; for records of the same time use TimeWindows of 1 ms"
+            )
+            .into());
+        }
         if input.time() < self.difference() {
             // As in Kafka Streams such a record tells of no closed windows.
             return self.add_early(ctx, &input);
