@@ -109,8 +109,11 @@ impl Given<'_> {
         let Some(text) = self.values.get("compression.type") else { return };
         match text.as_str() {
             "none" => *target = Compression::None,
+            "gzip" => *target = Compression::Gzip,
+            "snappy" => *target = Compression::Snappy,
             "lz4" => *target = Compression::Lz4,
-            _ => self.problems.push(format!("compression.type: {text}; none and lz4 are written")),
+            "zstd" => *target = Compression::Zstd,
+            _ => self.problems.push(format!("compression.type: {text} is none of none, gzip, snappy, lz4, zstd")),
         }
     }
 }

@@ -204,3 +204,18 @@ fn kafkas_own_tool_reads_plain_files() {
 fn kafkas_own_tool_reads_lz4_files() {
     check(Compression::Lz4, "lz4");
 }
+
+#[test]
+fn kafkas_own_tool_reads_gzip_files() {
+    check(Compression::Gzip, "gzip");
+}
+
+#[test]
+fn kafkas_own_tool_reads_snappy_files() {
+    check(Compression::Snappy, "snappy");
+}
+
+#[test]
+fn kafkas_own_tool_reads_zstd_files() {
+    check(Compression::Zstd, "zstd");
+}

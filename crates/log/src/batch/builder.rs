@@ -131,7 +131,7 @@ impl BatchBuilder {
                 self.write_header(stamp, attributes);
                 self.take()
             }
-            Compression::Lz4 => {
+            Compression::Gzip | Compression::Snappy | Compression::Lz4 | Compression::Zstd => {
                 std::mem::swap(&mut self.buffer, &mut self.spare);
                 self.buffer.clear();
                 self.buffer.resize(HEADER_LEN, 0);

@@ -1,23 +1,24 @@
 //! Compression of a batch's records.
 
-use std::io::Read;
+mod lz4;
+mod snappy;
+
+use std::io::{Read, Write};
 
 use bytes::Bytes;
-use lz4_flex::block;
-use lz4_flex::frame::FrameDecoder;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use ruzstd::decoding::StreamingDecoder;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use super::BatchError;
 
 /// A batch may not decompress to more. A broker's largest batch is far below.
 const DECOMPRESSED_BYTES_MAX: usize = 512 << 20;
+/// A small batch may not decompress to more, however well its records repeat.
+const DECOMPRESSED_BYTES_SMALL: usize = 64 << 20;
 /// More than the best ratio lz4 can reach; a block that claims more is damaged.
 const RATIO_MAX: usize = 256;
-/// Magic number, flags (version 1, independent blocks), block size (64 KiB) and header checksum.
-const FRAME_HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
-/// Bytes of records in a block.
-const BLOCK_LEN: usize = 64 << 10;
-/// In a block's length: the block is not compressed.
-const RAW_BLOCK: u32 = 1 << 31;
 
 /// How a batch's records are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,8 +26,14 @@ pub enum Compression {
     /// Not at all.
     #[default]
     None,
+    /// gzip: small, slow.
+    Gzip,
+    /// Snappy, in the framing that Kafka's clients write.
+    Snappy,
     /// LZ4 frames of independent 64 KiB blocks, as Kafka writes them.
     Lz4,
+    /// zstd: read in full; written at its fastest level.
+    Zstd,
 }
 
 impl Compression {
@@ -34,10 +41,10 @@ impl Compression {
     pub(super) fn of(attributes: i16) -> Result<Self, BatchError> {
         match attributes & 7 {
             0 => Ok(Self::None),
+            1 => Ok(Self::Gzip),
+            2 => Ok(Self::Snappy),
             3 => Ok(Self::Lz4),
-            1 => Err(BatchError::Codec { name: "gzip" }),
-            2 => Err(BatchError::Codec { name: "snappy" }),
-            4 => Err(BatchError::Codec { name: "zstd" }),
+            4 => Ok(Self::Zstd),
             _ => Err(BatchError::Codec { name: "an unknown codec" }),
         }
     }
@@ -46,7 +53,10 @@ impl Compression {
     pub(super) fn attributes(self) -> i16 {
         match self {
             Self::None => 0,
+            Self::Gzip => 1,
+            Self::Snappy => 2,
             Self::Lz4 => 3,
+            Self::Zstd => 4,
         }
     }
 
@@ -54,107 +64,45 @@ impl Compression {
     pub(super) fn compress(self, records: &[u8], out: &mut Vec<u8>) {
         match self {
             Self::None => out.extend_from_slice(records),
-            Self::Lz4 => compress_frame(records, out),
+            Self::Gzip => gzip(records, out),
+            Self::Snappy => snappy::compress(records, out),
+            Self::Lz4 => lz4::compress(records, out),
+            Self::Zstd => out.extend_from_slice(&compress_to_vec(records, CompressionLevel::Fastest)),
         }
     }
 
     /// The records of a batch.
     pub(super) fn decompress(self, section: Bytes) -> Result<Bytes, BatchError> {
+        let length = section.len().saturating_mul(RATIO_MAX);
+        let limit = length.clamp(DECOMPRESSED_BYTES_SMALL, DECOMPRESSED_BYTES_MAX);
         match self {
             Self::None => Ok(section),
-            Self::Lz4 => {
-                let limit = section.len().saturating_mul(RATIO_MAX).min(DECOMPRESSED_BYTES_MAX);
-                decompress_frame(&section, limit).map(Bytes::from)
+            Self::Gzip => read_all(MultiGzDecoder::new(&*section), limit),
+            Self::Snappy => snappy::decompress(&section, limit).map(Bytes::from),
+            Self::Lz4 => lz4::decompress(&section, length.min(DECOMPRESSED_BYTES_MAX)).map(Bytes::from),
+            Self::Zstd => {
+                let decoder = StreamingDecoder::new(&*section);
+                read_all(decoder.map_err(|error| BatchError::Decompress { detail: error.to_string() })?, limit)
             }
         }
     }
 }
 
-/// Writes one frame. By hand, since a frame encoder brings buffers of its own for every batch.
-fn compress_frame(records: &[u8], out: &mut Vec<u8>) {
-    out.extend(FRAME_HEADER);
-    for block in records.chunks(BLOCK_LEN) {
-        let start = out.len();
-        out.resize(start + 4 + block::get_maximum_output_size(block.len()), 0);
-        let target = out.get_mut(start + 4..).unwrap_or_default();
-        // The target is as large as the worst case asks for, so this does not fail.
-        let len = block::compress_into(block, target).unwrap_or(usize::MAX);
-        let length = if len < block.len() {
-            out.truncate(start + 4 + len);
-            len as u32
-        } else {
-            out.truncate(start + 4);
-            out.extend_from_slice(block);
-            block.len() as u32 | RAW_BLOCK
-        };
-        if let Some(field) = out.get_mut(start..start + 4) {
-            field.copy_from_slice(&length.to_le_bytes());
-        }
-    }
-    out.extend([0; 4]);
+fn gzip(records: &[u8], out: &mut Vec<u8>) {
+    // Writing to memory does not fail.
+    let mut encoder = GzEncoder::new(out, flate2::Compression::default());
+    let _ = encoder.write_all(records);
+    let _ = encoder.finish();
 }
 
-/// Reads one frame. Frames of dependent blocks, which Kafka refuses but other writers may send,
-/// take the library's slower way.
-fn decompress_frame(frame: &[u8], limit: usize) -> Result<Vec<u8>, BatchError> {
-    match frame {
-        [0x04, 0x22, 0x4d, 0x18, flags, descriptor, ..] if flags & 0b1110_0001 == 0b0110_0000 => {
-            let block_len = match (descriptor >> 4) & 7 {
-                4 => 64 << 10,
-                5 => 256 << 10,
-                6 => 1 << 20,
-                7 => 4 << 20,
-                _ => return Err(damaged("block size")),
-            };
-            let header_len = if flags & 0b1000 != 0 { 15 } else { 7 };
-            let checksum_len = if flags & 0b1_0000 != 0 { 4 } else { 0 };
-            let blocks = frame.get(header_len..).ok_or_else(|| damaged("frame header"))?;
-            decompress_blocks(blocks, block_len, checksum_len, limit)
-        }
-        [] => Err(damaged("frame header")),
-        _ => {
-            let mut records = Vec::new();
-            FrameDecoder::new(frame)
-                .take(limit as u64 + 1)
-                .read_to_end(&mut records)
-                .map_err(|error| BatchError::Decompress { detail: error.to_string() })?;
-            if records.len() > limit { Err(BatchError::Decompressed { limit }) } else { Ok(records) }
-        }
-    }
-}
-
-/// The batch's own checksum covers all this, so those of blocks and content are skipped.
-fn decompress_blocks(
-    mut rest: &[u8],
-    block_len: usize,
-    checksum_len: usize,
-    limit: usize,
-) -> Result<Vec<u8>, BatchError> {
+/// Everything a decoder gives, up to a limit.
+fn read_all(decoder: impl Read, limit: usize) -> Result<Bytes, BatchError> {
     let mut records = Vec::new();
-    loop {
-        let (length, tail) = rest.split_first_chunk::<4>().ok_or_else(|| damaged("block length"))?;
-        let length = u32::from_le_bytes(*length);
-        if length == 0 {
-            return Ok(records);
-        }
-        let len = (length & !RAW_BLOCK) as usize;
-        let (block, tail) = tail.split_at_checked(len).ok_or_else(|| damaged("block length"))?;
-        rest = tail.get(checksum_len..).ok_or_else(|| damaged("block checksum"))?;
-        let start = records.len();
-        if length & RAW_BLOCK != 0 {
-            records.extend_from_slice(block);
-        } else {
-            // No block grows by more than the ratio, whatever the frame allows.
-            records.resize(start + block_len.min(len.saturating_mul(RATIO_MAX)), 0);
-            let target = records.get_mut(start..).unwrap_or_default();
-            let written = block::decompress_into(block, target)
-                .map_err(|error| BatchError::Decompress { detail: error.to_string() })?;
-            records.truncate(start + written);
-        }
-        if records.len() > limit {
-            return Err(BatchError::Decompressed { limit });
-        }
-    }
+    decoder
+        .take(limit as u64 + 1)
+        .read_to_end(&mut records)
+        .map_err(|error| BatchError::Decompress { detail: error.to_string() })?;
+    if records.len() > limit { Err(BatchError::Decompressed { limit }) } else { Ok(records.into()) }
 }
 
 fn damaged(what: &str) -> BatchError {

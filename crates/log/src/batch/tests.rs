@@ -26,6 +26,9 @@ fn records() -> Vec<RawRecord> {
     ]
 }
 
+const ALL: [Compression; 5] =
+    [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+
 fn build(stamp: Stamp, compression: Compression) -> Bytes {
     let mut builder = BatchBuilder::new();
     for record in records() {
@@ -45,7 +48,7 @@ fn read(batch: &Batch, from: i64) -> Result<Vec<RawRecord>, BatchError> {
 
 #[test]
 fn records_come_back_as_written() {
-    for compression in [Compression::None, Compression::Lz4] {
+    for compression in ALL {
         let stamp = Stamp { producer_id: 7, producer_epoch: 3, base_sequence: 11, is_transactional: true };
         let mut bytes = BytesMut::from(&*build(stamp, compression));
         let len = bytes.len();
@@ -125,7 +128,7 @@ fn markers_are_written_and_read() {
 
 #[test]
 fn every_truncation_says_truncated() {
-    for compression in [Compression::None, Compression::Lz4] {
+    for compression in ALL {
         let bytes = build(Stamp::NONE, compression);
         for len in 0..bytes.len() {
             let error = Batch::parse(bytes.slice(..len)).unwrap_err();
@@ -136,7 +139,7 @@ fn every_truncation_says_truncated() {
 
 #[test]
 fn every_flipped_bit_is_noticed_where_the_checksum_covers_it() {
-    for compression in [Compression::None, Compression::Lz4] {
+    for compression in ALL {
         let bytes = build(Stamp::NONE, compression);
         for at in 0..bytes.len() {
             for bit in 0..8 {
@@ -155,7 +158,7 @@ fn every_flipped_bit_is_noticed_where_the_checksum_covers_it() {
 /// As if an attacker had fixed the checksum: nothing panics, and no more records come than fit.
 #[test]
 fn every_changed_byte_under_a_right_checksum_is_an_error_or_a_bounded_read() {
-    for compression in [Compression::None, Compression::Lz4] {
+    for compression in ALL {
         let bytes = build(Stamp::NONE, compression);
         for at in header::CRC_FROM..bytes.len() {
             for change in [0x01u8, 0x02, 0x7f, 0x80, 0xff] {
@@ -180,15 +183,41 @@ fn every_changed_byte_under_a_right_checksum_is_an_error_or_a_bounded_read() {
 }
 
 #[test]
-fn other_codecs_are_named() {
-    for (bits, name) in [(1, "gzip"), (2, "snappy"), (4, "zstd")] {
+fn bytes_of_no_codec_are_errors() {
+    for bits in 1..=7 {
         let mut bytes = build(Stamp::NONE, Compression::None).to_vec();
         bytes[22] |= bits;
         let crc = crc32c::crc32c(&bytes[header::CRC_FROM..]);
         bytes[17..21].copy_from_slice(&crc.to_be_bytes());
         let (batch, _) = Batch::parse(bytes.into()).unwrap();
-        assert_eq!(batch.cursor(Offset(0)).unwrap_err(), BatchError::Codec { name });
+        let error = batch.cursor(Offset(0)).unwrap_err();
+        match bits {
+            1..=4 => assert!(matches!(error, BatchError::Decompress { .. }), "{bits}: {error}"),
+            _ => assert!(matches!(error, BatchError::Codec { .. }), "{bits}: {error}"),
+        }
     }
+}
+
+/// A few bytes that claim to be a gigabyte.
+#[test]
+fn decompression_bombs_are_errors() {
+    let zeros = vec![0; 1 << 20];
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let mut bomb = Vec::new();
+        for _ in 0..128 {
+            compression.compress(&zeros, &mut bomb);
+        }
+        // zstd reads one frame of many, gzip all of them.
+        let read = compression.decompress(bomb.into());
+        match compression {
+            Compression::Gzip => assert!(matches!(read, Err(BatchError::Decompressed { .. })), "{read:?}"),
+            _ => assert_eq!(read.unwrap().len(), zeros.len()),
+        }
+    }
+    // A bare snappy block of 4 GiB, in its own words.
+    let claim = [0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0];
+    let read = Compression::Snappy.decompress(Bytes::copy_from_slice(&claim));
+    assert!(matches!(read, Err(BatchError::Decompressed { .. } | BatchError::Decompress { .. })), "{read:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ import org.apache.kafka.common.record.TimestampType;
 
 public class Vectors {
     public static void main(String[] args) {
-        for (Compression codec : new Compression[]{Compression.NONE, Compression.lz4().build()}) {
+        for (Compression codec : new Compression[]{Compression.NONE, Compression.lz4().build(), Compression.gzip().build(), Compression.snappy().build(), Compression.zstd().build()}) {
             ByteBuffer buffer = ByteBuffer.allocate(4096);
             MemoryRecordsBuilder b = MemoryRecords.builder(buffer, RecordBatch.MAGIC_VALUE_V2, codec, TimestampType.CREATE_TIME, 42L, RecordBatch.NO_TIMESTAMP, 7L, (short) 3, 11, true, 5);
             b.append(1700000000000L, "key".getBytes(), "value".getBytes());
