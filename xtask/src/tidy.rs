@@ -1,6 +1,7 @@
-//! What no compiler checks: sizes, leftovers, stray files, arrows, links, licences.
+//! What no compiler checks: sizes, leftovers, stray files, arrows, links, licences, examples.
 
 mod arrows;
+mod examples;
 mod files;
 mod links;
 mod modules;
@@ -57,6 +58,7 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Problem>, String> {
     arrows::check(&tree, &mut problems);
     links::check(&tree, &mut problems);
     paperwork::check(&tree, &mut problems);
+    examples::check(&tree, &mut problems);
     problems.sort();
     Ok(problems)
 }

@@ -22,7 +22,26 @@ impl<V> ValueAndTimestamp<V> {
     }
 }
 
-/// A map from key to value, in the order of the keys' bytes: Kafka Streams' `KeyValueStore`.
+/// A map from key to value, in the order of the keys' bytes: Kafka Streams' `KeyValueStore`. A processor
+/// gets it from its context, by the name it was added under.
+///
+/// ```
+/// use millstream_state::{KeyValueStore, Stores};
+/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_types::Serdes;
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+///
+/// let supplier = Stores::in_memory_key_value_store("stock");
+/// let builder = Stores::key_value_store_builder(supplier, Serdes::long(), Serdes::long());
+/// let mut stock: KeyValueStore<i64, i64> = builder.build_store(env)?;
+/// stock.put(&1, Some(20))?;
+/// assert_eq!(stock.put_if_absent(&1, Some(30))?, Some(20));
+/// stock.put(&2, Some(40))?;
+/// let rows = stock.range(Some(&1), None)?.collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(rows, [(1, 20), (2, 40)]);
+/// assert_eq!(stock.delete(&1)?, Some(20));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 pub struct KeyValueStore<K, V> {
     core: Core<K, V>,
     key_bytes: Vec<u8>,
@@ -30,6 +49,21 @@ pub struct KeyValueStore<K, V> {
 
 /// A map from key to value and timestamp: Kafka Streams' `TimestampedKeyValueStore`, the store
 /// behind tables and aggregates.
+///
+/// ```
+/// use millstream_state::{Stores, TimestampedKeyValueStore, ValueAndTimestamp};
+/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_types::{Serdes, Timestamp};
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+///
+/// let supplier = Stores::in_memory_key_value_store("counts");
+/// let builder = Stores::timestamped_key_value_store_builder(supplier, Serdes::long(), Serdes::long());
+/// let mut counts: TimestampedKeyValueStore<i64, i64> = builder.build_store(env)?;
+/// counts.put(&1, Some(ValueAndTimestamp::new(20, Timestamp(5))))?;
+/// let count = counts.get(&1)?.map(|row| (row.value, row.timestamp));
+/// assert_eq!(count, Some((20, Timestamp(5))));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 pub struct TimestampedKeyValueStore<K, V> {
     pub(crate) core: Core<K, V>,
     key_bytes: Vec<u8>,

@@ -19,6 +19,26 @@ use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator};
 ///
 /// Sessions of one key come ordered by end; of several keys, in memory by end, then key bytes, on
 /// disk by segment of time (half the retention, at least a minute), then key bytes, then end.
+///
+/// ```
+/// use millstream_state::{SessionStore, Stores};
+/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_types::{Serdes, Timestamp, Window, Windowed};
+/// # use std::time::Duration;
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+///
+/// let supplier = Stores::in_memory_session_store("visits", Duration::from_millis(100));
+/// let mut visits: SessionStore<i64, i64> =
+///     Stores::session_store_builder(supplier, Serdes::long(), Serdes::long()).build_store(env)?;
+/// let visit = Windowed { key: 1, window: Window { start: Timestamp(10), end: Timestamp(25) } };
+/// visits.put(&visit, Some(2))?;
+/// assert_eq!(visits.fetch_session(&1, Timestamp(10), Timestamp(25))?, Some(2));
+///
+/// // The sessions that touch the time from 20 to 30.
+/// let found = visits.find_sessions(&1, Timestamp(20), Timestamp(30))?.collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(found, [(visit, 2)]);
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 pub struct SessionStore<K, V> {
     core: Core<K, V>,
     key_bytes: Vec<u8>,

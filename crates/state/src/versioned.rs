@@ -45,6 +45,23 @@ pub struct VersionedRecord<V> {
 ///
 /// Cost: the newest version of a key is one row. Old versions of a key that ended in the same
 /// segment of time share a row, which is written anew whenever one joins it.
+///
+/// ```
+/// use millstream_state::{Stores, VersionedKeyValueStore};
+/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_types::{Serdes, Timestamp};
+/// # use std::time::Duration;
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+///
+/// let supplier = Stores::in_memory_versioned_key_value_store("prices", Duration::from_secs(60));
+/// let mut prices: VersionedKeyValueStore<i64, i64> =
+///     Stores::versioned_key_value_store_builder(supplier, Serdes::long(), Serdes::long()).build_store(env)?;
+/// prices.put(&1, Some(20), Timestamp(100))?;
+/// prices.put(&1, Some(30), Timestamp(200))?;
+/// assert_eq!(prices.get(&1)?.map(|version| version.value), Some(30));
+/// assert_eq!(prices.get_as_of(&1, Timestamp(150))?.map(|version| version.value), Some(20));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 pub struct VersionedKeyValueStore<K, V> {
     keys: Serde<K>,
     decoder: Decoder<V>,

@@ -14,14 +14,52 @@ use crate::key_value::split;
 use crate::typed::{Core, Decoder, state_store};
 use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator, ValueAndTimestamp};
 
-/// Values by key and window start: Kafka Streams' `WindowStore`.
+/// Values by key and window start: Kafka Streams' `WindowStore`. Rows whose start is older than the
+/// newest one put by the retention are not shown any more.
+///
+/// ```
+/// use millstream_state::{Stores, WindowStore};
+/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_types::{Serdes, Timestamp};
+/// # use std::time::Duration;
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+///
+/// let ms = Duration::from_millis;
+/// let supplier = Stores::in_memory_window_store("clicks", ms(100), ms(10), false);
+/// let mut clicks: WindowStore<i64, i64> =
+///     Stores::window_store_builder(supplier, Serdes::long(), Serdes::long()).build_store(env)?;
+/// clicks.put(&1, Some(20), Timestamp(0))?;
+/// clicks.put(&1, Some(30), Timestamp(10))?;
+/// let rows = clicks.fetch_range(&1, Timestamp(0), Timestamp(50))?.collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(rows, [(Timestamp(0), 20), (Timestamp(10), 30)]);
+///
+/// clicks.put(&1, Some(40), Timestamp(105))?;
+/// assert_eq!(clicks.fetch(&1, Timestamp(0))?, None);
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 pub struct WindowStore<K, V> {
     core: Core<K, V>,
     key_bytes: Vec<u8>,
 }
 
 /// Values with timestamps by key and window start: Kafka Streams' `TimestampedWindowStore`, the
-/// store behind windowed aggregates.
+/// store behind windowed aggregates. It is a [`WindowStore`] of [`ValueAndTimestamp`].
+///
+/// ```
+/// use millstream_state::{Stores, TimestampedWindowStore, ValueAndTimestamp};
+/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_types::{Serdes, Timestamp};
+/// # use std::time::Duration;
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+///
+/// let ms = Duration::from_millis;
+/// let supplier = Stores::in_memory_window_store("counts", ms(100), ms(10), false);
+/// let mut counts: TimestampedWindowStore<i64, i64> =
+///     Stores::timestamped_window_store_builder(supplier, Serdes::long(), Serdes::long()).build_store(env)?;
+/// counts.put(&1, Some(ValueAndTimestamp::new(2, Timestamp(7))), Timestamp(0))?;
+/// assert_eq!(counts.fetch(&1, Timestamp(0))?.map(|row| row.timestamp), Some(Timestamp(7)));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 pub struct TimestampedWindowStore<K, V> {
     pub(crate) core: Core<K, V>,
     key_bytes: Vec<u8>,

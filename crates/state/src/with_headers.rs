@@ -26,6 +26,22 @@ pub struct ValueTimestampHeaders<V> {
 /// of a deletion carries those of the record that deletes.
 ///
 /// A supplier that keeps no headers or no timestamps loses them: they read as none and -1.
+///
+/// ```
+/// use millstream_state::{Stores, TimestampedKeyValueStoreWithHeaders, ValueTimestampHeaders};
+/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_types::{Headers, Serdes, Timestamp};
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+///
+/// let supplier = Stores::persistent_timestamped_key_value_store_with_headers("orders");
+/// let builder = Stores::timestamped_key_value_store_with_headers_builder(supplier, Serdes::long(), Serdes::long());
+/// let mut orders: TimestampedKeyValueStoreWithHeaders<i64, i64> = builder.build_store(env)?;
+/// let mut headers = Headers::new();
+/// headers.add("shop", Some("Ulm".into()));
+/// orders.put(&1, Some(ValueTimestampHeaders { value: 20, timestamp: Timestamp(5), headers }))?;
+/// assert_eq!(orders.get(&1)?.map(|row| row.headers.len()), Some(1));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 pub struct TimestampedKeyValueStoreWithHeaders<K, V> {
     inner: TimestampedKeyValueStore<K, Headed<V>>,
     values: Serde<V>,

@@ -98,6 +98,31 @@ impl Shared {
 }
 
 impl TopologyTestDriver {
+    /// Starts a topology with the default configuration (Kafka Streams' `new TopologyTestDriver(topology)`);
+    /// the wall clock starts at the machine's present time.
+    ///
+    /// ```
+    /// use millstream_testkit::TopologyTestDriver;
+    /// use millstream_topology::StreamsBuilder;
+    /// use millstream_types::Serdes;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<i64, i64>("in").to("out");
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    ///
+    /// driver.create_input_topic("in", Serdes::long(), Serdes::long()).pipe_input(1, 2)?;
+    /// let output = driver.create_output_topic("out", Serdes::long(), Serdes::long());
+    /// assert_eq!(output.read_key_value()?, (1, 2));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_defaults(topology: impl Borrow<Topology>) -> Result<Self> {
+        let config = Config::builder().application_id("topology-test-driver").bootstrap_servers("memory:").build()?;
+        Self::new(topology, config)
+    }
+
     /// Starts a topology; the wall clock starts at the machine's present time.
     ///
     /// # Errors

@@ -152,3 +152,26 @@ fn missing_papers_are_told() {
         ]
     );
 }
+
+#[test]
+fn an_operator_needs_an_example_and_its_cost() {
+    let operator = |doc: &str| {
+        format!("/// A stream.\npub struct KStream;\nimpl<K: A<B>> KStream<K> {{\n{doc}    pub fn go() {{}}\n}}\n")
+    };
+    let check = |doc: &str| found(examples::check, &[("crates/topology/src/dsl/a.rs", &operator(doc))]);
+    let no_example = "KStream::go has no example, nor a link to a function that has one";
+    let no_cost = "KStream::go does not tell its cost: `State: …. Topics: …. Nulls: ….`";
+
+    assert!(check("    /// Goes. State: none. Topics: none.\n    ///\n    /// ```\n    /// ```\n").is_empty());
+    let at = |line: u32, text: &str| format!("crates/topology/src/dsl/a.rs:{line}: {text}");
+    assert_eq!(check("    /// Goes.\n"), [at(5, no_example), at(5, no_cost)]);
+    assert_eq!(check("    /// ```\n    /// ```\n"), [at(6, no_cost)]);
+    assert_eq!(check("    /// [`stay`](Self::stay) with more.\n"), [at(5, no_example)]);
+}
+
+#[test]
+fn an_example_may_be_the_siblings_or_the_types() {
+    let type_shows = "/// ```\n/// Grouped::named(\"x\");\n/// ```\npub struct Grouped;\nimpl Grouped {\n    /// Named.\n    pub fn named() {}\n";
+    let twin = "    /// [`named`](Self::named) and more.\n    pub fn named_with() {}\n}\n";
+    assert!(found(examples::check, &[("crates/topology/src/dsl/a.rs", &format!("{type_shows}{twin}"))]).is_empty());
+}

@@ -31,6 +31,23 @@ pub struct BranchedKStream<K, V> {
 }
 
 /// Name of a branch and what is done with it.
+///
+/// ```
+/// use millstream_topology::{Branched, StreamsBuilder};
+///
+/// let builder = StreamsBuilder::new();
+/// let numbers = builder.stream::<i64, i64>("numbers").named("kind-").split();
+/// let large = Branched::with_function(|large| large.filter(|_, number| *number < 99)).with_name("large");
+/// let branches = numbers
+///     .branch_with(|_, number| *number < 0, Branched::named("negative"))
+///     .branch_with(|_, number| *number == 0, Branched::with_consumer(|zeros| zeros.to("zeros")))
+///     .branch_with(|_, number| *number > 9, large)
+///     .no_default_branch();
+/// // A branch that was consumed is not in the map.
+/// assert!(branches.keys().eq(["kind-large", "kind-negative"]));
+/// builder.build()?;
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 #[must_use]
 pub struct Branched<K, V> {
     name: Option<String>,
@@ -80,6 +97,30 @@ where
     V: Clone + Send + 'static,
 {
     /// Starts a split; add branches in order of precedence.
+    ///
+    /// State: none. Topics: none. Nulls: reach the predicates.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{Branched, StreamsBuilder};
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let numbers = builder.stream::<i64, i64>("numbers");
+    /// let branches = numbers
+    ///     .named("sign-")
+    ///     .split()
+    ///     .branch_with(|_, number| *number < 0, Branched::named("negative"))
+    ///     .branch(|_, number| *number == 0)
+    ///     .default_branch();
+    /// branches["sign-negative"].to("negative");
+    /// branches["sign-2"].to("zero");
+    /// branches["sign-0"].to("positive");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("numbers", Serdes::long(), Serdes::long()).pipe_key_value_list([(1, -20), (2, 30)])?;
+    /// assert_eq!(driver.produced_topic_names(), ["negative", "positive"]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn split(&self) -> BranchedKStream<K, V> {
         let splitter = self.draft.borrow_mut().node_name(self.name.clone(), "KSTREAM-BRANCH-");
         self.draft.borrow_mut().then(&splitter, &[&self.node], &[], stateless::branch::<K, V>(Vec::new()));
@@ -92,12 +133,29 @@ where
     K: Clone + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// Adds a branch named by its position, counted from 1.
+    /// [`branch_with`](Self::branch_with) whose branch is named by its position, counted from 1.
     pub fn branch(self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.branch_with(predicate, Branched::default())
     }
 
-    /// Adds a branch.
+    /// Adds a branch: it gets the records its predicate holds for and no branch before it took.
+    ///
+    /// State: none. Topics: none. Nulls: reach the predicate.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{Branched, StreamsBuilder};
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let large = Branched::with_consumer(|large| large.to("large"));
+    /// builder.stream::<i64, i64>("orders").split().branch_with(|_, cents| *cents > 10_000, large).no_default_branch();
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("orders", Serdes::long(), Serdes::long()).pipe_key_value_list([(1, 5), (2, 20_000)])?;
+    /// let large = driver.create_output_topic("large", Serdes::long(), Serdes::long());
+    /// assert_eq!(large.read_key_values_to_list()?, [(2, 20_000)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn branch_with(
         mut self,
         predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -109,8 +167,20 @@ where
         self
     }
 
-    /// Ends the split with a branch for all other records; all branches by name (the splitter's
-    /// name followed by the branch's name, its position, or `0` for this one).
+    /// Ends the split with a branch for all other records, and gives all branches by name: the splitter's
+    /// name followed by the branch's name, its position, or `0` for this one.
+    ///
+    /// State: none. Topics: none. Nulls: go where the predicates send them.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{Branched, StreamsBuilder};
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let split = builder.stream::<i64, i64>("numbers").split().branch(|_, number| *number < 0);
+    /// let branches = split.default_branch();
+    /// assert!(branches.keys().eq(["KSTREAM-BRANCH-00000000010", "KSTREAM-BRANCH-00000000011"]));
+    /// ```
     pub fn default_branch(self) -> BTreeMap<String, KStream<K, V>> {
         self.default_branch_with(Branched::default())
     }
@@ -122,7 +192,8 @@ where
         self.outputs
     }
 
-    /// Ends the split; records that no branch takes are dropped. All branches by name.
+    /// [`default_branch`](Self::default_branch) without such a branch: records that no branch takes are
+    /// dropped silently. [`branch_with`](Self::branch_with) has an example.
     pub fn no_default_branch(self) -> BTreeMap<String, KStream<K, V>> {
         self.outputs
     }

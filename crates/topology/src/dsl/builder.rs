@@ -4,16 +4,15 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use millstream_state::{DslStoreSuppliers, StoreFactory, StoreFormat, StoreType};
+use millstream_state::{DslStoreSuppliers, StoreFormat, StoreType};
 use millstream_types::config::{DslStoreChoice, DslStoreFormat};
 use millstream_types::{Config, Result, Serde};
 
 use super::draft::{Draft, Shared};
-use super::names::{SOURCE, TABLE_SOURCE};
+use super::names::SOURCE;
 use super::options::{Consumed, Materialized};
 use super::source::{SharedSource, Subscription};
 use super::{GlobalKTable, KStream, KTable};
-use crate::flow::{Processor, ProcessorSupplier, SourceSpec};
 use crate::graph::Topology;
 
 /// Builds a topology from streams and tables.
@@ -82,6 +81,21 @@ impl StreamsBuilder {
     /// Where stores keep their data unless `Materialized` says (`dsl.store.suppliers.class`): a
     /// [`StoreType`](millstream_state::StoreType), or suppliers of one's own. Applies to calls made
     /// afterwards.
+    ///
+    /// ```
+    /// # use millstream_state::StoreType;
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.set_dsl_store_suppliers(StoreType::InMemory);
+    /// builder.stream::<i64, i64>("in").group_by_key().count();
+    /// let topology = builder.build()?;
+    /// assert!(!topology.facts().stores[0].is_persistent);
+    /// # drop(TopologyTestDriver::with_defaults(topology)?);
+    /// # let _ = Serdes::long();
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn set_dsl_store_suppliers(&self, suppliers: impl DslStoreSuppliers + 'static) -> &Self {
         self.draft.borrow_mut().store_suppliers = Arc::new(suppliers);
         self
@@ -90,6 +104,17 @@ impl StreamsBuilder {
     /// Format of the rows of tables' stores on disk (`dsl.store.format`): with
     /// [`StoreFormat::Headers`] deletions carry headers into changelogs. As in Kafka Streams 4.3
     /// tables keep no headers of values themselves. Applies to calls made afterwards.
+    ///
+    /// ```
+    /// use millstream_state::StoreFormat;
+    /// use millstream_topology::StreamsBuilder;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// builder.set_dsl_store_format(StoreFormat::Headers);
+    /// builder.stream::<i64, i64>("in").group_by_key().count();
+    /// assert!(builder.build()?.facts().stores[0].logs_headers);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn set_dsl_store_format(&self, format: StoreFormat) -> &Self {
         self.draft.borrow_mut().store_format = format;
         self
@@ -97,12 +122,41 @@ impl StreamsBuilder {
 
     /// Makes a serde the default for its type, and for an `Option` of it. Applies to calls made
     /// afterwards.
+    ///
+    /// ```
+    /// use millstream_topology::StreamsBuilder;
+    /// use millstream_types::Serdes;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// builder.register_serde(Serdes::list(Serdes::long()));
+    /// builder.stream::<i64, Vec<i64>>("lists").flat_map_values(|list| list).to("numbers");
+    /// builder.build()?;
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn register_serde<T: 'static>(&self, serde: Serde<T>) -> &Self {
         self.draft.borrow_mut().serdes.register(serde);
         self
     }
 
     /// A stream of the records of a topic, read with the default serdes of the types.
+    ///
+    /// State: none. Topics: the one read, which must exist. Nulls: null for a plain type is a
+    /// deserialisation error; for `Option<T>` it is `None`.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<i64, Option<i64>>("in").map_values(|number| number.unwrap_or(0)).to("out");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let input = driver.create_input_topic("in", Serdes::long(), Serdes::long().optional());
+    /// input.pipe_key_value_list([(1, Some(20)), (1, None)])?;
+    /// let out = driver.create_output_topic("out", Serdes::long(), Serdes::long());
+    /// assert_eq!(out.read_values_to_list()?, [20, 0]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn stream<K, V>(&self, topic: &str) -> KStream<K, V>
     where
         K: Clone + Send + 'static,
@@ -111,8 +165,25 @@ impl StreamsBuilder {
         self.stream_with(&[topic], Consumed::default())
     }
 
-    /// A stream of the records of several topics. Reading exactly the same topics twice gives the
-    /// same source.
+    /// A stream of the records of several topics, with serdes, name, extractor or reset policy. Reading
+    /// exactly the same topics twice gives the same source.
+    ///
+    /// State: none. Topics: those read, which must exist. Nulls: as for [`stream`](Self::stream).
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{Consumed, StreamsBuilder};
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let consumed = Consumed::with(Serdes::long(), Serdes::string()).with_name("orders");
+    /// builder.stream_with(&["web", "shop"], consumed).to("orders");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("shop", Serdes::long(), Serdes::string()).pipe_input(1, "bread".to_owned())?;
+    /// let orders = driver.create_output_topic("orders", Serdes::long(), Serdes::string());
+    /// assert_eq!(orders.read_key_value()?, (1, "bread".to_owned()));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn stream_with<K, V>(&self, topics: &[&str], consumed: Consumed<K, V>) -> KStream<K, V>
     where
         K: Clone + Send + 'static,
@@ -129,11 +200,18 @@ impl StreamsBuilder {
     /// supported is a problem of the topology, and so is a topic that another source names. Reading
     /// the same pattern twice gives the same source.
     ///
+    /// State: none. Topics: those that match. Nulls: as for [`stream`](Self::stream).
+    ///
     /// ```
-    /// # let builder = millstream_topology::StreamsBuilder::new();
-    /// builder.stream_pattern::<String, String>("flights-[0-9]{4}").to("flights");
-    /// let topology = builder.build()?;
-    /// assert!(topology.describe().to_string().contains("(topics: flights-[0-9]{4})"));
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream_pattern::<i64, i64>("flights-[0-9]{4}").to("flights");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("flights-2013", Serdes::long(), Serdes::long()).pipe_input(1, 20)?;
+    /// assert_eq!(driver.produced_count("flights"), 1);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
     pub fn stream_pattern<K, V>(&self, pattern: &str) -> KStream<K, V>
@@ -153,8 +231,27 @@ impl StreamsBuilder {
         self.shared_source(Subscription::Pattern(pattern.to_owned()), consumed)
     }
 
-    /// A table of the latest value of each key of a topic. A record without value deletes its key,
-    /// one without key is dropped. Stored only if something downstream needs it.
+    /// A table of the latest value of each key of a topic.
+    ///
+    /// State: a key-value store of the rows, if something downstream needs them. Topics: its changelog, or
+    /// the topic itself with `topology.optimization`. Nulls: a null value deletes its row; a record with a
+    /// null key is dropped and counted. Late records: replace newer rows all the same, with a warning; not
+    /// so in a versioned store.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.table::<i64, i64>("prices").to_stream().to("changes");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let prices = driver.create_input_topic("prices", Serdes::long(), Serdes::long().optional());
+    /// prices.pipe_key_value_list([(1, Some(20)), (1, None)])?;
+    /// let changes = driver.create_output_topic("changes", Serdes::long(), Serdes::long().optional());
+    /// assert_eq!(changes.read_key_values_to_list()?, [(1, Some(20)), (1, None)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn table<K, V>(&self, topic: &str) -> KTable<K, V>
     where
         K: Clone + Send + 'static,
@@ -163,7 +260,21 @@ impl StreamsBuilder {
         KTable::read(self, topic, Consumed::default(), None)
     }
 
-    /// A table with given serdes and store; a named store is always kept and can be queried.
+    /// [`table`](Self::table) with given serdes and store; a named store is always kept and can be queried.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{Consumed, Materialized, StreamsBuilder};
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.table_with::<i64, i64>("prices", Consumed::default(), Materialized::named("prices"));
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("prices", Serdes::long(), Serdes::long()).pipe_input(1, 20)?;
+    /// let prices = driver.timestamped_key_value_store::<i64, i64>("prices")?;
+    /// assert_eq!(prices.get(&1)?.map(|row| row.value), Some(20));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn table_with<K, V>(
         &self,
         topic: &str,
@@ -179,6 +290,26 @@ impl StreamsBuilder {
 
     /// A table that every instance holds whole, for joins that need no co-partitioning. It is
     /// loaded to the end before the first record is processed.
+    ///
+    /// State: a key-value store of all rows, on every instance. Topics: the one read; no changelog. Nulls:
+    /// a null value deletes its row; a record with a null key is left out. Late records: replace newer rows
+    /// all the same.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let names = builder.global_table::<i64, String>("names");
+    /// builder.stream::<i64, i64>("in").join_global(&names, |id, _| *id, |_, name| name.clone()).to("out");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("names", Serdes::long(), Serdes::string()).pipe_input(1, "Ada".to_owned())?;
+    /// driver.create_input_topic("in", Serdes::long(), Serdes::long()).pipe_input(1, 20)?;
+    /// let out = driver.create_output_topic("out", Serdes::long(), Serdes::string());
+    /// assert_eq!(out.read_key_value()?, (1, "Ada".to_owned()));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn global_table<K, V>(&self, topic: &str) -> GlobalKTable<K, V>
     where
         K: Clone + Send + 'static,
@@ -187,7 +318,7 @@ impl StreamsBuilder {
         GlobalKTable::read(self, topic, Consumed::default(), None)
     }
 
-    /// A global table with given serdes and store.
+    /// [`global_table`](Self::global_table) with given serdes and store.
     pub fn global_table_with<K, V>(
         &self,
         topic: &str,
@@ -199,40 +330,6 @@ impl StreamsBuilder {
         V: Clone + Send + 'static,
     {
         GlobalKTable::read(self, topic, consumed, Some(materialized))
-    }
-
-    /// Adds a store for processors, to be named in [`KStream::process_with`].
-    pub fn add_state_store(&self, store: impl Into<Arc<dyn StoreFactory>>) -> &Self {
-        self.draft.borrow_mut().add_store(store.into());
-        self
-    }
-
-    /// Adds a store that every instance holds whole and that a processor keeps in line with a topic:
-    /// see [`Topology::add_global_store`]. A name in `consumed` is the processor's; its source gets
-    /// `-source` behind it.
-    pub fn add_global_store<K, V, P>(
-        &self,
-        store: impl Into<Arc<dyn StoreFactory>>,
-        topic: &str,
-        consumed: Consumed<K, V>,
-        supplier: impl ProcessorSupplier<P>,
-    ) -> &Self
-    where
-        K: Clone + Send + 'static,
-        V: Clone + Send + 'static,
-        P: Processor<KeyIn = K, ValueIn = V>,
-    {
-        let mut draft = self.draft.borrow_mut();
-        let source = draft.node_name(consumed.name.as_ref().map(|name| format!("{name}-source")), SOURCE);
-        let processor = draft.node_name(consumed.name.clone(), TABLE_SOURCE);
-        let key = draft.serde(consumed.key.as_ref(), None, "keys", &source);
-        let value = draft.serde(consumed.value.as_ref(), None, "values", &source);
-        if let Some((key, value)) = key.zip(value) {
-            let spec = SourceSpec { key, value, timestamp_extractor: consumed.timestamp_extractor };
-            draft.topology.add_global_store(store, &source, spec, topic, &processor, supplier);
-        }
-        drop(draft);
-        self
     }
 
     /// The topology.

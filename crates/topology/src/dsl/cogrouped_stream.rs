@@ -128,6 +128,28 @@ where
 {
     /// Adds a stream: `aggregator` adds its values. The same grouped stream a second time only gets
     /// the new aggregator.
+    ///
+    /// State: none; the aggregate has it. Topics: none. Nulls: see the aggregate.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let orders = builder.stream::<i64, i64>("orders").group_by_key();
+    /// let names = builder.stream::<i64, String>("names").group_by_key();
+    /// let customers = orders
+    ///     .cogroup(|_, cents, customer: String| format!("{customer} {cents}"))
+    ///     .cogroup(&names, |_, name, customer| name + &customer);
+    /// customers.aggregate(String::new).to_stream().to("customers");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("orders", Serdes::long(), Serdes::long()).pipe_input(1, 50)?;
+    /// driver.create_input_topic("names", Serdes::long(), Serdes::string()).pipe_input(1, "Ada".to_owned())?;
+    /// let customers = driver.create_output_topic("customers", Serdes::long(), Serdes::string());
+    /// assert_eq!(customers.read_values_to_list()?, [" 50", "Ada 50"]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn cogroup<V>(
         &self,
         grouped: &KGroupedStream<K, V>,
@@ -147,14 +169,34 @@ where
         cogrouped
     }
 
-    /// Names the nodes of the next aggregate (Kafka Streams' `Named.as`): `name-cogroup-agg-0` and so
-    /// on for the streams, `name-cogroup-merge` for what they share.
+    /// Names the nodes of the next aggregate, as [`KStream::named`](crate::KStream::named) does:
+    /// `name-cogroup-agg-0` and so on for the streams, `name-cogroup-merge` for what they share.
     pub fn named(&self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self.clone() }
     }
 
     /// Aggregates the values of each key, starting from `initializer()`. A null result deletes the
-    /// row. Records with a null key or value are left out and counted as dropped.
+    /// row.
+    ///
+    /// State: one key-value store of the aggregates, for ever. Topics: its changelog; a repartition of each
+    /// stream whose key has changed. Nulls: a record with a null key or value is dropped and counted. Late
+    /// records: aggregated; the aggregate keeps its newest time.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let orders = builder.stream::<i64, i64>("orders").group_by_key();
+    /// let sums = orders.cogroup(|_, cents, sum: i64| sum + cents);
+    /// sums.aggregate(|| 100).to_stream().to("sums");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("orders", Serdes::long(), Serdes::long()).pipe_key_value_list([(1, 50), (1, 20)])?;
+    /// let sums = driver.create_output_topic("sums", Serdes::long(), Serdes::long());
+    /// assert_eq!(sums.read_values_to_list()?, [150, 170]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn aggregate(&self, initializer: impl Fn() -> A + Send + Sync + 'static) -> KTable<K, A> {
         self.aggregated(&Unwindowed, Arc::new(initializer), None)
     }
@@ -171,6 +213,27 @@ where
     /// Cuts the groups into windows; see
     /// [`KGroupedStream::windowed_by`](super::KGroupedStream::windowed_by). Results come with each
     /// update.
+    ///
+    /// State: none; the aggregate has it. Topics: none. Nulls: see the aggregate. Late records: see the
+    /// aggregate.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{StreamsBuilder, TimeWindows};
+    /// # use millstream_types::{Serdes, Timestamp};
+    /// # use std::time::Duration;
+    /// let windows = TimeWindows::of_size_with_no_grace(Duration::from_millis(10))?;
+    /// let builder = StreamsBuilder::new();
+    /// let orders = builder.stream::<i64, i64>("orders").group_by_key();
+    /// let sums = orders.cogroup(|_, cents, sum: i64| sum + cents).windowed_by(windows).aggregate(|| 0);
+    /// sums.to_stream().select_key(|window, _| window.window.start.0).to("sums");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("orders", Serdes::long(), Serdes::long()).pipe_input_at(1, 50, Timestamp(13))?;
+    /// let sums = driver.create_output_topic("sums", Serdes::long(), Serdes::long());
+    /// assert_eq!(sums.read_key_value()?, (10, 50));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn windowed_by<W: Windowing>(&self, windows: W) -> W::Cogrouped<K, A> {
         windows.cogrouped(self.clone())
     }
@@ -252,12 +315,39 @@ where
     K: Clone + Send + 'static,
     A: Clone + Send + 'static,
 {
-    /// Names the nodes of the next aggregate; see [`CogroupedKStream::named`].
+    /// Names the nodes of the next aggregate; see [`CogroupedKStream::named`](crate::CogroupedKStream::named).
     pub fn named(&self, name: impl Into<String>) -> Self {
         Self { cogrouped: self.cogrouped.named(name), windows: self.windows }
     }
 
-    /// Aggregates the values of each key and window, starting from `initializer()`.
+    /// Aggregates the values of each key and window, starting from `initializer()`. A null result deletes the
+    /// window's row.
+    ///
+    /// State: one window store of the aggregates, kept as a
+    /// [`TimeWindowedKStream`](super::TimeWindowedKStream)'s. Topics: its changelog; a repartition of each
+    /// stream whose key has changed. Nulls: a null key is dropped and counted; null values reach the
+    /// aggregator, but for sliding windows, which drop them, too. Late records: for each window that is
+    /// closed one counts as dropped.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{StreamsBuilder, TimeWindows};
+    /// # use millstream_types::{Serdes, Timestamp};
+    /// # use std::time::Duration;
+    /// let windows = TimeWindows::of_size_with_no_grace(Duration::from_millis(10))?;
+    /// let builder = StreamsBuilder::new();
+    /// let orders = builder.stream::<i64, i64>("orders").group_by_key();
+    /// let returns = builder.stream::<i64, i64>("returns").group_by_key();
+    /// let kept = orders.cogroup(|_, cents, sum: i64| sum + cents).cogroup(&returns, |_, cents, sum| sum - cents);
+    /// kept.windowed_by(windows).aggregate(|| 0).to_stream().select_key(|window, _| window.window.start.0).to("kept");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("orders", Serdes::long(), Serdes::long()).pipe_input_at(1, 50, Timestamp(13))?;
+    /// driver.create_input_topic("returns", Serdes::long(), Serdes::long()).pipe_input_at(1, 20, Timestamp(14))?;
+    /// let kept = driver.create_output_topic("kept", Serdes::long(), Serdes::long());
+    /// assert_eq!(kept.read_key_values_to_list()?, [(10, 50), (10, 30)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn aggregate(&self, initializer: impl Fn() -> A + Send + Sync + 'static) -> KTable<Windowed<K>, A> {
         self.cogrouped.aggregated(&self.shape(), Arc::new(initializer), None)
     }
@@ -288,13 +378,37 @@ where
     K: Clone + Send + 'static,
     A: Clone + Send + 'static,
 {
-    /// Names the nodes of the next aggregate; see [`CogroupedKStream::named`].
+    /// Names the nodes of the next aggregate; see [`CogroupedKStream::named`](crate::CogroupedKStream::named).
     pub fn named(&self, name: impl Into<String>) -> Self {
         Self { cogrouped: self.cogrouped.named(name), windows: self.windows }
     }
 
     /// Aggregates the values of each key and session, starting from `initializer()`; sessions that
-    /// become one are combined with `merger(key, aggregate, other)`.
+    /// become one are combined with `merger(key, aggregate, other)`. A null result deletes the session's row.
+    ///
+    /// State: one session store of the aggregates, kept as a
+    /// [`SessionWindowedKStream`](super::SessionWindowedKStream)'s. Topics: its changelog; a repartition of
+    /// each stream whose key has changed. Nulls: a null key is dropped and counted; null values reach the
+    /// aggregator. Late records: one whose session is closed counts as dropped.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{SessionWindows, StreamsBuilder};
+    /// # use millstream_types::{Serdes, Timestamp};
+    /// # use std::time::Duration;
+    /// let windows = SessionWindows::of_inactivity_gap_with_no_grace(Duration::from_millis(10));
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<i64, i64>("clicks").group_by_key();
+    /// let visits = clicks.cogroup(|_, pages, sum: i64| sum + pages).windowed_by(windows);
+    /// let pages = visits.aggregate(|| 0, |_, one, two| one + two);
+    /// pages.to_stream().select_key(|session, _| session.window.start.0).to("pages");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("clicks", Serdes::long(), Serdes::long()).pipe_input_at(1, 3, Timestamp(13))?;
+    /// let pages = driver.create_output_topic("pages", Serdes::long(), Serdes::long());
+    /// assert_eq!(pages.read_key_value()?, (13, 3));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn aggregate(
         &self,
         initializer: impl Fn() -> A + Send + Sync + 'static,

@@ -1,6 +1,7 @@
 //! When aggregates in windows tell their results.
 
-/// When an aggregate in windows tells its results (KIP-825): Kafka Streams' `EmitStrategy`.
+/// When an aggregate in windows tells its results (KIP-825): Kafka Streams' `EmitStrategy`;
+/// [`emit_strategy`](crate::TimeWindowedKStream::emit_strategy) has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EmitStrategy {
     /// With each update of a window; a record cache makes them fewer. The default.

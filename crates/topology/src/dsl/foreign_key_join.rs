@@ -36,25 +36,31 @@ where
     V: Clone + Send + 'static,
 {
     /// Joins each row with the row of another table whose key is made from its value (KIP-213):
-    /// many rows may refer to one. An update of either side updates the results it belongs to; a
-    /// row without foreign key (`None`, or null by the key's serde) or without a row to refer to
-    /// has none. The result's time is the later one of the update and the row it meets.
+    /// many rows may refer to one. An update of either side updates the results it belongs to. The
+    /// result's time is the later one of the update and the row it meets. The tables need not have the
+    /// same number of partitions.
     ///
-    /// Costs two internal topics, by the foreign key there and by the row's key back, and a store
-    /// of all references on the other table's side. Both tables are stored. They need not have the
-    /// same number of partitions. Rows without foreign key, late updates of a versioned table and
-    /// answers that a newer update has overtaken count as dropped.
+    /// State: both tables' stores, and one of all references on the other table's side. Topics: two
+    /// repartitions, by the foreign key there and by the row's key back; changelogs of the stores. Nulls: a
+    /// row with a null key or without foreign key (`None`, or null by the key's serde) has no result and is
+    /// counted as dropped. Late records: late updates of a versioned table are left out and counted, as are
+    /// answers that a newer update has overtaken.
     ///
     /// ```
-    /// # let builder = millstream_topology::StreamsBuilder::new();
-    /// let orders = builder.table::<i64, String>("orders");
-    /// let customers = builder.table::<String, String>("customers");
-    /// let customer = |order: &String| order.split(':').next().map(str::to_owned);
-    /// orders
-    ///     .join_on_foreign_key(&customers, customer, |order, customer| format!("{order} for {customer}"))
-    ///     .to_stream()
-    ///     .to("invoices");
-    /// # builder.build()?;
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let orders = builder.table::<i64, i64>("orders");
+    /// let customers = builder.table::<i64, String>("customers");
+    /// let bills = orders.join_on_foreign_key(&customers, |customer| *customer, |_, name| format!("for {name}"));
+    /// bills.to_stream().to("bills");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("orders", Serdes::long(), Serdes::long()).pipe_key_value_list([(1, 42), (2, 42)])?;
+    /// driver.create_input_topic("customers", Serdes::long(), Serdes::string()).pipe_input(42, "Ada".to_owned())?;
+    /// let bills = driver.create_output_topic("bills", Serdes::long(), Serdes::string());
+    /// assert_eq!(bills.read_key_values_to_list()?, [(1, "for Ada".to_owned()), (2, "for Ada".to_owned())]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
     pub fn join_on_foreign_key<KO, VO, F, R>(
@@ -97,14 +103,25 @@ where
     /// [`join_on_foreign_key`](Self::join_on_foreign_key) that has a row for every row of this
     /// table, also for those without a foreign key.
     ///
+    /// State: both tables' stores, and one of all references.
+    /// Topics: two repartitions; changelogs of the stores. Nulls: a row without foreign key is joined with
+    /// nothing; one with a null key is dropped and counted. Late records: as for the inner join.
+    ///
     /// ```
-    /// # let builder = millstream_topology::StreamsBuilder::new();
-    /// let orders = builder.table::<i64, String>("orders");
-    /// let customers = builder.table::<String, String>("customers");
-    /// let customer = |order: &String| order.split_once(':').map(|(customer, _)| customer.to_owned());
-    /// let joiner = |order: &String, customer: Option<&String>| format!("{order} for {customer:?}");
-    /// orders.left_join_on_foreign_key(&customers, customer, joiner).to_stream().to("invoices");
-    /// # builder.build()?;
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let orders = builder.table::<i64, i64>("orders");
+    /// let customers = builder.table::<i64, String>("customers");
+    /// let name = |_: &i64, name: Option<&String>| name.cloned().unwrap_or_default();
+    /// let bills = orders.left_join_on_foreign_key(&customers, |customer| Some(*customer).filter(|id| *id > 0), name);
+    /// bills.to_stream().to("bills");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("orders", Serdes::long(), Serdes::long()).pipe_input(1, -1)?;
+    /// let bills = driver.create_output_topic("bills", Serdes::long(), Serdes::string());
+    /// assert_eq!(bills.read_key_value()?, (1, String::new()));
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
     pub fn left_join_on_foreign_key<KO, VO, F, R>(

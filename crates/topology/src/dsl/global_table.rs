@@ -26,7 +26,8 @@ where
     K: Clone + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// Name of the store that can be queried, if the table was given one.
+    /// Name of the store that can be queried, if the table was given one; as
+    /// [`KTable::queryable_store_name`](crate::KTable::queryable_store_name).
     pub fn queryable_store_name(&self) -> Option<&str> {
         self.is_named.then_some(&*self.store)
     }

@@ -46,7 +46,27 @@ where
     K: Clone + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// Groups the rows by a new key and value. Rows whose new key or value is null are in no group.
+    /// Groups the rows by a new key and value.
+    ///
+    /// State: the table's store; the aggregate has its own. Topics: a repartition, always, with old and
+    /// new value in one record or, where the group changes, two. Nulls: rows whose new key or value is null
+    /// are in no group. Late records: late updates of a versioned table are left out.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let towns = builder.table::<i64, String>("towns");
+    /// towns.group_by(|_, town| (town.clone(), 1_i64)).count().to_stream().to("people");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let towns = driver.create_input_topic("towns", Serdes::long(), Serdes::string());
+    /// towns.pipe_key_value_list([(1, "Ulm".to_owned()), (2, "Ulm".to_owned()), (1, "Bonn".to_owned())])?;
+    /// let people = driver.create_output_topic("people", Serdes::string(), Serdes::long());
+    /// assert_eq!(people.read_key_values_to_map()?, [("Ulm".to_owned(), 1), ("Bonn".to_owned(), 1)].into());
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn group_by<K2, V2>(
         &self,
         selector: impl Fn(&K, &V) -> (K2, V2) + Send + Sync + 'static,
@@ -90,13 +110,31 @@ where
     K: Clone + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// Names the node of the next aggregate (Kafka Streams' `Named.as`).
+    /// Names the node of the next aggregate, as [`KStream::named`](crate::KStream::named) does.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
     /// Counts the rows of each group.
+    ///
+    /// State: a key-value store of the counts. Topics: its changelog, and the grouping's repartition.
+    /// Nulls: rows in no group count nowhere. Late records: counted; see
+    /// [`group_by`](crate::KTable::group_by).
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.table::<i64, i64>("orders").group_by(|_, customer| (*customer, 0_i64)).count().to_stream().to("counts");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("orders", Serdes::long(), Serdes::long()).pipe_key_value_list([(1, 42), (2, 42)])?;
+    /// let counts = driver.create_output_topic("counts", Serdes::long(), Serdes::long());
+    /// assert_eq!(counts.read_key_values_to_list()?, [(42, 1), (42, 2)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn count(&self) -> KTable<K, i64> {
         self.count_with(Materialized::default())
     }
@@ -108,7 +146,28 @@ where
         self.aggregated("KTABLE-AGGREGATE-", Arc::new(add), Arc::new(subtract), materialized)
     }
 
-    /// Combines the values of each group: `adder(aggregate, new)`, `subtractor(aggregate, old)`.
+    /// Combines the values of each group: `adder(aggregate, new)`, `subtractor(aggregate, old)`. The first
+    /// value of a group is its first aggregate. A null result deletes the row.
+    ///
+    /// State: a key-value store of the aggregates. Topics: its changelog, and the grouping's repartition.
+    /// Nulls: rows in no group count nowhere. Late records: aggregated; see
+    /// [`group_by`](crate::KTable::group_by).
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let stock = builder.table::<i64, i64>("stock").group_by(|item, pieces| (item % 2, *pieces));
+    /// stock.reduce(|sum, new| sum + new, |sum, old| sum - old).to_stream().to("sums");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let stock = driver.create_input_topic("stock", Serdes::long(), Serdes::long());
+    /// stock.pipe_key_value_list([(1, 20), (3, 5), (1, 10)])?;
+    /// let sums = driver.create_output_topic("sums", Serdes::long(), Serdes::long());
+    /// assert_eq!(sums.read_key_values_to_map()?, [(1, 15)].into());
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn reduce(
         &self,
         adder: impl Fn(V, V) -> V + Send + Sync + 'static,
@@ -132,7 +191,28 @@ where
         self.aggregated("KTABLE-REDUCE-", Arc::new(add), Arc::new(subtract), materialized)
     }
 
-    /// Aggregates the values of each group, starting from `initializer()`.
+    /// Aggregates the values of each group, starting from `initializer()`: `adder(key, new, aggregate)`,
+    /// `subtractor(key, old, aggregate)`. An update takes the old value away before it adds the new one. A null
+    /// result deletes the row.
+    ///
+    /// State: a key-value store of the aggregates. Topics: its changelog, and the grouping's repartition.
+    /// Nulls: rows in no group count nowhere. Late records: aggregated; see
+    /// [`group_by`](crate::KTable::group_by).
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let stock = builder.table::<i64, i64>("stock").group_by(|item, pieces| (item % 2, *pieces));
+    /// stock.aggregate(|| 100, |_, new, sum| sum + new, |_, old, sum| sum - old).to_stream().to("sums");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("stock", Serdes::long(), Serdes::long()).pipe_key_value_list([(1, 20), (1, 10)])?;
+    /// let sums = driver.create_output_topic("sums", Serdes::long(), Serdes::long());
+    /// assert_eq!(sums.read_key_values_to_map()?, [(1, 110)].into());
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn aggregate<A>(
         &self,
         initializer: impl Fn() -> A + Send + Sync + 'static,

@@ -17,10 +17,29 @@ where
     K: Clone + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// Joins each record with the table's row of its key, as it is when the record is processed. A
-    /// record without a row is left out; one with a null key or value is dropped and counted. Both
-    /// sides must be partitioned alike; a re-keyed stream is repartitioned first. Updates of the
-    /// table emit nothing.
+    /// Joins each record with the table's row of its key, as it is when the record is processed; with a
+    /// versioned table, as it was at the record's time. Updates of the table emit nothing. Both sides must
+    /// be partitioned alike.
+    ///
+    /// State: the table's store. Topics: a repartition of the stream if its key has changed. Nulls: a
+    /// record with a null key or value is dropped and counted. Late records: joined like others; with
+    /// [`Joined::with_grace_period`] records wait for the table.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let prices = builder.table::<i64, i64>("prices");
+    /// builder.stream::<i64, i64>("orders").join(&prices, |pieces, price| pieces * price).to("sums");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("prices", Serdes::long(), Serdes::long()).pipe_input(1, 20)?;
+    /// driver.create_input_topic("orders", Serdes::long(), Serdes::long()).pipe_key_value_list([(1, 3), (2, 4)])?;
+    /// let sums = driver.create_output_topic("sums", Serdes::long(), Serdes::long());
+    /// assert_eq!(sums.read_key_values_to_list()?, [(1, 60)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn join<VT, R>(
         &self,
         table: &KTable<K, VT>,
@@ -47,7 +66,27 @@ where
         self.joined(table, JoinKind::Inner, inner(joiner), joined)
     }
 
-    /// [`join`](Self::join) that also emits records without a row, or with a null key.
+    /// [`join`](Self::join) that also emits records without a row.
+    ///
+    /// State: the table's store. Topics: a repartition of the stream if its key has changed. Nulls: a
+    /// record with a null key is joined with nothing; one with a null value is dropped and counted. Late
+    /// records: joined like others; with [`Joined::with_grace_period`] records wait for the table.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let prices = builder.table::<i64, i64>("prices");
+    /// let joiner = |pieces: &i64, price: Option<&i64>| price.map_or(-1, |price| pieces * price);
+    /// builder.stream::<i64, i64>("orders").left_join(&prices, joiner).to("sums");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("orders", Serdes::long(), Serdes::long()).pipe_input(2, 4)?;
+    /// let sums = driver.create_output_topic("sums", Serdes::long(), Serdes::long());
+    /// assert_eq!(sums.read_key_values_to_list()?, [(2, -1)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn left_join<VT, R>(
         &self,
         table: &KTable<K, VT>,
@@ -74,8 +113,28 @@ where
         self.joined(table, JoinKind::Left, Arc::new(joiner), joined)
     }
 
-    /// Joins each record with the row of a global table under a key made from the record. A record
-    /// without a row is left out; a null made key or a null value drops it.
+    /// Joins each record with the row of a global table under a key made from the record. The tables need
+    /// not be partitioned alike. Updates of the table emit nothing.
+    ///
+    /// State: the global table's store. Topics: none. Nulls: a record with a null value or a null made key
+    /// is dropped and counted. Late records: joined like others.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let names = builder.global_table::<i64, String>("customers");
+    /// let orders = builder.stream::<i64, i64>("orders");
+    /// orders.join_global(&names, |_, customer| *customer, |_, name| format!("for {name}")).to("named");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("customers", Serdes::long(), Serdes::string()).pipe_input(42, "Ada".to_owned())?;
+    /// driver.create_input_topic("orders", Serdes::long(), Serdes::long()).pipe_input(1, 42)?;
+    /// let named = driver.create_output_topic("named", Serdes::long(), Serdes::string());
+    /// assert_eq!(named.read_key_value()?, (1, "for Ada".to_owned()));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn join_global<KG, VG, R>(
         &self,
         table: &GlobalKTable<KG, VG>,
@@ -105,8 +164,27 @@ where
         self.joined_global(table, JoinKind::Inner, Arc::new(key), inner(joiner))
     }
 
-    /// [`join_global`](Self::join_global) that also emits records without a row or with a null made
-    /// key.
+    /// [`join_global`](Self::join_global) that also emits records without a row.
+    ///
+    /// State: the global table's store. Topics: none. Nulls: a record with a null made key is joined with
+    /// nothing; one with a null value is dropped and counted. Late records: joined like others.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let names = builder.global_table::<i64, String>("customers");
+    /// let orders = builder.stream::<i64, i64>("orders");
+    /// let joiner = |_: &i64, name: Option<&String>| name.cloned().unwrap_or_default();
+    /// orders.left_join_global(&names, |_, customer| *customer, joiner).to("named");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("orders", Serdes::long(), Serdes::long()).pipe_input(1, 42)?;
+    /// let named = driver.create_output_topic("named", Serdes::long(), Serdes::string());
+    /// assert_eq!(named.read_key_value()?, (1, String::new()));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn left_join_global<KG, VG, R>(
         &self,
         table: &GlobalKTable<KG, VG>,

@@ -16,9 +16,17 @@ use super::window::millis;
 /// use millstream_topology::JoinWindows;
 /// use std::time::Duration;
 ///
-/// let hour = Duration::from_secs(3600);
-/// let windows = JoinWindows::of_time_difference_and_grace(hour, Duration::from_secs(60))?.before(Duration::ZERO);
+/// let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+/// // The right record at most an hour after the left one, and not before it.
+/// let windows = JoinWindows::of_time_difference_and_grace(hour, minute)?.before(Duration::ZERO);
 /// assert_eq!((windows.before_ms(), windows.after_ms(), windows.grace_period_ms()), (0, 3_600_000, 60_000));
+///
+/// let windows = JoinWindows::of_time_difference_with_no_grace(minute)?.after(hour);
+/// assert_eq!(windows.size_ms(), 3_660_000);
+///
+/// // From a minute to an hour later: the window does not hold the left record's own time.
+/// let later = windows.with_bounds_ms(-60_000, 3_600_000)?;
+/// assert_eq!(later.size_ms(), 3_540_000);
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

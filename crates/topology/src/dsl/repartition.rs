@@ -45,8 +45,26 @@ where
     K: Clone + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// Writes the stream to a topic partitioned by its key and reads it back; the library makes
-    /// the topic. Records without key are dropped silently.
+    /// Writes the stream to a topic partitioned by its key and reads it back; the library makes the topic
+    /// (KIP-221).
+    ///
+    /// State: none. Topics: the repartition. Nulls: null keys are dropped silently; null values pass.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<i64, i64>("in").select_key(|_, number| number % 2).repartition().to("out");
+    /// let topology = builder.build()?;
+    /// assert!(topology.describe().to_string().contains("KSTREAM-REPARTITION-0000000002-repartition"));
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(topology)?;
+    /// driver.create_input_topic("in", Serdes::long(), Serdes::long()).pipe_input(1, 21)?;
+    /// let out = driver.create_output_topic("out", Serdes::long(), Serdes::long());
+    /// assert_eq!(out.read_key_value()?, (1, 21));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn repartition(&self) -> Self {
         self.repartition_with(Repartitioned::default())
     }

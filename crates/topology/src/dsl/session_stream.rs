@@ -61,17 +61,65 @@ where
     K: Clone + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// Names the node of the next aggregate (Kafka Streams' `Named.as`).
+    /// Names the node of the next aggregate, as [`KStream::named`](crate::KStream::named) does.
     pub fn named(&self, name: impl Into<String>) -> Self {
         Self { grouped: self.grouped.named(name), ..self.clone() }
     }
 
-    /// Says when results come (KIP-825).
+    /// Says when results come (KIP-825): see [`EmitStrategy`].
+    ///
+    /// State: as the aggregate's. Topics: none more. Late records: left out as always.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{EmitStrategy, SessionWindows, StreamsBuilder};
+    /// # use millstream_types::{Serdes, Timestamp};
+    /// # use std::time::Duration;
+    /// let windows = SessionWindows::of_inactivity_gap_with_no_grace(Duration::from_millis(10));
+    /// let builder = StreamsBuilder::new();
+    /// let visits = builder.stream::<i64, i64>("clicks").group_by_key().windowed_by(windows);
+    /// let clicks = visits.emit_strategy(EmitStrategy::OnWindowClose).count();
+    /// clicks.to_stream().select_key(|session, _| session.window.start.0).to("counts");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let clicks = driver.create_input_topic("clicks", Serdes::long(), Serdes::long());
+    /// for time in [1, 9, 30] {
+    ///     clicks.pipe_input_at(1, 0, Timestamp(time))?;
+    /// }
+    /// let counts = driver.create_output_topic("counts", Serdes::long(), Serdes::long());
+    /// assert_eq!(counts.read_key_values_to_list()?, [(1, 2)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn emit_strategy(&self, emit: EmitStrategy) -> Self {
         Self { emit, ..self.clone() }
     }
 
     /// Counts the records of each key and session.
+    ///
+    /// State: a session store of the counts, kept as the type's page says. Topics: its changelog; a
+    /// repartition if the key has changed. Nulls: a null key is dropped and counted; a null value counts.
+    /// Late records: one whose session is closed counts as dropped.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{SessionWindows, StreamsBuilder};
+    /// # use millstream_types::{Serdes, Timestamp};
+    /// # use std::time::Duration;
+    /// let windows = SessionWindows::of_inactivity_gap_with_no_grace(Duration::from_millis(10));
+    /// let builder = StreamsBuilder::new();
+    /// let counts = builder.stream::<i64, i64>("clicks").group_by_key().windowed_by(windows).count();
+    /// counts.to_stream().select_key(|session, _| session.window.end.0).to("counts");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let clicks = driver.create_input_topic("clicks", Serdes::long(), Serdes::long());
+    /// for time in [1, 9] {
+    ///     clicks.pipe_input_at(1, 0, Timestamp(time))?;
+    /// }
+    /// // The session grew, so its old row is deleted.
+    /// let counts = driver.create_output_topic("counts", Serdes::long(), Serdes::long().optional());
+    /// assert_eq!(counts.read_key_values_to_list()?, [(1, Some(1)), (1, None), (9, Some(2))]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn count(&self) -> KTable<Windowed<K>, i64> {
         self.count_into(None)
     }
@@ -88,6 +136,35 @@ where
 
     /// Combines the values of each key and session with `reducer(aggregate, value)`, and so the
     /// aggregates of sessions that become one.
+    ///
+    /// State: a session store of the aggregates, kept as the type's page says. Topics: its changelog; a
+    /// repartition if the key has changed. Nulls: a null key is dropped and counted; null values reach the
+    /// reducer. Late records: one whose session is closed counts as dropped.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{SessionWindows, StreamsBuilder};
+    /// # use millstream_types::{Serdes, Timestamp};
+    /// # use std::time::Duration;
+    /// let windows = SessionWindows::of_inactivity_gap_and_grace(Duration::from_millis(10), Duration::from_millis(50));
+    /// let builder = StreamsBuilder::new();
+    /// let carts = builder.stream::<i64, i64>("carts").group_by_key();
+    /// let carts = carts.windowed_by(windows).reduce(|sum, cents| sum + cents);
+    /// carts.to_stream().select_key(|session, _| session.window.end.0).to("sums");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let carts = driver.create_input_topic("carts", Serdes::long(), Serdes::long());
+    /// for (cents, time) in [(20, 1), (30, 19), (4, 10)] {
+    ///     carts.pipe_input_at(1, cents, Timestamp(time))?;
+    /// }
+    /// // The last one lies between the two sessions and joins them.
+    /// let sums = driver.create_output_topic("sums", Serdes::long(), Serdes::long().optional());
+    /// assert_eq!(
+    ///     sums.read_key_values_to_list()?,
+    ///     [(1, Some(20)), (19, Some(30)), (1, None), (19, None), (19, Some(54))]
+    /// );
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn reduce(&self, reducer: impl Fn(V, V) -> V + Send + Sync + 'static) -> KTable<Windowed<K>, V> {
         self.reduce_into(Arc::new(reducer), None)
     }
@@ -116,7 +193,29 @@ where
 
     /// Aggregates the values of each key and session, starting from `initializer()`. Sessions that
     /// become one are combined with `merger(key, aggregate, other)`, oldest first, again starting from
-    /// `initializer()`.
+    /// `initializer()`. A null result deletes the session's row.
+    ///
+    /// State: a session store of the aggregates, kept as the type's page says. Topics: its changelog; a
+    /// repartition if the key has changed. Nulls: a null key is dropped and counted; null values reach the
+    /// aggregator. Late records: one whose session is closed counts as dropped.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{SessionWindows, StreamsBuilder};
+    /// # use millstream_types::{Serdes, Timestamp};
+    /// # use std::time::Duration;
+    /// let windows = SessionWindows::of_inactivity_gap_with_no_grace(Duration::from_millis(10));
+    /// let builder = StreamsBuilder::new();
+    /// let visits = builder.stream::<i64, i64>("clicks").group_by_key().windowed_by(windows);
+    /// let pages = visits.aggregate(|| 0_i64, |_, pages, sum| sum + pages, |_, one, two| one + two);
+    /// pages.to_stream().select_key(|session, _| session.window.end.0).to("pages");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("clicks", Serdes::long(), Serdes::long()).pipe_input_at(1, 3, Timestamp(5))?;
+    /// let pages = driver.create_output_topic("pages", Serdes::long(), Serdes::long());
+    /// assert_eq!(pages.read_key_value()?, (5, 3));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn aggregate<A>(
         &self,
         initializer: impl Fn() -> A + Send + Sync + 'static,

@@ -14,6 +14,9 @@ use super::window::millis;
 ///
 /// let windows = SessionWindows::of_inactivity_gap_with_no_grace(Duration::from_secs(30));
 /// assert_eq!(windows.inactivity_gap_ms(), 30_000);
+///
+/// let patient = SessionWindows::of_inactivity_gap_and_grace(Duration::from_secs(30), Duration::from_secs(5));
+/// assert_eq!(patient.grace_period_ms(), 5_000);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionWindows {

@@ -15,6 +15,9 @@ use super::window::millis;
 ///
 /// let windows = SlidingWindows::of_time_difference_with_no_grace(Duration::from_secs(5));
 /// assert_eq!(windows.time_difference_ms(), 5_000);
+///
+/// let patient = SlidingWindows::of_time_difference_and_grace(Duration::from_secs(5), Duration::from_secs(1));
+/// assert_eq!(patient.grace_period_ms(), 1_000);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingWindows {

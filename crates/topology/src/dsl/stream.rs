@@ -85,6 +85,23 @@ where
     }
 
     /// Keeps the records the predicate holds for. Key and serdes stay.
+    ///
+    /// State: none. Topics: none. Nulls: reach the predicate.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<i64, i64>("numbers").filter(|_, number| *number > 0).to("positive");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let numbers = driver.create_input_topic("numbers", Serdes::long(), Serdes::long());
+    /// let positive = driver.create_output_topic("positive", Serdes::long(), Serdes::long());
+    /// numbers.pipe_key_value_list([(1, 5), (2, -5)])?;
+    /// assert_eq!(positive.read_key_values_to_list()?, [(1, 5)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn filter(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.try_filter(move |key, value| Ok(predicate(key, value)))
     }
@@ -98,134 +115,96 @@ where
     }
 
     /// Drops the records the predicate holds for.
+    ///
+    /// State: none. Topics: none. Nulls: reach the predicate.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<i64, i64>("numbers").filter_not(|_, number| *number > 0).to("others");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let numbers = driver.create_input_topic("numbers", Serdes::long(), Serdes::long());
+    /// let others = driver.create_output_topic("others", Serdes::long(), Serdes::long());
+    /// numbers.pipe_key_value_list([(1, 5), (2, -5)])?;
+    /// assert_eq!(others.read_key_values_to_list()?, [(2, -5)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn filter_not(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.filter(move |key, value| !predicate(key, value))
     }
 
-    /// Makes a new key and value of each record. The stream is repartitioned before the next
-    /// operator that needs the key.
-    pub fn map<K2, V2>(&self, mapper: impl Fn(K, V) -> (K2, V2) + Send + Sync + 'static) -> KStream<K2, V2>
-    where
-        K2: Clone + Send + 'static,
-        V2: Clone + Send + 'static,
-    {
-        self.try_map(move |key, value| Ok(mapper(key, value)))
-    }
-
-    /// [`map`](Self::map) with a mapper that may fail.
-    pub fn try_map<K2, V2>(
-        &self,
-        mapper: impl Fn(K, V) -> Result<(K2, V2), ProcessorError> + Send + Sync + 'static,
-    ) -> KStream<K2, V2>
-    where
-        K2: Clone + Send + 'static,
-        V2: Clone + Send + 'static,
-    {
-        self.next("KSTREAM-MAP-", stateless::map(mapper), None, None).with_changed_key()
-    }
-
-    /// Makes a new value of each record; null values reach the mapper, too.
-    pub fn map_values<V2>(&self, mapper: impl Fn(V) -> V2 + Send + Sync + 'static) -> KStream<K, V2>
-    where
-        V2: Clone + Send + 'static,
-    {
-        self.try_map_values(move |_, value| Ok(mapper(value)))
-    }
-
-    /// [`map_values`](Self::map_values) that also sees the key.
-    pub fn map_values_with_key<V2>(&self, mapper: impl Fn(&K, V) -> V2 + Send + Sync + 'static) -> KStream<K, V2>
-    where
-        V2: Clone + Send + 'static,
-    {
-        self.try_map_values(move |key, value| Ok(mapper(key, value)))
-    }
-
-    /// [`map_values_with_key`](Self::map_values_with_key) with a mapper that may fail.
-    pub fn try_map_values<V2>(
-        &self,
-        mapper: impl Fn(&K, V) -> Result<V2, ProcessorError> + Send + Sync + 'static,
-    ) -> KStream<K, V2>
-    where
-        V2: Clone + Send + 'static,
-    {
-        self.next("KSTREAM-MAPVALUES-", stateless::map_values(mapper), self.key.clone(), None).with_changed_value()
-    }
-
-    /// Makes any number of records of each one, in order.
-    pub fn flat_map<K2, V2, I>(&self, mapper: impl Fn(K, V) -> I + Send + Sync + 'static) -> KStream<K2, V2>
-    where
-        K2: Clone + Send + 'static,
-        V2: Clone + Send + 'static,
-        I: IntoIterator<Item = (K2, V2)>,
-    {
-        self.try_flat_map(move |key, value| Ok(mapper(key, value)))
-    }
-
-    /// [`flat_map`](Self::flat_map) with a mapper that may fail.
-    pub fn try_flat_map<K2, V2, I>(
-        &self,
-        mapper: impl Fn(K, V) -> Result<I, ProcessorError> + Send + Sync + 'static,
-    ) -> KStream<K2, V2>
-    where
-        K2: Clone + Send + 'static,
-        V2: Clone + Send + 'static,
-        I: IntoIterator<Item = (K2, V2)>,
-    {
-        self.next("KSTREAM-FLATMAP-", stateless::flat_map(mapper), None, None).with_changed_key()
-    }
-
-    /// Makes any number of values of each one, in order, under the same key.
-    pub fn flat_map_values<V2, I>(&self, mapper: impl Fn(V) -> I + Send + Sync + 'static) -> KStream<K, V2>
-    where
-        V2: Clone + Send + 'static,
-        I: IntoIterator<Item = V2>,
-    {
-        self.try_flat_map_values(move |_, value| Ok(mapper(value)))
-    }
-
-    /// [`flat_map_values`](Self::flat_map_values) that also sees the key and may fail.
-    pub fn try_flat_map_values<V2, I>(
-        &self,
-        mapper: impl Fn(&K, V) -> Result<I, ProcessorError> + Send + Sync + 'static,
-    ) -> KStream<K, V2>
-    where
-        V2: Clone + Send + 'static,
-        I: IntoIterator<Item = V2>,
-    {
-        self.next("KSTREAM-FLATMAPVALUES-", stateless::flat_map_values(mapper), self.key.clone(), None)
-            .with_changed_value()
-    }
-
-    /// Gives each record a new key.
-    pub fn select_key<K2>(&self, mapper: impl Fn(&K, &V) -> K2 + Send + Sync + 'static) -> KStream<K2, V>
-    where
-        K2: Clone + Send + 'static,
-    {
-        self.try_select_key(move |key, value| Ok(mapper(key, value)))
-    }
-
-    /// [`select_key`](Self::select_key) with a mapper that may fail.
-    pub fn try_select_key<K2>(
-        &self,
-        mapper: impl Fn(&K, &V) -> Result<K2, ProcessorError> + Send + Sync + 'static,
-    ) -> KStream<K2, V>
-    where
-        K2: Clone + Send + 'static,
-    {
-        self.next("KSTREAM-KEY-SELECT-", stateless::select_key(mapper), None, self.value.clone()).with_changed_key()
-    }
-
-    /// Calls `action` with each record and passes it on.
+    /// Calls `action` with each record and passes the record on unchanged.
+    ///
+    /// State: none. Topics: none. Nulls: reach the action.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// # use std::sync::Arc;
+    /// # use std::sync::atomic::{AtomicI64, Ordering};
+    /// let seen = Arc::new(AtomicI64::new(0));
+    /// let count = Arc::clone(&seen);
+    /// let builder = StreamsBuilder::new();
+    /// let add = move |_: &i64, number: &i64| {
+    ///     count.fetch_add(*number, Ordering::Relaxed);
+    /// };
+    /// builder.stream::<i64, i64>("in").peek(add).to("out");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("in", Serdes::long(), Serdes::long()).pipe_input(1, 20)?;
+    /// assert_eq!(seen.load(Ordering::Relaxed), 20);
+    /// assert_eq!(driver.produced_count("out"), 1);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn peek(&self, action: impl Fn(&K, &V) + Send + Sync + 'static) -> Self {
         self.same("KSTREAM-PEEK-", stateless::peek(action))
     }
 
-    /// Calls `action` with each record; the stream ends here.
+    /// Calls `action` with each record; the stream ends here. What it does outside is done at least once, under
+    /// `exactly_once_v2`, too.
+    ///
+    /// State: none. Topics: none. Nulls: reach the action.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// # use std::sync::{Arc, Mutex};
+    /// let seen = Arc::new(Mutex::new(Vec::new()));
+    /// let list = Arc::clone(&seen);
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<i64, i64>("in").for_each(move |_, number| list.lock().unwrap().push(*number));
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("in", Serdes::long(), Serdes::long()).pipe_key_value_list([(1, 20), (1, 30)])?;
+    /// assert_eq!(*seen.lock().unwrap(), [20, 30]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn for_each(&self, action: impl Fn(&K, &V) + Send + Sync + 'static) {
         let _ = self.same("KSTREAM-FOREACH-", stateless::for_each::<K, V>(action));
     }
 
-    /// Prints each record; the stream ends here.
+    /// Prints each record as [`Printed`] says; the stream ends here.
+    ///
+    /// State: none. Topics: none. Nulls: printed as their type shows them.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{Printed, StreamsBuilder};
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let printed = Printed::to_sys_out().with_label("words");
+    /// builder.stream::<i64, String>("words").print(printed);
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// // Prints `[words]: 1, "mill"`.
+    /// driver.create_input_topic("words", Serdes::long(), Serdes::string()).pipe_input(1, "mill".to_owned())?;
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn print(&self, printed: Printed<K, V>)
     where
         K: std::fmt::Debug,
@@ -239,6 +218,24 @@ where
     }
 
     /// A stream of the records of both, in no particular order between them.
+    ///
+    /// State: none. Topics: none. Nulls: pass.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let web = builder.stream::<i64, i64>("web");
+    /// web.merge(&builder.stream("shop")).to("orders");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("web", Serdes::long(), Serdes::long()).pipe_input(1, 20)?;
+    /// driver.create_input_topic("shop", Serdes::long(), Serdes::long()).pipe_input(2, 30)?;
+    /// let orders = driver.create_output_topic("orders", Serdes::long(), Serdes::long());
+    /// assert_eq!(orders.read_key_values_to_list()?, [(1, 20), (2, 30)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn merge(&self, other: &Self) -> Self {
         let name = self.draft.borrow_mut().node_name(self.name.clone(), "KSTREAM-MERGE-");
         self.draft.borrow_mut().then(&name, &[&self.node, &other.node], &[], stateless::pass::<K, V>());
@@ -298,7 +295,7 @@ where
     }
 
     /// The output of an operator that changed the value only.
-    fn with_changed_value(self) -> Self {
+    pub(crate) fn with_changed_value(self) -> Self {
         self.draft.borrow_mut().changes_value(&self.node);
         self
     }

@@ -15,23 +15,33 @@ where
 {
     /// Joins each record with those of the other stream that have its key and a time within the
     /// windows; every pair gives one result, as soon as its second record comes, with the later of
-    /// both times and the headers of the second record.
+    /// both times and the headers of the second record. Both sides must be partitioned alike.
     ///
-    /// State: each stream is kept in a window store (with a changelog) for the windows' length plus
-    /// their grace period. A re-keyed stream is repartitioned first; both sides must be partitioned
-    /// alike. Records with a null key or value are dropped and counted. A late record still joins
-    /// what the other store holds.
+    /// State: a window store for each stream, for the windows' length plus their grace period; one for
+    /// both if a stream is joined with itself and `topology.optimization` merges them. Topics: their
+    /// changelogs; a repartition of a stream whose key has changed. Nulls: a record with a null key or
+    /// value is dropped and counted. Late records: join what the other store still holds, but are not
+    /// kept once their window is over.
     ///
     /// ```
-    /// use millstream_topology::{JoinWindows, StreamsBuilder};
-    /// use std::time::Duration;
-    ///
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{JoinWindows, StreamsBuilder};
+    /// # use millstream_types::{Serdes, Timestamp};
+    /// # use std::time::Duration;
+    /// let minute = JoinWindows::of_time_difference_with_no_grace(Duration::from_secs(60))?;
     /// let builder = StreamsBuilder::new();
-    /// let clicks = builder.stream::<String, String>("clicks");
-    /// let views = builder.stream::<String, i64>("views");
-    /// let windows = JoinWindows::of_time_difference_with_no_grace(Duration::from_secs(60))?;
-    /// clicks.join_stream(&views, |page, count| format!("{page}: {count}"), windows).to("clicked");
-    /// builder.build()?;
+    /// let views = builder.stream::<i64, i64>("views");
+    /// let clicks = builder.stream::<i64, i64>("clicks");
+    /// views.join_stream(&clicks, |view, click| view + click, minute).to("pairs");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let views = driver.create_input_topic("views", Serdes::long(), Serdes::long());
+    /// let clicks = driver.create_input_topic("clicks", Serdes::long(), Serdes::long());
+    /// views.pipe_input_at(1, 20, Timestamp(0))?;
+    /// clicks.pipe_input_at(1, 3, Timestamp(30_000))?;
+    /// clicks.pipe_input_at(1, 4, Timestamp(90_000))?;
+    /// let pairs = driver.create_output_topic("pairs", Serdes::long(), Serdes::long());
+    /// assert_eq!(pairs.read_key_values_to_list()?, [(1, 23)]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
     pub fn join_stream<VO, R>(
@@ -64,10 +74,33 @@ where
 
     /// [`join_stream`](Self::join_stream) that also emits each record of this stream that finds no
     /// partner: once stream time has passed the end of its window plus the grace period, with the
-    /// record's own time. It waits in a store of its own (with a changelog) until then.
+    /// record's own time.
     ///
-    /// A record of this stream with a null key is joined with nothing at once, as is one whose
-    /// window is over when it comes.
+    /// State: that of the inner join, and a store of the records that wait. Topics: changelogs of all
+    /// three; a repartition of a stream whose key has changed. Nulls: a record of this stream with a null
+    /// key is joined with nothing at once; others with a null key or value are dropped and counted. Late
+    /// records: one whose window is over joins what the other store still holds, or nothing, at once.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{JoinWindows, StreamsBuilder};
+    /// # use millstream_types::{Serdes, Timestamp};
+    /// # use std::time::Duration;
+    /// let minute = JoinWindows::of_time_difference_with_no_grace(Duration::from_secs(60))?;
+    /// let builder = StreamsBuilder::new();
+    /// let views = builder.stream::<i64, i64>("views");
+    /// let clicks = builder.stream::<i64, i64>("clicks");
+    /// views.left_join_stream(&clicks, |view, click| click.map_or(-1, |click| view + click), minute).to("pairs");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let views = driver.create_input_topic("views", Serdes::long(), Serdes::long());
+    /// views.pipe_input_at(1, 20, Timestamp(0))?;
+    /// // The next record moves time past the first one's window.
+    /// views.pipe_input_at(2, 30, Timestamp(60_001))?;
+    /// let pairs = driver.create_output_topic("pairs", Serdes::long(), Serdes::long());
+    /// assert_eq!(pairs.read_key_values_to_list()?, [(1, -1)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn left_join_stream<VO, R>(
         &self,
         other: &KStream<K, VO>,
@@ -99,6 +132,31 @@ where
 
     /// [`left_join_stream`](Self::left_join_stream) that emits the records of both streams that find
     /// no partner.
+    ///
+    /// State: that of the inner join, and a store of the records that wait. Topics: changelogs of all
+    /// three; a repartition of a stream whose key has changed. Nulls: a record with a null key is joined
+    /// with nothing at once; one with a null value is dropped and counted. Late records: one whose window
+    /// is over joins what the other store still holds, or nothing, at once.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{JoinWindows, StreamsBuilder};
+    /// # use millstream_types::{Serdes, Timestamp};
+    /// # use std::time::Duration;
+    /// let minute = JoinWindows::of_time_difference_with_no_grace(Duration::from_secs(60))?;
+    /// let builder = StreamsBuilder::new();
+    /// let bids = builder.stream::<i64, i64>("bids");
+    /// let asks = builder.stream::<i64, i64>("asks");
+    /// bids.outer_join(&asks, |bid, ask| bid.unwrap_or(&0) - ask.unwrap_or(&0), minute).to("spread");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let asks = driver.create_input_topic("asks", Serdes::long(), Serdes::long());
+    /// asks.pipe_input_at(1, 20, Timestamp(0))?;
+    /// asks.pipe_input_at(1, 30, Timestamp(60_001))?;
+    /// let spread = driver.create_output_topic("spread", Serdes::long(), Serdes::long());
+    /// assert_eq!(spread.read_key_values_to_list()?, [(1, -20)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn outer_join<VO, R>(
         &self,
         other: &KStream<K, VO>,

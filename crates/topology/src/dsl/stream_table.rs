@@ -17,8 +17,28 @@ where
     K: Clone + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// Reads the stream as a table's updates: each record replaces its key's row, a null value
-    /// deletes it, a null key drops the record. A stream of `Option<W>` becomes a table of `W`.
+    /// Reads the stream as a table's updates: each record replaces its key's row. A stream of `Option<W>`
+    /// becomes a table of `W`.
+    ///
+    /// State: a key-value store, if something downstream needs the rows. Topics: its changelog; a
+    /// repartition if the key has changed. Nulls: a null value deletes the row; a null key is dropped and
+    /// counted, by a repartition silently. Late records: replace newer rows all the same.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let prices = builder.stream::<i64, Option<i64>>("prices").to_table::<i64>();
+    /// prices.map_values(|price| price * 2).to_stream().to("doubled");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let prices = driver.create_input_topic("prices", Serdes::long(), Serdes::long().optional());
+    /// let doubled = driver.create_output_topic("doubled", Serdes::long(), Serdes::long().optional());
+    /// prices.pipe_key_value_list([(1, Some(20)), (1, None)])?;
+    /// assert_eq!(doubled.read_key_values_to_list()?, [(1, Some(40)), (1, None)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn to_table<W>(&self) -> KTable<K, W>
     where
         V: IntoTableValue<W>,
@@ -78,8 +98,24 @@ where
         table
     }
 
-    /// Groups by the key as it is. If the key changed before, the records go through a repartition
-    /// topic first.
+    /// Groups by the key as it is.
+    ///
+    /// State: none; the aggregate has it. Topics: a repartition if the key has changed. Nulls: see the
+    /// aggregate; a repartition drops null keys silently.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<i64, i64>("in").group_by_key().count().to_stream().to("counts");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("in", Serdes::long(), Serdes::long()).pipe_key_value_list([(1, 20), (1, 30)])?;
+    /// let counts = driver.create_output_topic("counts", Serdes::long(), Serdes::long());
+    /// assert_eq!(counts.read_key_values_to_list()?, [(1, 1), (1, 2)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn group_by_key(&self) -> KGroupedStream<K, V> {
         self.group_by_key_with(Grouped::default())
     }
@@ -93,7 +129,24 @@ where
         KGroupedStream { stream, name: grouped.name, repartitioned: Rc::default() }
     }
 
-    /// Groups by a new key; the records always go through a repartition topic.
+    /// Groups by a new key.
+    ///
+    /// State: none; the aggregate has it. Topics: a repartition, always. Nulls: reach the selector; the
+    /// repartition drops null keys silently.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<i64, i64>("orders").group_by(|_, customer| *customer).count().to_stream().to("customers");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("orders", Serdes::long(), Serdes::long()).pipe_key_value_list([(1, 42), (2, 42)])?;
+    /// let customers = driver.create_output_topic("customers", Serdes::long(), Serdes::long());
+    /// assert_eq!(customers.read_key_values_to_list()?, [(42, 1), (42, 2)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn group_by<K2>(&self, selector: impl Fn(&K, &V) -> K2 + Send + Sync + 'static) -> KGroupedStream<K2, V>
     where
         K2: Clone + Send + 'static,

@@ -23,27 +23,31 @@ where
 {
     /// Holds updates back: until so much stream time has passed, or until the window of the key has
     /// closed (KIP-328). Only the last update of a key goes on, with its own timestamp and headers.
+    /// Time is the time of the records that reach this operator: nothing goes on while none come.
     ///
-    /// Time is the time of the records that reach this operator: nothing goes on while none come. The
-    /// updates lie in a buffer in memory with a changelog of its own, to which each commit writes the
-    /// keys touched. A deleted row is held and goes on like any other, except with
-    /// [`until_window_closes`](Suppressed::until_window_closes), where it is left out.
+    /// State: a buffer in memory of the updates held. Topics: its changelog, to which each commit writes
+    /// the keys touched. Nulls: a deleted row is held and goes on like any other, except with
+    /// [`until_window_closes`](Suppressed::until_window_closes), where it is left out. Late records: one
+    /// for a window that is over was dropped by the aggregate already.
     ///
     /// ```
-    /// use millstream_topology::{BufferConfig, StreamsBuilder, Suppressed, TimeWindows};
-    /// use std::time::Duration;
-    ///
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{BufferConfig, StreamsBuilder, Suppressed, TimeWindows};
+    /// # use millstream_types::{Serdes, Timestamp};
+    /// # use std::time::Duration;
+    /// let windows = TimeWindows::of_size_with_no_grace(Duration::from_millis(10))?;
     /// let builder = StreamsBuilder::new();
-    /// let minutes = TimeWindows::of_size_and_grace(Duration::from_secs(60), Duration::from_secs(5))?;
-    /// builder
-    ///     .stream::<String, String>("clicks")
-    ///     .group_by_key()
-    ///     .windowed_by(minutes)
-    ///     .count()
-    ///     .suppress(Suppressed::until_window_closes(BufferConfig::unbounded()))
-    ///     .to_stream()
-    ///     .for_each(|window, clicks| println!("{window:?}: {clicks:?}"));
-    /// builder.build()?;
+    /// let counts = builder.stream::<i64, i64>("clicks").group_by_key().windowed_by(windows).count();
+    /// let finals = counts.suppress(Suppressed::until_window_closes(BufferConfig::unbounded()));
+    /// finals.to_stream().select_key(|window, _| window.window.start.0).to("counts");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let clicks = driver.create_input_topic("clicks", Serdes::long(), Serdes::long());
+    /// for time in [1, 2, 12] {
+    ///     clicks.pipe_input_at(1, 0, Timestamp(time))?;
+    /// }
+    /// let counts = driver.create_output_topic("counts", Serdes::long(), Serdes::long());
+    /// assert_eq!(counts.read_key_values_to_list()?, [(0, 2)]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
     pub fn suppress(&self, suppressed: Suppressed<K>) -> Self {

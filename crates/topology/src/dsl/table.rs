@@ -109,7 +109,24 @@ where
         result
     }
 
-    /// Keeps the rows the predicate holds for; it is not asked about deleted rows.
+    /// Keeps the rows the predicate holds for; a row it no longer holds for is deleted.
+    ///
+    /// State: none; [`filter_with`](Self::filter_with) a named store keeps the result. Topics: none. Nulls:
+    /// the predicate is not asked about deleted rows.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.table::<i64, i64>("prices").filter(|_, price| *price < 100).to_stream().to("cheap");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("prices", Serdes::long(), Serdes::long()).pipe_key_value_list([(1, 20), (1, 120)])?;
+    /// let cheap = driver.create_output_topic("cheap", Serdes::long(), Serdes::long().optional());
+    /// assert_eq!(cheap.read_key_values_to_list()?, [(1, Some(20)), (1, None)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn filter(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.filtered(predicate, None)
     }
@@ -123,7 +140,9 @@ where
         self.filtered(predicate, Some(materialized))
     }
 
-    /// Drops the rows the predicate holds for.
+    /// Drops the rows the predicate holds for; otherwise as [`filter`](Self::filter), which has an example.
+    ///
+    /// State: none. Topics: none. Nulls: the predicate is not asked about deleted rows.
     pub fn filter_not(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.filtered(move |key, value| !predicate(key, value), None)
     }
@@ -137,7 +156,25 @@ where
         self.filtered(move |key, value| !predicate(key, value), Some(materialized))
     }
 
-    /// Makes a new value of each row; deleted rows stay deleted without asking the mapper.
+    /// Makes a new value of each row.
+    ///
+    /// State: none; [`map_values_with`](Self::map_values_with) a named store keeps the result. Topics: none.
+    /// Nulls: deleted rows stay deleted without asking the mapper; a null result deletes its row.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.table::<i64, i64>("euros").map_values(|euros| euros * 100).to_stream().to("cents");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let euros = driver.create_input_topic("euros", Serdes::long(), Serdes::long().optional());
+    /// euros.pipe_key_value_list([(1, Some(2)), (1, None)])?;
+    /// let cents = driver.create_output_topic("cents", Serdes::long(), Serdes::long().optional());
+    /// assert_eq!(cents.read_key_values_to_list()?, [(1, Some(200)), (1, None)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn map_values<R>(&self, mapper: impl Fn(V) -> R + Send + Sync + 'static) -> KTable<K, R>
     where
         R: Clone + Send + 'static,
@@ -168,6 +205,23 @@ where
     }
 
     /// The updates as a stream; a deleted row is `None`.
+    ///
+    /// State: none. Topics: none. Nulls: a deletion is a record with a null value.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.table::<i64, i64>("prices").to_stream().map_values(|price| price.unwrap_or(-1)).to("changes");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let prices = driver.create_input_topic("prices", Serdes::long(), Serdes::long().optional());
+    /// prices.pipe_key_value_list([(1, Some(20)), (1, None)])?;
+    /// let changes = driver.create_output_topic("changes", Serdes::long(), Serdes::long());
+    /// assert_eq!(changes.read_values_to_list()?, [20, -1]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn to_stream(&self) -> KStream<K, Option<V>> {
         let stream = self.streamed(|key, new| (key, new));
         KStream { key: self.key.clone(), value: self.value.clone().map(Serde::optional), ..stream }
@@ -176,6 +230,8 @@ where
     /// [`to_stream`](Self::to_stream) into types that have a null of their own, or that merge what
     /// several tables give: the same node, with the conversions done on the way. The serdes of the
     /// new types are their defaults, unless a later call is given others.
+    ///
+    /// State: none. Topics: none. Nulls: a deletion is what `Option::None` converts to.
     ///
     /// ```
     /// # let builder = millstream_topology::StreamsBuilder::new();
@@ -222,12 +278,21 @@ where
         KStream { sources: self.sources.clone(), ..KStream::new(&self.draft, name.into(), None, None) }
     }
 
-    /// Names the node of the next operator (Kafka Streams' `Named.as`).
+    /// Names the node of the next operator, as [`KStream::named`](crate::KStream::named) does.
     pub fn named(&self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self.clone() }
     }
 
     /// Name of the store that can be queried, if the table was given one.
+    ///
+    /// ```
+    /// use millstream_topology::{Materialized, StreamsBuilder};
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<i64, i64>("clicks").group_by_key();
+    /// assert_eq!(clicks.count_with(Materialized::named("counts")).queryable_store_name(), Some("counts"));
+    /// assert_eq!(clicks.count().queryable_store_name(), None);
+    /// ```
     pub fn queryable_store_name(&self) -> Option<&str> {
         self.queryable.as_deref()
     }

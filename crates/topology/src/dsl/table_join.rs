@@ -32,18 +32,28 @@ where
 {
     /// Joins the rows of two tables that have the same key. An update of either side updates the
     /// result; without a row on both sides there is none. The result's time is the later one of
-    /// both rows.
+    /// both rows. Both tables must be partitioned alike.
     ///
-    /// Both tables are stored for it and must be partitioned alike. Late updates of a versioned
-    /// table are left out and counted. The result is stored only by
-    /// [`join_with`](Self::join_with).
+    /// State: both tables' stores; the result's only with [`join_with`](Self::join_with). Topics: their
+    /// changelogs. Nulls: a deleted row deletes the result; a null result is none. Late records: replace
+    /// rows like others; late updates of a versioned table are left out and counted.
     ///
     /// ```
-    /// # let builder = millstream_topology::StreamsBuilder::new();
-    /// let names = builder.table::<String, String>("names");
-    /// let towns = builder.table::<String, String>("towns");
-    /// names.join(&towns, |name, town| format!("{name} of {town}")).to_stream().to("people");
-    /// # builder.build()?;
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let prices = builder.table::<i64, i64>("prices");
+    /// let stock = builder.table::<i64, i64>("stock");
+    /// prices.join(&stock, |price, pieces| price * pieces).to_stream().to("worth");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let prices = driver.create_input_topic("prices", Serdes::long(), Serdes::long());
+    /// let stock = driver.create_input_topic("stock", Serdes::long(), Serdes::long().optional());
+    /// prices.pipe_input(1, 20)?;
+    /// stock.pipe_key_value_list([(1, Some(3)), (1, None)])?;
+    /// let worth = driver.create_output_topic("worth", Serdes::long(), Serdes::long().optional());
+    /// assert_eq!(worth.read_key_values_to_list()?, [(1, Some(60)), (1, None)]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
     pub fn join<VO, R>(
@@ -74,13 +84,25 @@ where
 
     /// [`join`](Self::join) that has a row for every row of this table.
     ///
+    /// State: both tables' stores; the result's only with [`left_join_with`](Self::left_join_with).
+    /// Topics: their changelogs. Nulls: a row deleted here deletes the result, one deleted there joins this
+    /// table's row with nothing. Late records: as for the inner join.
+    ///
     /// ```
-    /// # let builder = millstream_topology::StreamsBuilder::new();
-    /// let names = builder.table::<String, String>("names");
-    /// let towns = builder.table::<String, String>("towns");
-    /// let of = |name: &String, town: Option<&String>| format!("{name} of {}", town.map_or("nowhere", |town| town));
-    /// names.left_join(&towns, of).to_stream().to("people");
-    /// # builder.build()?;
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let prices = builder.table::<i64, i64>("prices");
+    /// let stock = builder.table::<i64, i64>("stock");
+    /// let worth = |price: &i64, pieces: Option<&i64>| price * pieces.unwrap_or(&0);
+    /// prices.left_join(&stock, worth).to_stream().to("worth");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("prices", Serdes::long(), Serdes::long()).pipe_input(1, 20)?;
+    /// driver.create_input_topic("stock", Serdes::long(), Serdes::long()).pipe_input(1, 3)?;
+    /// let worth = driver.create_output_topic("worth", Serdes::long(), Serdes::long());
+    /// assert_eq!(worth.read_key_values_to_list()?, [(1, 0), (1, 60)]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
     pub fn left_join<VO, R>(
@@ -111,13 +133,25 @@ where
 
     /// [`join`](Self::join) that has a row for every row of either table.
     ///
+    /// State: both tables' stores; the result's only with [`outer_join_with`](Self::outer_join_with).
+    /// Topics: their changelogs. Nulls: a row deleted on one side joins the other with nothing; both
+    /// deleted, the result is. Late records: as for the inner join.
+    ///
     /// ```
-    /// # let builder = millstream_topology::StreamsBuilder::new();
-    /// let sold = builder.table::<String, i64>("sold");
-    /// let returned = builder.table::<String, i64>("returned");
-    /// let left = |sold: Option<&i64>, returned: Option<&i64>| sold.unwrap_or(&0) - returned.unwrap_or(&0);
-    /// sold.outer_join(&returned, left).to_stream().to("left");
-    /// # builder.build()?;
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let sold = builder.table::<i64, i64>("sold");
+    /// let returned = builder.table::<i64, i64>("returned");
+    /// let kept = |sold: Option<&i64>, returned: Option<&i64>| sold.unwrap_or(&0) - returned.unwrap_or(&0);
+    /// sold.outer_join(&returned, kept).to_stream().to("kept");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("returned", Serdes::long(), Serdes::long()).pipe_input(1, 3)?;
+    /// driver.create_input_topic("sold", Serdes::long(), Serdes::long()).pipe_input(1, 20)?;
+    /// let kept = driver.create_output_topic("kept", Serdes::long(), Serdes::long());
+    /// assert_eq!(kept.read_key_values_to_list()?, [(1, -3), (1, 17)]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
     pub fn outer_join<VO, R>(

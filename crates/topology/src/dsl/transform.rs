@@ -20,29 +20,37 @@ where
     /// them for the row it finds, with a time but no topic. So unless the result is stored, a
     /// transformer with state sees some rows more often than once.
     ///
+    /// State: the stores given to [`transform_values_with`](Self::transform_values_with); the result's only
+    /// if it is given a name. Topics: their changelogs. Nulls: a deleted row reaches the transformer as
+    /// `None`; a null result deletes the row.
+    ///
     /// ```
-    /// use millstream_topology::{ProcessorError, StoreScope, StreamsBuilder, ValueTransformer};
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{ProcessorError, StoreScope, StreamsBuilder, ValueTransformer};
+    /// # use millstream_types::Serdes;
+    /// struct Double;
     ///
-    /// struct Shout;
-    ///
-    /// impl ValueTransformer for Shout {
-    ///     type Key = String;
-    ///     type ValueIn = String;
-    ///     type ValueOut = String;
-    ///
+    /// impl ValueTransformer for Double {
+    ///     # type Key = i64;
+    ///     # type ValueIn = i64;
+    ///     # type ValueOut = i64;
     ///     fn transform(
     ///         &mut self,
     ///         _: &mut StoreScope<'_>,
-    ///         _: &String,
-    ///         value: Option<&String>,
-    ///     ) -> Result<Option<String>, ProcessorError> {
-    ///         Ok(value.map(|value| value.to_uppercase()))
+    ///         _: &i64,
+    ///         value: Option<&i64>,
+    ///     ) -> Result<Option<i64>, ProcessorError> {
+    ///         Ok(value.map(|value| value * 2))
     ///     }
     /// }
     ///
     /// let builder = StreamsBuilder::new();
-    /// builder.table::<String, String>("names").transform_values(|| Shout).to_stream().to("loud");
-    /// builder.build()?;
+    /// builder.table::<i64, i64>("prices").transform_values(|| Double).to_stream().to("doubled");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("prices", Serdes::long(), Serdes::long()).pipe_input(1, 20)?;
+    /// let doubled = driver.create_output_topic("doubled", Serdes::long(), Serdes::long());
+    /// assert_eq!(doubled.read_key_value()?, (1, 40));
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
     pub fn transform_values<T>(&self, supplier: impl ProcessorSupplier<T>) -> KTable<K, T::ValueOut>

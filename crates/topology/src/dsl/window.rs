@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millstream_types::{Error, ErrorKind, Result, Timestamp};
 
-/// Windows of one size, aligned to the epoch: tumbling, or hopping when they advance by less than
+/// Windows of one size aligned to the epoch: tumbling, or hopping when they advance by less than
 /// their size (Kafka Streams' `TimeWindows`). A window holds event times from its start (inclusive)
 /// to start plus size (exclusive). Late records are taken until stream time reaches the window's
 /// end plus the grace period.
@@ -14,9 +14,16 @@ use millstream_types::{Error, ErrorKind, Result, Timestamp};
 /// use millstream_types::Timestamp;
 /// use std::time::Duration;
 ///
-/// let windows = TimeWindows::of_size_with_no_grace(Duration::from_millis(10))?.advance_by(Duration::from_millis(4))?;
+/// let ms = Duration::from_millis;
+/// let windows = TimeWindows::of_size_with_no_grace(ms(10))?.advance_by(ms(4))?;
 /// let starts: Vec<i64> = windows.starts_of(Timestamp(9)).map(|start| start.0).collect();
 /// assert_eq!(starts, [0, 4, 8]);
+/// assert_eq!((windows.size_ms(), windows.advance_ms()), (10, 4));
+///
+/// let patient = TimeWindows::of_size_and_grace(ms(10), ms(5))?;
+/// assert_eq!(patient.grace_period_ms(), 5);
+/// assert!(!patient.is_closed(Timestamp(0), Timestamp(14)));
+/// assert!(patient.is_closed(Timestamp(0), Timestamp(15)));
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,6 +17,68 @@ use super::node::Place;
 use super::timer::{PunctuationType, Timer};
 
 /// A processor's access to the task around it. `KO` and `VO` are the types it forwards.
+///
+/// ```
+/// # use millstream_state::{KeyValueStore, Stores};
+/// # use millstream_testkit::TopologyTestDriver;
+/// # use millstream_topology::{Context, Incoming, Processor, ProcessorError, PunctuationType};
+/// # use millstream_topology::{StoreHandle, StreamsBuilder, Timer};
+/// # use millstream_types::{Record, Serdes, Timestamp};
+/// # use std::time::Duration;
+/// /// Counts in a store, and tells the counts every ten milliseconds of stream time.
+/// struct Ticker(Option<StoreHandle<KeyValueStore<i64, i64>>>);
+///
+/// impl Processor for Ticker {
+///     # type KeyIn = i64;
+///     # type ValueIn = i64;
+///     # type KeyOut = i64;
+///     # type ValueOut = i64;
+///     fn init(&mut self, ctx: &mut Context<'_, i64, i64>) -> Result<(), ProcessorError> {
+///         self.0 = Some(ctx.store_handle("counts")?);
+///         ctx.schedule(Duration::from_millis(10), PunctuationType::StreamTime);
+///         Ok(())
+///     }
+///
+///     fn process(
+///         &mut self,
+///         ctx: &mut Context<'_, i64, i64>,
+///         record: Incoming<'_, i64, i64>,
+///     ) -> Result<(), ProcessorError> {
+///         let counts = ctx.store(self.0.ok_or("no store")?);
+///         let count = counts.get(&record.key)?.unwrap_or(0) + 1;
+///         counts.put(&record.key, Some(count))?;
+///         Ok(())
+///     }
+///
+///     fn punctuate(
+///         &mut self,
+///         ctx: &mut Context<'_, i64, i64>,
+///         _: Timer,
+///         now: Timestamp,
+///     ) -> Result<(), ProcessorError> {
+///         // The iterator is a snapshot: it does not hold the context.
+///         for row in ctx.store(self.0.ok_or("no store")?).all()? {
+///             let (key, count) = row?;
+///             ctx.forward(Record::new(key, count, now));
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let builder = StreamsBuilder::new();
+/// builder.add_state_store(Stores::key_value_store_builder("counts", Serdes::long(), Serdes::long()));
+/// builder.stream::<i64, i64>("in").process_with(|| Ticker(None), &["counts"]).to("out");
+///
+/// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+/// let input = driver.create_input_topic("in", Serdes::long(), Serdes::long());
+/// for time in [1, 2, 11] {
+///     input.pipe_input_at(7, 0, Timestamp(time))?;
+/// }
+/// let out = driver.create_output_topic("out", Serdes::long(), Serdes::long());
+/// // The first timer was due with the first record.
+/// assert_eq!(out.read_key_values_to_list()?, [(7, 1), (7, 3)]);
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 pub struct Context<'a, KO, VO> {
     pub(crate) flow: &'a mut Flow,
     pub(crate) env: &'a mut dyn FlowEnv,

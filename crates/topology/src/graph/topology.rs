@@ -74,6 +74,25 @@ impl Topology {
     }
 
     /// Adds a source that reads topics.
+    ///
+    /// State: none. Topics: those named, which must exist. Nulls: null for a plain type is a
+    /// deserialisation error.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{SinkSpec, SourceSpec, Topology};
+    /// # use millstream_types::Serdes;
+    /// let mut topology = Topology::new();
+    /// topology
+    ///     .add_source("in", &["web", "shop"], SourceSpec::new(Serdes::long(), Serdes::string()))
+    ///     .add_sink("out", "orders", SinkSpec::new(Serdes::long(), Serdes::string()), &["in"]);
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(topology)?;
+    /// driver.create_input_topic("shop", Serdes::long(), Serdes::string()).pipe_input(1, "bread".to_owned())?;
+    /// let orders = driver.create_output_topic("orders", Serdes::long(), Serdes::string());
+    /// assert_eq!(orders.read_key_value()?, (1, "bread".to_owned()));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn add_source<K, V>(&mut self, name: &str, topics: &[&str], spec: SourceSpec<K, V>) -> &mut Self
     where
         K: Clone + Send + 'static,
@@ -82,7 +101,7 @@ impl Topology {
         self.add_source_with_reset(name, topics, None, spec)
     }
 
-    /// Adds a source that starts where `reset` says when nothing was committed.
+    /// [`add_source`](Self::add_source) that starts where `reset` says when nothing was committed.
     pub fn add_source_with_reset<K, V>(
         &mut self,
         name: &str,
@@ -100,7 +119,7 @@ impl Topology {
         self
     }
 
-    /// Adds a source that reads every topic whose name matches a regular expression
+    /// [`add_source`](Self::add_source) that reads every topic whose name matches a regular expression
     /// ([`TopicPattern`](super::TopicPattern)), also those that are created later.
     pub fn add_pattern_source<K, V>(
         &mut self,
@@ -119,6 +138,44 @@ impl Topology {
     }
 
     /// Adds a processor below its parents.
+    ///
+    /// State: the stores its supplier brings along, and those connected to it
+    /// ([`add_state_store`](Self::add_state_store)). Topics: their changelogs. Nulls: reach the processor.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{Context, Incoming, Processor, ProcessorError, SinkSpec, SourceSpec, Topology};
+    /// # use millstream_types::Serdes;
+    /// struct Double;
+    ///
+    /// impl Processor for Double {
+    ///     # type KeyIn = i64;
+    ///     # type ValueIn = i64;
+    ///     # type KeyOut = i64;
+    ///     # type ValueOut = i64;
+    ///     fn process(
+    ///         &mut self,
+    ///         ctx: &mut Context<'_, i64, i64>,
+    ///         record: Incoming<'_, i64, i64>,
+    ///     ) -> Result<(), ProcessorError> {
+    ///         let doubled = record.value * 2;
+    ///         ctx.forward(record.into_record().with_value(doubled));
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let mut topology = Topology::new();
+    /// topology
+    ///     .add_source("in", &["numbers"], SourceSpec::new(Serdes::long(), Serdes::long()))
+    ///     .add_processor("double", || Double, &["in"])
+    ///     .add_sink("out", "doubled", SinkSpec::new(Serdes::long(), Serdes::long()), &["double"]);
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(topology)?;
+    /// driver.create_input_topic("numbers", Serdes::long(), Serdes::long()).pipe_input(1, 20)?;
+    /// let doubled = driver.create_output_topic("doubled", Serdes::long(), Serdes::long());
+    /// assert_eq!(doubled.read_key_value()?, (1, 40));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
     pub fn add_processor<P: Processor>(
         &mut self,
         name: &str,
@@ -132,11 +189,14 @@ impl Topology {
         self
     }
 
-    /// Adds a store that every instance holds whole and that a processor keeps in line with a topic.
-    /// Costs the whole topic on each instance and no changelog: the topic is it, and at every start
-    /// of a store that is not on disk all its records go through the processor again. `source` and
-    /// `processor` name the two nodes; the processor must be the only one to write the store.
-    /// Other processors read it with [`Context::global_value`](crate::Context::global_value).
+    /// Adds a store that every instance holds whole and that a processor keeps in line with a topic; the
+    /// processor must be the only one to write it. `source` and `processor` name the two nodes. Other
+    /// processors read it with [`Context::global_value`](crate::Context::global_value).
+    /// [`StreamsBuilder::add_global_store`](crate::StreamsBuilder::add_global_store) has an example.
+    ///
+    /// State: the store, on every instance. Topics: the one read; no changelog, and at every start of a
+    /// store that is not on disk all of the topic goes through the processor again. Nulls: reach the
+    /// processor.
     pub fn add_global_store<K, V, P>(
         &mut self,
         store: impl Into<Arc<dyn StoreFactory>>,
@@ -179,7 +239,9 @@ impl Topology {
         }
     }
 
-    /// Adds a sink that writes a topic.
+    /// Adds a sink that writes a topic; [`add_source`](Self::add_source) has an example.
+    ///
+    /// State: none. Topics: the one named, which must exist. Nulls: written as null.
     pub fn add_sink<K, V>(&mut self, name: &str, topic: &str, spec: SinkSpec<K, V>, parents: &[&str]) -> &mut Self
     where
         K: Clone + Send + 'static,
@@ -194,7 +256,11 @@ impl Topology {
         self
     }
 
-    /// Adds a store and connects it to processors.
+    /// Adds a store and connects it to processors, which then find it by its name
+    /// ([`Context`](crate::Context) has an example).
+    ///
+    /// State: the store, from its description by [`Stores`](millstream_state::Stores). Topics: its
+    /// changelog, unless it has none.
     pub fn add_state_store(&mut self, store: impl Into<Arc<dyn StoreFactory>>, processors: &[&str]) -> &mut Self {
         let store = store.into();
         let name = Arc::clone(&store.facts().name);
@@ -205,7 +271,8 @@ impl Topology {
         self
     }
 
-    /// Connects stores to a processor, so that it may use them.
+    /// Connects stores that were added to a processor, so that it may use them; as
+    /// [`add_state_store`](Self::add_state_store) does.
     pub fn connect_processor_and_state_stores(&mut self, processor: &str, names: &[&str]) -> &mut Self {
         let node = self.facts.nodes.iter_mut().find(|node| *node.name == *processor);
         if let Some(NodeKind::Processor { stores }) = node.map(|node| &mut node.kind) {

@@ -5,6 +5,26 @@ use crate::graph::OffsetReset;
 use millstream_types::Serde;
 
 /// How a source topic is read.
+///
+/// ```
+/// use millstream_topology::{Consumed, OffsetReset, StreamsBuilder, TimestampExtractor};
+/// use millstream_types::{Serdes, Timestamp};
+///
+/// let builder = StreamsBuilder::new();
+/// // The value is the event time.
+/// let times = TimestampExtractor::custom(|record, _| Timestamp(record.value));
+/// let consumed = Consumed::with(Serdes::string(), Serdes::long())
+///     .with_name("beats")
+///     .with_timestamp_extractor(times)
+///     .with_offset_reset_policy(OffsetReset::Latest);
+/// builder.stream_with(&["heartbeats"], consumed);
+///
+/// // The same one by one.
+/// let named = Consumed::named("pulses").with_key_serde(Serdes::string()).with_value_serde(Serdes::long());
+/// builder.stream_with(&["pulses"], named);
+/// assert!(builder.build()?.describe().to_string().contains("Source: beats (topics: [heartbeats])"));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 #[must_use]
 pub struct Consumed<K, V> {
     pub(crate) key: Option<Serde<K>>,

@@ -3,6 +3,22 @@
 use millstream_types::Serde;
 
 /// How a grouping is repartitioned, if it must be; its name names the repartition topic.
+///
+/// ```
+/// use millstream_topology::{Grouped, StreamsBuilder};
+/// use millstream_types::Serdes;
+///
+/// let builder = StreamsBuilder::new();
+/// let orders = builder.stream::<i64, String>("orders");
+/// orders.group_by_with(|_, customer| customer.clone(), Grouped::named("by-customer")).count();
+///
+/// // With serdes: both at once, or one by one.
+/// orders.group_by_key_with(Grouped::with(Serdes::long(), Serdes::string()).with_name("by-id")).count();
+/// let serdes = Grouped::default().with_key_serde(Serdes::long()).with_value_serde(Serdes::string());
+/// orders.group_by_key_with(serdes).count();
+/// assert!(builder.build()?.describe().to_string().contains("(topic: by-customer-repartition)"));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 #[must_use]
 pub struct Grouped<K, V> {
     pub(crate) key: Option<Serde<K>>,

@@ -5,6 +5,29 @@ use std::time::Duration;
 use millstream_types::Serde;
 
 /// Serdes and name of a stream-table join; they matter when the stream is repartitioned for it.
+///
+/// ```
+/// # use std::time::Duration;
+/// use millstream_state::Stores;
+/// use millstream_topology::{Consumed, Joined, Materialized, StreamsBuilder};
+/// use millstream_types::Serdes;
+///
+/// let builder = StreamsBuilder::new();
+/// // A table that knows what it was for a day, so that orders may wait for prices that come late.
+/// let history = Stores::persistent_versioned_key_value_store("prices", Duration::from_secs(86_400));
+/// let prices = builder.table_with::<i64, i64>("prices", Consumed::default(), Materialized::of_supplier(history));
+/// let orders = builder.stream::<i64, i64>("orders");
+/// let joined = Joined::named("priced").with_grace_period(Duration::from_secs(60));
+/// orders.join_with(&prices, |_, pieces, price| pieces * price, joined);
+///
+/// // With serdes: all at once, or one by one.
+/// let joined = Joined::with(Serdes::long(), Serdes::long(), Serdes::long()).with_name("again");
+/// orders.join_with(&prices, |_, pieces, price| pieces * price, joined);
+/// let joined = Joined::default().with_key_serde(Serdes::long()).with_value_serde(Serdes::long());
+/// orders.join_with(&prices, |_, pieces, price| pieces * price, joined.with_other_value_serde(Serdes::long()));
+/// builder.build()?;
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 #[must_use]
 pub struct Joined<K, V, VT> {
     pub(crate) key: Option<Serde<K>>,

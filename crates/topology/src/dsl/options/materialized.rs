@@ -7,6 +7,31 @@ use millstream_state::{DslStoreSuppliers, StoreSupplier};
 use millstream_types::Serde;
 
 /// The store behind a table: its name (which makes it queryable), serdes, caching, logging, type.
+///
+/// ```
+/// # use std::time::Duration;
+/// use millstream_state::StoreType;
+/// use millstream_topology::{Materialized, StreamsBuilder, TimeWindows};
+/// use millstream_types::Serdes;
+///
+/// let builder = StreamsBuilder::new();
+/// let clicks = builder.stream::<i64, i64>("clicks").group_by_key();
+/// // Every update goes on at once; the changelog keeps deletions for a day.
+/// let configs = [("delete.retention.ms".to_owned(), "86400000".to_owned())];
+/// let counts = Materialized::named("counts").with_caching_disabled().with_logging_enabled(configs);
+/// clicks.count_with(counts);
+///
+/// // In memory and gone with the process; serdes all at once.
+/// let last = Materialized::with(Serdes::long(), Serdes::long()).with_store_type(StoreType::InMemory);
+/// clicks.reduce_with(|_, new| new, last.with_logging_disabled());
+///
+/// // Windows that can be queried for a week; serdes one by one.
+/// let minutes = TimeWindows::of_size_with_no_grace(Duration::from_secs(60))?;
+/// let kept = Materialized::named("minutes").with_retention(Duration::from_secs(7 * 86_400)).with_caching_enabled();
+/// clicks.windowed_by(minutes).count_with(kept.with_key_serde(Serdes::long()).with_value_serde(Serdes::long()));
+/// builder.build()?;
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 #[must_use]
 pub struct Materialized<K, V> {
     pub(crate) name: Option<String>,

@@ -5,6 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where and how [`KStream::print`](crate::KStream::print) writes. As in Kafka Streams a line is
 /// `[label]: key, value`; the label is the node's name unless given.
+///
+/// ```
+/// use millstream_topology::{Printed, StreamsBuilder};
+///
+/// let builder = StreamsBuilder::new();
+/// let words = builder.stream::<i64, String>("words");
+/// words.print(Printed::to_sys_out().with_label("word").with_name("show"));
+/// // To a file, a socket or, as here, nowhere.
+/// words.print(Printed::to_writer(std::io::sink()).with_key_value_mapper(|key, word| format!("{key}={word}")));
+/// assert!(builder.build()?.describe().to_string().contains("Processor: show"));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 #[must_use]
 pub struct Printed<K, V> {
     pub(crate) output: Arc<Mutex<dyn Write + Send>>,

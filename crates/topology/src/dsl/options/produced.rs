@@ -4,6 +4,25 @@ use crate::flow::Partitioner;
 use millstream_types::Serde;
 
 /// How a topic is written.
+///
+/// ```
+/// use std::sync::Arc;
+/// use millstream_topology::{Partitioner, Produced, StreamsBuilder};
+/// use millstream_types::Serdes;
+///
+/// let builder = StreamsBuilder::new();
+/// let numbers = builder.stream::<String, i64>("numbers");
+/// // Even numbers into partition 0, odd ones into 1.
+/// let parity: Partitioner<String, i64> = Arc::new(|_, _, number, _| Some(vec![i32::from(number % 2 != 0)]));
+/// numbers.to_with("by-parity", Produced::named("parity").with_stream_partitioner(parity));
+/// numbers.to_with("copies", Produced::with(Serdes::string(), Serdes::long()).with_name("copy"));
+///
+/// // Serdes one by one.
+/// let texts = Produced::default().with_key_serde(Serdes::string()).with_value_serde(Serdes::string());
+/// numbers.map_values(|number| number.to_string()).to_with("texts", texts);
+/// assert!(builder.build()?.describe().to_string().contains("Sink: parity (topic: by-parity)"));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 #[must_use]
 pub struct Produced<K, V> {
     pub(crate) key: Option<Serde<K>>,

@@ -4,6 +4,24 @@ use crate::flow::Partitioner;
 use millstream_types::Serde;
 
 /// How a repartition topic is made and written.
+///
+/// ```
+/// use std::sync::Arc;
+/// use millstream_topology::{Partitioner, Repartitioned, StreamsBuilder};
+/// use millstream_types::Serdes;
+///
+/// let builder = StreamsBuilder::new();
+/// let orders = builder.stream::<i64, i64>("orders");
+/// orders.repartition_with(Repartitioned::named("wide").with_number_of_partitions(12));
+///
+/// let first: Partitioner<i64, i64> = Arc::new(|_, _, _, _| Some(vec![0]));
+/// let serdes = Repartitioned::with(Serdes::long(), Serdes::long()).with_name("first");
+/// orders.repartition_with(serdes.with_stream_partitioner(first));
+/// let serdes = Repartitioned::default().with_key_serde(Serdes::long()).with_value_serde(Serdes::long());
+/// orders.repartition_with(serdes);
+/// assert!(builder.build()?.describe().to_string().contains("(topic: wide-repartition)"));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 #[must_use]
 pub struct Repartitioned<K, V> {
     pub(crate) key: Option<Serde<K>>,

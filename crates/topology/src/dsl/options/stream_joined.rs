@@ -7,6 +7,38 @@ use millstream_types::Serde;
 
 /// Serdes, names and stores of a stream-stream join (KIP-479). Serdes that are not given are those
 /// of the streams.
+///
+/// ```
+/// # use std::time::Duration;
+/// use millstream_state::{StoreType, Stores};
+/// use millstream_topology::{JoinWindows, StreamJoined, StreamsBuilder};
+/// use millstream_types::Serdes;
+///
+/// let builder = StreamsBuilder::new();
+/// let views = builder.stream::<i64, i64>("views");
+/// let clicks = builder.stream::<i64, i64>("clicks");
+/// let second = Duration::from_secs(1);
+/// let windows = JoinWindows::of_time_difference_with_no_grace(second)?;
+/// let add = |_: &i64, view: &i64, click: &i64| view + click;
+///
+/// // Stores with names of their own, in memory.
+/// let joined = StreamJoined::named("pairs").with_dsl_store_suppliers(StoreType::InMemory).with_logging_enabled([]);
+/// views.join_stream_with(&clicks, add, windows, joined);
+///
+/// // Serdes, all at once or one by one; a name for the nodes, and one for the stores.
+/// let joined = StreamJoined::with(Serdes::long(), Serdes::long(), Serdes::long());
+/// views.join_stream_with(&clicks, add, windows, joined.with_name("join").with_store_name("kept"));
+/// let joined = StreamJoined::default().with_key_serde(Serdes::long()).with_value_serde(Serdes::long());
+/// views.join_stream_with(&clicks, add, windows, joined.with_other_value_serde(Serdes::long()));
+///
+/// // Stores of one's own: size and retention of the windows, with duplicates.
+/// let store = |name: &str| Stores::in_memory_window_store(name.to_owned(), second * 2, second * 2, true);
+/// let joined = StreamJoined::default().with_this_store_supplier(store("views"));
+/// let joined = joined.with_other_store_supplier(store("clicks")).with_logging_disabled();
+/// views.join_stream_with(&clicks, add, windows, joined);
+/// builder.build()?;
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 #[must_use]
 pub struct StreamJoined<K, V, VO> {
     pub(crate) key: Option<Serde<K>>,

@@ -18,7 +18,7 @@ use crate::dsl::window::millis;
 /// let rate = Suppressed::<String>::until_time_limit(Duration::from_secs(60), BufferConfig::max_records(1000));
 /// // One result for each window, when it is over.
 /// let finals = Suppressed::<Windowed<String>>::until_window_closes(BufferConfig::unbounded());
-/// # let _ = (rate, finals);
+/// # let _ = (rate.with_name("rate"), finals);
 /// ```
 #[must_use]
 pub struct Suppressed<K> {
@@ -76,6 +76,21 @@ pub type StrictBufferConfig = BufferConfig<ShutDown>;
 ///
 /// Bytes are reckoned as Kafka Streams does: keys, values (the row before the first update held,
 /// before the last, and after it), topics and headers, and 28 bytes for each update.
+///
+/// ```
+/// use millstream_topology::{BufferConfig, EagerBufferConfig, StrictBufferConfig};
+///
+/// // Full, it lets the oldest updates go early.
+/// let eager: EagerBufferConfig = BufferConfig::max_records(1_000).with_max_bytes(1 << 20);
+/// let eager = eager.with_logging_enabled([("retention.ms".to_owned(), "3600000".to_owned())]);
+/// // Full, it fails the task: no update ever goes early.
+/// let strict: StrictBufferConfig = BufferConfig::max_bytes(1 << 20).with_max_records(1_000).shut_down_when_full();
+/// // As large as the process has memory for.
+/// let unbounded: StrictBufferConfig = BufferConfig::unbounded().with_logging_disabled();
+///
+/// // One can be made of the other.
+/// let _ = (eager.with_no_bound(), strict.emit_early_when_full(), unbounded);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct BufferConfig<F> {

@@ -8,6 +8,24 @@ pub(crate) type KeyPartitioner<K> = Arc<dyn Fn(&str, &K, i32) -> Option<i32> + S
 
 /// Name and partitioners of a foreign-key join. Partitioners are needed where the tables' topics
 /// were not written by the default one: a join's records must reach the same partitions.
+///
+/// ```
+/// use millstream_topology::{Materialized, StreamsBuilder, TableJoined};
+///
+/// let builder = StreamsBuilder::new();
+/// let orders = builder.table::<i64, i64>("orders");
+/// let customers = builder.table::<i64, i64>("customers");
+/// let joined = TableJoined::named("billed")
+///     .with_partitioner(|_, order, _| Some(if *order < 1_000_000 { 0 } else { 1 }))
+///     .with_other_partitioner(|_, _, _| None);
+/// let sum = |order: &i64, customer: &i64| order + customer;
+/// orders.join_on_foreign_key_with(&customers, |_, order| *order, sum, joined, Materialized::default());
+///
+/// let joined = TableJoined::default().with_name("again");
+/// orders.join_on_foreign_key_with(&customers, |_, order| *order, sum, joined, Materialized::default());
+/// builder.build()?;
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
 #[must_use]
 pub struct TableJoined<K, KO> {
     pub(crate) name: Option<String>,
