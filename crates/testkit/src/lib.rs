@@ -7,3 +7,11 @@ pub mod simulation;
 
 pub use driver::{TestGlobalStore, TestInputTopic, TestOutputTopic, TestRecord, TestStore, TopologyTestDriver};
 pub use random::Random;
+
+/// The code of the book, tried with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/windows.md")]
+#[doc = include_str!("../../../docs/tables.md")]
+#[doc = include_str!("../../../docs/stores.md")]
+#[doc = include_str!("../../../docs/testing.md")]
+pub struct Book;
