@@ -227,6 +227,75 @@ impl Topology {
         self
     }
 
+    /// Adds a store that a processor keeps in line with a topic, and that is rebuilt from that topic
+    /// (KIP-813): other processors of the sub-topology may be connected to it, to read. `source` and
+    /// `processor` name the two nodes; a restore puts the topic's records into the store as they are,
+    /// so the processor must write them so, too.
+    ///
+    /// State: the store. Topics: the one read, from its beginning; no changelog. Nulls: reach the
+    /// processor.
+    ///
+    /// ```
+    /// # use millstream_state::{KeyValueStore, Stores};
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{Context, Incoming, Processor, ProcessorError, SourceSpec, Topology};
+    /// # use millstream_types::Serdes;
+    /// struct Keep;
+    ///
+    /// impl Processor for Keep {
+    ///     # type KeyIn = i64;
+    ///     # type ValueIn = i64;
+    ///     # type KeyOut = ();
+    ///     # type ValueOut = ();
+    ///     fn process(
+    ///         &mut self,
+    ///         ctx: &mut Context<'_, (), ()>,
+    ///         rate: Incoming<'_, i64, i64>,
+    ///     ) -> Result<(), ProcessorError> {
+    ///         let rates = ctx.store_handle::<KeyValueStore<i64, i64>>("rates")?;
+    ///         ctx.store(rates).put(&rate.key, Some(rate.value))?;
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let mut topology = Topology::new();
+    /// let rates = Stores::key_value_store_builder("rates", Serdes::long(), Serdes::long());
+    /// let spec = SourceSpec::new(Serdes::long(), Serdes::long());
+    /// topology.add_read_only_state_store(rates, "read", spec, "exchange-rates", "keep", || Keep);
+    /// assert_eq!(&*topology.facts().source_changelogs[0].1, "exchange-rates");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(topology)?;
+    /// driver.create_input_topic("exchange-rates", Serdes::long(), Serdes::long()).pipe_input(1, 20)?;
+    /// assert_eq!(driver.key_value_store::<i64, i64>("rates")?.get(&1)?, Some(20));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    pub fn add_read_only_state_store<K, V, P>(
+        &mut self,
+        store: impl Into<Arc<dyn StoreFactory>>,
+        source: &str,
+        spec: SourceSpec<K, V>,
+        topic: &str,
+        processor: &str,
+        supplier: impl ProcessorSupplier<P>,
+    ) -> &mut Self
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+        P: Processor<KeyIn = K, ValueIn = V>,
+    {
+        let store = store.into();
+        let name = Arc::clone(&store.facts().name);
+        self.add_source_with_reset(source, &[topic], Some(OffsetReset::Earliest), spec);
+        self.add_processor(processor, supplier, &[source]);
+        self.add_state_store(store, &[processor]);
+        // The topic holds all that a changelog would.
+        if let Some(facts) = self.facts.stores.iter_mut().find(|facts| facts.name == name) {
+            facts.is_logged = false;
+        }
+        self.facts.source_changelogs.push((name, topic.into()));
+        self
+    }
+
     /// Adds the stores that a processor's supplier brings along, unless it is there already.
     pub(crate) fn connect_own_stores(&mut self, processor: &str, stores: Vec<Arc<dyn StoreFactory>>) {
         for store in stores {
