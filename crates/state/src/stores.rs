@@ -29,6 +29,23 @@ use crate::{
 /// // A name alone is a store on disk.
 /// let names = Stores::key_value_store_builder("names", Serdes::long(), Serdes::string());
 /// assert!(names.facts().is_persistent);
+///
+/// // Of windows a store must know how long to keep them, and their size.
+/// # use std::time::Duration;
+/// let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+/// let clicks = Stores::persistent_window_store("clicks", hour, minute, false);
+/// let clicks = Stores::window_store_builder(clicks, Serdes::string(), Serdes::long()).with_caching_enabled();
+/// assert_eq!(clicks.facts().retention_ms, Some(3_600_000));
+/// let visits = Stores::in_memory_session_store("visits", hour);
+/// let visits = Stores::session_store_builder(visits, Serdes::string(), Serdes::long()).with_logging_disabled();
+/// assert!(!visits.facts().is_logged);
+///
+/// // The values of the last hour; and at most a thousand rows.
+/// let prices = Stores::persistent_versioned_key_value_store("prices", hour);
+/// let prices = Stores::versioned_key_value_store_builder(prices, Serdes::string(), Serdes::long());
+/// assert_eq!(prices.facts().history_ms, Some(3_600_000));
+/// let recent = Stores::key_value_store_builder(Stores::lru_map("recent", 1_000), Serdes::string(), Serdes::long());
+/// assert_eq!(recent.facts().entries_max, Some(1_000));
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Stores;
