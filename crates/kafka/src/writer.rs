@@ -85,7 +85,7 @@ pub(super) struct Shared {
     /// Batches ever queued and ever taken out.
     queued: u64,
     taken: u64,
-    /// Bytes in `queue` and with the producer.
+    /// Bytes in `queue` and with the producer, uncompressed.
     bytes: usize,
     /// What the writer wants, and how many batches were queued before it.
     orders: VecDeque<(u64, Order)>,
@@ -266,6 +266,10 @@ impl Writer for KafkaWriter {
         let Some(outlet) = self.outlets.get_mut(index) else { return Ok(()) };
         outlet.builder.append(timestamp, key, value, headers);
         Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        lock(&self.shared).bytes > self.options.buffer_bytes_max
     }
 
     fn flush(&mut self) -> Call<Acks> {

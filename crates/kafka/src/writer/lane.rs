@@ -36,6 +36,8 @@ pub(super) struct PartitionLane {
 /// A stamped batch.
 struct Batch {
     bytes: Bytes,
+    /// Its size before it was compressed.
+    uncompressed: usize,
     count: i32,
     sequence: i32,
     is_under_way: bool,
@@ -74,23 +76,30 @@ impl PartitionLane {
         }
         let mut builder = self.waiting.pop_front()?;
         let sequence = self.sequence;
-        let count = builder.count();
+        let (count, uncompressed) = (builder.count(), builder.len());
         let base_sequence = if stamp.producer_id < 0 { -1 } else { sequence };
         let bytes = builder.finish(Stamp { base_sequence, ..stamp }, compression);
         spare(builder);
         self.sequence = after(sequence, count);
-        self.stamped.push_back(Batch { bytes: bytes.clone(), count, sequence, is_under_way: true, since: now_ms });
+        self.stamped.push_back(Batch {
+            bytes: bytes.clone(),
+            uncompressed,
+            count,
+            sequence,
+            is_under_way: true,
+            since: now_ms,
+        });
         Some((sequence, bytes))
     }
 
-    /// A batch was acknowledged. Gives its bytes.
+    /// A batch was acknowledged. Gives its size before it was compressed.
     pub(super) fn acknowledged(&mut self, sequence: i32, base_offset: Option<i64>) -> usize {
         let Some(at) = self.stamped.iter().position(|batch| batch.sequence == sequence) else { return 0 };
         let Some(batch) = self.stamped.remove(at) else { return 0 };
         self.is_known = true;
         self.acked = Some(base_offset.map(|base| Offset(base + i64::from(batch.count) - 1)));
         self.came_back();
-        batch.bytes.len()
+        batch.uncompressed
     }
 
     /// A batch is to be sent again, after those before it. Gives whether it is the oldest, and how
@@ -119,10 +128,14 @@ impl PartitionLane {
         self.stamped.front().is_none_or(|batch| batch.sequence == sequence)
     }
 
-    /// Drops what the broker has not seen; what is under way comes back.
-    pub(super) fn drop_unsent(&mut self) {
-        self.waiting.clear();
+    /// Drops what the broker has not seen; what is under way comes back. Gives the size of what is
+    /// dropped.
+    pub(super) fn drop_unsent(&mut self) -> usize {
+        let waiting: usize = self.waiting.drain(..).map(|builder| builder.len()).sum();
+        let unsent = self.stamped.iter().filter(|batch| !batch.is_under_way).map(|batch| batch.uncompressed);
+        let dropped = waiting + unsent.sum::<usize>();
         self.stamped.retain(|batch| batch.is_under_way);
+        dropped
     }
 
     /// Another producer epoch: sequences begin anew.

@@ -114,7 +114,8 @@ impl Producer {
                     self.order = Some(Running::End(Ending::commit(offsets, group), slot));
                 }
                 Order::Abort(slot) => {
-                    self.lanes.iter_mut().for_each(PartitionLane::drop_unsent);
+                    let dropped: usize = self.lanes.iter_mut().map(PartitionLane::drop_unsent).sum();
+                    shared.bytes = shared.bytes.saturating_sub(dropped);
                     self.order = Some(Running::End(Ending::abort(), slot));
                 }
             }

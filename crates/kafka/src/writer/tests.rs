@@ -390,3 +390,33 @@ fn records_too_large_are_refused_and_a_missing_topic_is_told_in_time() {
     rig.fake.advance(200);
     assert!(matches!(rig.writer.partition_count("words", now), Outcome::Done(2)));
 }
+
+#[test]
+fn a_writer_is_full_until_its_batches_are_acknowledged() {
+    let seen = Seen::default();
+    let is_silent = Arc::new(Mutex::new(true));
+    let mut script =
+        Script { seen, fates: Vec::new(), counts: std::collections::BTreeMap::new(), next_offset: 0, epoch: 0 };
+    let silent = Arc::clone(&is_silent);
+    let transport = FakeTransport::new(move |address: &Address, header: &RequestHeader, body| {
+        if header.key == WRITE && *silent.lock().unwrap() {
+            return Reply::HangUp;
+        }
+        script.answer(address, header, body)
+    });
+    let mut fake = Fake::new(transport);
+    let options = ProduceOptions { buffer_bytes_max: 10_000, batch_bytes_max: 1_000, ..ProduceOptions::default() };
+    let mut writer = KafkaWriter::new(fake.driver.clone(), options);
+    let handle = writer.partition(&words());
+    let init = writer.init();
+    fake.wait(init).unwrap();
+    for _ in 0..30 {
+        writer.append(handle, Timestamp(1), None, Some(&[7; 900]), &Headers::new()).unwrap();
+        fake.settle();
+    }
+    assert!(writer.is_full());
+    *is_silent.lock().unwrap() = false;
+    let flush = writer.flush();
+    assert_eq!(fake.wait(flush).unwrap(), [(words(), Some(Offset(29)))]);
+    assert!(!writer.is_full());
+}

@@ -44,6 +44,12 @@ pub trait Writer: Send {
         headers: &Headers,
     ) -> Result<()>;
 
+    /// Whether so much waits to be sent that nothing more should be appended for now. Appending all
+    /// the same is no error, it only costs memory. A log that writes at once is never full.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// Sends all open batches. Done when everything appended so far is acknowledged.
     fn flush(&mut self) -> Call<Acks>;
 
