@@ -30,17 +30,16 @@ use tools::Tools;
 /// A tool that is missing or fails, said for people.
 pub fn sweep(options: &Options) -> Result<Report, String> {
     let tools = Tools::find(options)?;
-    tools.build_oracle()?;
-    let chunks = match &options.cases {
-        Some(file) => generator::chunks_of_file(file)?,
-        None => generator::chunks(options),
-    };
+    if !options.is_self_sufficient() {
+        tools.build_oracle()?;
+    }
+    let chunks = generator::all(options)?;
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(chunks.len()).max(1);
     let pool = Pool::of(workers);
     let (next, report) = (AtomicUsize::new(0), Mutex::new(Report::default()));
     std::thread::scope(|scope| {
         let work = || -> Result<(), String> {
-            let mut oracle = Oracle::start(&tools)?;
+            let mut oracle = Oracle::of(&tools);
             while let Some(chunk) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let done = run_chunk(chunk, &tools, &mut oracle, &pool)?;
                 report.lock().unwrap_or_else(PoisonError::into_inner).add(done);
@@ -54,12 +53,14 @@ pub fn sweep(options: &Options) -> Result<Report, String> {
     let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
     report.workers = workers;
     report.sort();
-    let mut shrinker = Shrinker::new(Oracle::start(&tools)?, &pool);
-    for difference in report.differences.iter_mut().take(options.show) {
+    let mut shrinker = Shrinker::new(Oracle::of(&tools), &pool);
+    for difference in report.differences.iter_mut().take(options.shrink) {
         shrinker.shrink(difference)?;
     }
     report.shown = options.show;
-    report.save(&tools)?;
+    if !options.is_self_sufficient() {
+        report.save(&tools)?;
+    }
     Ok(report)
 }
 
@@ -84,7 +85,10 @@ enum Outcome {
 
 fn run_chunk(chunk: &Chunk, tools: &Tools, oracle: &mut Oracle<'_>, pool: &Pool) -> Result<Done, String> {
     let cases = chunk.cases(tools)?;
-    let (expected, oracle_time) = tools::timed(|| oracle.run(&cases));
+    let (expected, oracle_time) = tools::timed(|| match chunk.recorded()? {
+        Some(recorded) => Ok(recorded),
+        None => oracle.run(&cases),
+    });
     let (expected, (actual, our_time)) = (expected?, tools::timed(|| pool.run_all(&cases)));
     let mut done = Done { verdicts: Vec::new(), differences: Vec::new(), oracle: oracle_time, ours: our_time };
     for ((case, expected), actual) in cases.into_iter().zip(expected).zip(actual) {

@@ -26,8 +26,10 @@ usage: cargo xtask conformance [options]
   --first N      the first seed (1)
   --count M      cases of each family and seed (100)
   --family F     only this family; may be given several times
-  --cases FILE   these cases (JSON lines) in place of generated ones
-  --show N       how many differences to shrink and show (10)
+  --cases FILE   these cases (JSON lines) in place of generated ones; may be given several times
+  --recorded F   the same for a file F.jsonl whose results of Kafka Streams are in F.expect.jsonl
+  --show N       how many differences to show (10)
+  --shrink N     how many of them to make smaller first (all that are shown)
 
 Generates cases, runs each through Kafka Streams' TopologyTestDriver (needs Java 17, Maven and
 Python 3) and through Millstream, and fails if anything differs or is unsupported.
@@ -42,10 +44,28 @@ pub struct Options {
     pub families: Vec<String>,
     /// Cases of each family and seed.
     pub count: u64,
-    /// A file of cases, in place of generated ones.
-    pub cases: Option<PathBuf>,
-    /// How many differences are shrunk and shown.
+    /// Files of cases, in place of generated ones.
+    pub cases: Vec<PathBuf>,
+    /// Files of cases beside which Kafka Streams' results are.
+    pub recorded: Vec<PathBuf>,
+    /// How many differences are shown.
     pub show: usize,
+    /// How many are made smaller.
+    pub shrink: usize,
+}
+
+impl Options {
+    /// Whether cases are generated.
+    #[must_use]
+    pub fn generates(&self) -> bool {
+        self.cases.is_empty() && self.recorded.is_empty()
+    }
+
+    /// Whether no program but this one is needed.
+    #[must_use]
+    pub fn is_self_sufficient(&self) -> bool {
+        self.cases.is_empty() && !self.recorded.is_empty() && self.shrink == 0
+    }
 }
 
 impl Options {
@@ -54,8 +74,8 @@ impl Options {
     /// # Errors
     /// The usage, for people.
     pub fn parse(arguments: &[String]) -> Result<Self, String> {
-        let (mut seeds, mut first, mut count, mut show) = (10, 1, 100, 10);
-        let (mut families, mut cases) = (Vec::new(), None);
+        let (mut seeds, mut first, mut count, mut show, mut shrink) = (10, 1, 100, 10, usize::MAX);
+        let (mut families, mut cases, mut recorded) = (Vec::new(), Vec::new(), Vec::new());
         let mut rest = arguments.iter();
         while let Some(name) = rest.next() {
             if matches!(name.as_str(), "help" | "--help" | "-h") {
@@ -68,7 +88,9 @@ impl Options {
                 "--first" => first = number()?,
                 "--count" => count = number()?,
                 "--show" => show = usize::try_from(number()?).unwrap_or(usize::MAX),
-                "--cases" => cases = Some(PathBuf::from(value)),
+                "--shrink" => shrink = usize::try_from(number()?).unwrap_or(usize::MAX),
+                "--cases" => cases.push(PathBuf::from(value)),
+                "--recorded" => recorded.push(PathBuf::from(value)),
                 "--family" if FAMILIES.contains(&value.as_str()) => families.push(value.clone()),
                 "--family" => return Err(format!("no family {value}; there are {}", FAMILIES.join(", "))),
                 _ => return Err(format!("{name} is not an option\n\n{HELP}")),
@@ -77,6 +99,6 @@ impl Options {
         if families.is_empty() {
             families = FAMILIES.map(str::to_owned).into();
         }
-        Ok(Self { seeds: first..first.saturating_add(seeds), families, count, cases, show })
+        Ok(Self { seeds: first..first.saturating_add(seeds), families, count, cases, recorded, show, shrink: shrink.min(show) })
     }
 }

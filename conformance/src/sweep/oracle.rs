@@ -10,10 +10,10 @@ use super::tools::Tools;
 /// Cases after which a new process takes over: what a driver leaves behind in a JVM adds up.
 const CASES_MAX: usize = 5000;
 
-/// A running process. It starts slowly, so it serves many cases.
+/// A process that runs from the first case on. It starts slowly, so it serves many cases.
 pub(super) struct Oracle<'a> {
     tools: &'a Tools,
-    process: Process,
+    process: Option<Process>,
     served: usize,
 }
 
@@ -24,31 +24,33 @@ struct Process {
 }
 
 impl<'a> Oracle<'a> {
-    pub(super) fn start(tools: &'a Tools) -> Result<Self, String> {
-        Ok(Self { tools, process: Process::start(tools)?, served: 0 })
+    pub(super) fn of(tools: &'a Tools) -> Self {
+        Self { tools, process: None, served: 0 }
     }
 
     /// Results of all these cases, in their order.
     pub(super) fn run(&mut self, cases: &[String]) -> Result<Vec<Json>, String> {
         if self.served > CASES_MAX {
-            self.restart()?;
+            self.process = None;
         }
+        let mut process = match self.process.take() {
+            Some(process) => process,
+            None => {
+                self.served = 0;
+                Process::start(self.tools)?
+            }
+        };
         self.served += cases.len();
-        let mut results = self.process.run(cases)?;
-        if results.len() < cases.len() {
+        let mut results = process.run(cases)?;
+        if results.len() == cases.len() {
+            self.process = Some(process);
+        } else {
             // The case it died of has no result; the others get theirs from a new process.
-            self.restart()?;
             results.push(json!({"bad": "the oracle ended"}));
             let rest = cases.get(results.len()..).unwrap_or_default();
             results.extend(self.run(rest)?);
         }
         Ok(results)
-    }
-
-    fn restart(&mut self) -> Result<(), String> {
-        self.process = Process::start(self.tools)?;
-        self.served = 0;
-        Ok(())
     }
 }
 

@@ -21,11 +21,12 @@ impl Tools {
         let needed = [
             ("java", "-version", "Java 17 or later runs Kafka Streams, which Millstream is compared with"),
             ("mvn", "-version", "Maven fetches Kafka Streams and builds its runner"),
-            ("python3", "--version", "Python 3 runs the generator of cases (not needed with --cases)"),
+            ("python3", "--version", "Python 3 runs the generator of cases (not needed with --cases or --recorded)"),
         ];
         let missing: Vec<String> = needed
             .into_iter()
-            .filter(|(program, ..)| *program != "python3" || options.cases.is_none())
+            .filter(|_| !options.is_self_sufficient())
+            .filter(|(program, ..)| *program != "python3" || options.generates())
             .filter(|(program, argument, _)| !is_there(program, argument))
             .map(|(program, _, why)| format!("{program} is missing: {why}"))
             .collect();
