@@ -37,6 +37,7 @@ for _f, _w in W.items():
     if _f not in ("mixed", "errors"):
         for _o, _n in _w.items():
             W["mixed"][_o] = W["mixed"].get(_o, 0) + _n
+W["mixed"]["failing"] = 1
 # what a case of a family must hold; added at the end of growth when it is missing
 MUST = {"windows": ["win"], "sessions": ["sess"], "joins": ["joinSS", "joinSS", "joinST", "joinSG", "joinTT", "joinFK"], "suppress": ["suppress"],
         "processors": ["process", "processValues", "route"], "cogroup": ["cogroup"], "versioned": ["joinST", "joinTT", "untable"],
@@ -142,6 +143,8 @@ class Gen:
             c += [("toI64", "i64", 3), ("show", "string", 1)]
         else:
             c += [("show", "string", 3)]
+        if self.family == "errors":
+            c += [("boom", v, .2), ("failIf:a", v, .3)]
         if keep:
             c = [x for x in c if x[1] == v]
         f, t, _ = r.choices(c, [x[2] for x in c])[0]
@@ -160,6 +163,8 @@ class Gen:
         if windowed(k):
             inner = k[2:k.rindex(",")] if k.startswith("w(") else k[3:-1]
             c += [("unwin", inner, 6), ("wstart", "i64", 1)]
+        if self.family == "errors":
+            c.append(("kboom", k, .2))
         if want:
             c = [x for x in c if x[1] == want]
         if not c:
@@ -168,18 +173,22 @@ class Gen:
         return f, t
 
     def pred_fn(self, k, v):
-        c = [("true", .3), ("false", .1), ("vnull", .4), ("vnotnull", 2), ("knotnull", 1), ("kHash:2,%d" % self.r.randrange(2), 2),
+        c = [("true", .3), ("false", .1), ("vnull", .4), ("vnotnull", 2), ("knotnull", 1), ("knull", .2), ("kHash:2,%d" % self.r.randrange(2), 2),
              ("vHash:3,%d" % self.r.randrange(3), 2), ("lenGt:1", 1), ("kEq:a", 1)]
         if v == "i64":
             c += [("even", 4), ("gt:%d" % self.r.choice([0, 1, 3, -2]), 4)]
         if v == "string":
             c += [("contains:a", 3), ("lenGt:%d" % self.r.choice([0, 1, 2]), 3), ("vEq:x", 1)]
+        if self.family == "errors":
+            c.append(("failIf:x", .5))
         return self.weigh(c)
 
     def joiner(self, l, r):
         c = [("cat", "string", 5), ("kcat", "string", 1), ("left", l, 1), ("right", r, 1), ("eqNull", "string", .7), ("null", "string", .1)]
         if l == "i64" and r == "i64":
             c.append(("sum", "i64", 4))
+        if self.family == "errors":
+            c.append(("boom", "string", .4))
         f, t, _ = self.r.choices(c, [x[2] for x in c])[0]
         return f, t
 
@@ -196,6 +205,8 @@ class Gen:
             c += [("sum", 4), ("max", 2), ("min", 1), ("sumZeroNull", 1.5)]
         if v == "string":
             c += [("concat", 4)]
+        if self.family == "errors":
+            c += [("boom", .3)]
         return self.weigh(c)
 
     # ---- materialization ----
@@ -210,7 +221,9 @@ class Gen:
         if "name" in m:
             c += [("supplierMemory", 1), ("supplierRocks", .7)]
             if kind == "kv":
-                c += [("supplierPlain", .2), ("lru:%d" % self.r.choice([2, 3]), .1)]
+                c += [("supplierPlain", .3), ("lru:%d" % self.r.choice([2, 3]), .3)]
+                if not windowed(k) and self.chance(.1):
+                    c += [("versioned:%d" % self.r.choice([0, 10, 100, 1000]), 3)]
         s = self.weigh(c)
         if s != "default":
             m["store"] = s
@@ -230,8 +243,8 @@ class Gen:
     # ---- sources ----
     def new_topic(self, k=None, v=None):
         t = "in%d" % (len(self.topics) + 1)
-        k = k or self.weigh([("string", 9), ("i64", 1)])
-        v = v or self.weigh([("string", 5), ("i64", 6), ("f64", .2)])
+        k = k or self.weigh([("string", 9), ("i64", 1), ("i32", .1), ("f64", .05), ("bytes", .1)])
+        v = v or self.weigh([("string", 5), ("i64", 6), ("f64", .2), ("i32", .15), ("bytes", .1)])
         self.topics[t] = {"key": k, "value": v}
         return t, k, v
 
@@ -242,6 +255,8 @@ class Gen:
                 c += ["value", "value"]
             if v == "string":
                 c.append("vparse")
+            if self.family == "errors":
+                c.append("boom")
             op["ts"] = self.r.choice(c)
         self.maybe_name(op, "src")
 
@@ -265,12 +280,19 @@ class Gen:
             del op["topics"]
             op["pattern"] = p + "|" + p + "x.*"
         self.src_opts(op, v)
+        if self.chance(.03):
+            op["reset"] = self.r.choice(["earliest", "latest"])
         return self.emit(op, "stream", k, v, [])
 
     def g_table(self, k=None, v=None):
         if len(self.topics) >= 5:
             raise Skip
-        t, k, v = self.new_topic(k, v)
+        if self.topics and self.chance(.03):
+            # the same topic again: refused by the library, or shared
+            t = self.r.choice(sorted(self.topics))
+            k, v = self.topics[t]["key"], self.topics[t]["value"]
+        else:
+            t, k, v = self.new_topic(k, v)
         op = {"id": self.id("t"), "op": "table", "topic": t, "key": k, "value": v}
         self.mat(op, "kv", k, "tab")
         self.src_opts(op, v)
@@ -303,6 +325,8 @@ class Gen:
             op["mat"].pop("logging", None)
             if "name" not in op["mat"]:
                 op["mat"]["name"] = self.name("glo")
+        if self.chance(.3):
+            self.src_opts(op, v)
         return self.emit(op, "global", k, v, [])
 
     def g_globalStore(self):
@@ -311,6 +335,11 @@ class Gen:
         t, k, v = self.new_topic()
         op = {"id": self.id("gs"), "op": "globalStore", "name": self.name("gstore"), "topic": t, "kind": "kv", "key": k, "value": v,
               "memory": self.chance(.5)}
+        if self.chance(.2):
+            op["kind"] = self.r.choice(["lru", "tskv"])
+            op.update({"proc": "tskv"} if op["kind"] == "tskv" else {"max": self.r.choice([2, 4])})
+        elif self.chance(.3):
+            op["proc"] = self.r.choice(["kvput", "kvdel", "kvabsent", "dedup", "gput"])
         self.stores.append((op["name"], "kv", k, 0))
         self.add(op)
 
@@ -424,14 +453,14 @@ class Gen:
         if self.chance(0.3):
             op["partitions"] = self.r.choice([1, 2, 4])
         if self.chance(0.2):
-            op["partitioner"] = self.r.choice(["zero", "none", "hash", "dropEven"])
+            op["partitioner"] = self.r.choice(["zero", "none", "hash", "dropEven", "all", "drop"])
         self.maybe_name(op, "rep")
         return self.emit(op, "stream", n.k, n.v, [n])
 
     def sink(self, n, topic, plain=False):
         op = {"id": self.id("o"), "op": "to", "in": n.id, "topic": topic}
         if not plain and self.chance(0.06):
-            op["partitioner"] = self.r.choice(["zero", "none", "drop", "dropEven"])
+            op["partitioner"] = self.r.choice(["zero", "none", "drop", "dropEven", "hash", "all"])
         self.maybe_name(op, "snk")
         n.used = True
         self.add(op)
@@ -780,6 +809,8 @@ class Gen:
             f = "cat"
         op = {"id": self.id("j"), "op": "joinFK", "kind": self.r.choice(["inner", "left"]), "in": [l.id, r.id], "fk": kf, "fn": f}
         self.maybe_name(op, "jfk")
+        if self.chance(.1):
+            op["partitioner"] = self.r.choice(["zero", "none", "hash"])
         self.mat(op, "kv", l.k, "jfks", p=.35)
         return self.emit(op, "table", l.k, v, [l, r])
 
@@ -797,8 +828,19 @@ class Gen:
         self.stores.append((s["name"], {"tskv": "kv"}.get(kind, kind), k, x.get("windowSize", 0)))
         return s["name"]
 
+    def kv_store(self, k, v):
+        """A new store, or one that another processor has."""
+        own = {s["name"] for o in self.ops for s in o.get("ownStores", [])}
+        old = [o["name"] for o in self.ops if o["op"] == "store" and o["kind"] in ("kv", "lru") and (o["key"], o["value"]) == (k, v)
+               and o["name"] not in own]
+        if old and self.chance(.3):
+            return self.r.choice(old)
+        if self.chance(.1):
+            return self.proc_store("lru", k, v, max=self.r.choice([1, 2, 4]))
+        return self.proc_store("kv", k, v)
+
     def g_process(self, values=False):
-        n = self.of("stream", pred=lambda n: not windowed(n.k))
+        n = self.of("stream", pred=lambda n: not windowed(n.k) or self.chance(.3))
         r = self.r
         c = ["pass", "drop", "twice", "commit", "hdrAdd:h=%d" % r.randrange(3), "hdrAdd:x=y", "hdrDel:h", "hdrShow", "hdrShow", "meta", "meta",
              "times", "tsShift:%d" % r.choice([-3, 5]), "dedup", "dedup", "counter", "counter", "kvput", "kvput", "kvdel", "kvabsent", "kvall", "tskv", "win:5,5", "ver:3"]
@@ -807,18 +849,22 @@ class Gen:
             ms = r.choice([1, 5, 10, 10])
             c += ["countTick:%s,%d" % (k, ms)] * 3 + ["tickOnce:%s,%d" % (k, ms), "flushTick:%s,%d" % (k, ms), "flushTick:%s,%d" % (k, ms),
                                                       "anchorTick:%s,%d,%d" % (k, r.choice([0, 3, 17]), ms), "tsRaw:-4"]
+        if windowed(n.k):
+            c = ["pass", "drop", "twice", "commit", "hdrAdd:x=y", "hdrShow", "meta", "times", "tsShift:5"]
         spec = r.choice(c)
         b = spec.split(":")[0]
         op = {"id": self.id("p"), "op": "processValues" if values else "process", "in": n.id, "proc": spec}
         k, v = n.k, n.v
         if b in ("dedup", "kvput", "kvdel", "kvabsent", "kvall", "flushTick"):
-            op["stores"] = [self.proc_store("kv", k, v)]
+            op["stores"] = [self.kv_store(k, v)]
         elif b == "counter":
-            op["stores"] = [self.proc_store("kv", k, "i64")]
+            op["stores"] = [self.kv_store(k, "i64")]
         elif b == "tskv":
             op["stores"] = [self.proc_store("tskv", k, v)]
         elif b == "win":
             op["stores"] = [self.proc_store("window", k, v, retention=r.choice([20, 1000]), windowSize=5)]
+            if self.chance(.3):
+                self.ops[-1]["dup"] = True
         elif b == "ver":
             op["stores"] = [self.proc_store("versioned", k, v, history=r.choice([5, 20, 1000]))]
         if b in ("countTick", "tickOnce", "anchorTick"):
@@ -827,7 +873,8 @@ class Gen:
             v = "i64"
         elif b in ("kvput", "kvdel", "kvabsent", "kvall", "tskv", "win", "ver", "hdrShow", "meta", "times"):
             v = "string"
-        if not values and b in ("dedup", "counter", "kvput") and self.chance(.25):
+        users = sum(op["stores"][0] in o.get("stores", []) for o in self.ops) if "stores" in op else 0
+        if not values and b in ("dedup", "counter", "kvput") and not users and self.chance(.25):
             # the store comes with the processor's supplier
             st = next(o for o in self.ops if o.get("name") == op["stores"][0] and o["op"] == "store")
             self.ops.remove(st)
@@ -872,6 +919,12 @@ class Gen:
             return None
         if t == "string":
             return self.weigh([("a", 5), ("b", 4), ("c", 2), ("ab", 1), ("", .2), ("é", .1)])
+        if t == "i32":
+            return self.weigh([(1, 4), (2, 3), (0, 1), (-1, .7), (2147483647, .1)])
+        if t == "f64":
+            return self.weigh([(1.0, 4), (0.0, 2), (2.5, 2)])
+        if t == "bytes":
+            return self.weigh([("61", 4), ("62", 3), ("", .5), ("00ff", 1)])
         return self.weigh([(1, 4), (2, 3), (0, 1), (-1, .7), (I64MAX, .1)])
 
     def val(self, t, null_p):
@@ -885,7 +938,7 @@ class Gen:
             return self.r.randint(-5, 5)
         if t == "f64":
             return self.r.choice([0.5, 1.0, -2.25, 3.0])
-        return "6162"
+        return self.weigh([("6162", 3), ("", .3), ("00", 1), ("61", 1)])
 
     def steps(self):
         r = self.r
@@ -932,6 +985,8 @@ class Gen:
                 s["h"] = [["h%d" % r.randrange(2), r.choice(["1", "2", None, ""])] for _ in range(r.choice([1, 1, 2]))]
             if self.family == "errors" and self.chance(.15) and d["value"] == "i64":
                 s["vx"] = "00ff"
+            if self.family == "errors" and self.chance(.1) and d["key"] == "i64":
+                s["kx"] = "0a"
             out.append(s)
         # flush windows at the end, sometimes
         if tops and self.chance(0.4):
@@ -982,7 +1037,7 @@ class Gen:
                         if k != "string":
                             continue
                 elif kind == "session":
-                    x = r.choice(["sessionFetch", "sessionBackward", "sessionRange", "findSessions"])
+                    x = r.choice(["sessionFetch", "sessionBackward", "sessionRange", "findSessions", "sessionGet"])
                     q["t0"] = max(0, last - r.choice([0, 5, 20, 200]))
                     q["t1"] = last + r.choice([0, 5, 20])
                     if x != "sessionRange":
@@ -1002,9 +1057,10 @@ class Gen:
     def config(self):
         r, c = self.r, {}
         if self.chance(.5 if self.family == "naming" else .3):
-            c["topology.optimization"] = "all" if self.chance(.8) else r.choice(["none", "reuse.ktable.source.topics", "merge.repartition.topics", "single.store.self.join"])
+            rules = ["reuse.ktable.source.topics", "merge.repartition.topics", "single.store.self.join"]
+            c["topology.optimization"] = "all" if self.chance(.8) else r.choice(["none"] + rules + [",".join(r.sample(rules, 2))])
         if self.chance(.4):
-            c["statestore.cache.max.bytes"] = r.choice([0, 0, 0, 1, 200, 10485760])
+            c["statestore.cache.max.bytes"] = r.choice([0, 0, 0, 1, 200, 200, 500, 10485760])
         if self.chance(.1):
             c["processing.guarantee"] = "exactly_once_v2"
         if self.chance(.2):
@@ -1020,12 +1076,18 @@ class Gen:
                 c["processing.exception.handler"] = r.choice(["continue", "continue", "fail"])
             if self.chance(.15):
                 c["errors.dead.letter.queue.topic.name"] = "dlq"
+        elif self.chance(.05):
+            c["processing.exception.handler"] = r.choice(["continue", "fail"])
+            if self.chance(.5):
+                c["errors.dead.letter.queue.topic.name"] = "dlq"
+        if self.chance(.03):
+            c["application.id"] = r.choice(["app", "other-app", "a.b_c"])
         if self.family == "naming" and self.chance(.05):
             c["ensure.explicit.internal.resource.naming"] = True
         if self.chance(.2):
             c["wall0"] = r.choice([1000, 5, 1700000000000])
         if self.chance(.03):
-            c["max.task.idle.ms"] = r.choice([-1, 10])
+            c["max.task.idle.ms"] = r.choice([-1, 10, 0, 1, 1000])
         return c
 
     def case(self, cid):

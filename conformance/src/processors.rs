@@ -78,7 +78,7 @@ impl Logic {
             None => None,
             Some((name, kind)) => {
                 let kind = match kind {
-                    Some("kv") => Kind::KeyValue,
+                    Some("kv" | "lru") => Kind::KeyValue,
                     Some("tskv") => Kind::Timestamped,
                     Some("window") => Kind::Window,
                     Some("versioned") => Kind::Versioned,

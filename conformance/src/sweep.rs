@@ -1,6 +1,7 @@
 //! The sweep: generates cases, runs them through Kafka Streams and through Millstream, compares,
 //! and shrinks what differs. Needs Java, Maven and Python 3; nothing else of the project does.
 
+mod explained;
 mod generator;
 mod options;
 mod oracle;
@@ -11,6 +12,7 @@ mod tools;
 pub use options::Options;
 pub use report::Report;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -69,6 +71,8 @@ struct Done {
     /// Family and verdict of each case.
     verdicts: Vec<(String, Outcome)>,
     differences: Vec<Difference>,
+    /// How often each decision explained a difference.
+    explained: BTreeMap<&'static str, u64>,
     oracle: Duration,
     ours: Duration,
 }
@@ -79,6 +83,7 @@ enum Outcome {
     Equal,
     Quirk,
     Sensitive,
+    Explained,
     Different,
     Unsupported,
 }
@@ -90,7 +95,13 @@ fn run_chunk(chunk: &Chunk, tools: &Tools, oracle: &mut Oracle<'_>, pool: &Pool)
         None => oracle.run(&cases),
     });
     let (expected, (actual, our_time)) = (expected?, tools::timed(|| pool.run_all(&cases)));
-    let mut done = Done { verdicts: Vec::new(), differences: Vec::new(), oracle: oracle_time, ours: our_time };
+    let mut done = Done {
+        verdicts: Vec::new(),
+        differences: Vec::new(),
+        explained: BTreeMap::new(),
+        oracle: oracle_time,
+        ours: our_time,
+    };
     for ((case, expected), actual) in cases.into_iter().zip(expected).zip(actual) {
         let parsed: Json = serde_json::from_str(&case).map_err(|error| format!("a case is not JSON: {error}"))?;
         let family = parsed.get("family").and_then(Json::as_str).unwrap_or("?").to_owned();
@@ -102,10 +113,16 @@ fn run_chunk(chunk: &Chunk, tools: &Tools, oracle: &mut Oracle<'_>, pool: &Pool)
                 Outcome::Unsupported
             }
             Verdict::Differs(_) if parsed.get("sensitive").is_some() => Outcome::Sensitive,
-            Verdict::Differs(text) | Verdict::Invalid(text) => {
-                done.differences.push(Difference::new(parsed, text, Outcome::Different));
-                Outcome::Different
-            }
+            Verdict::Differs(text) | Verdict::Invalid(text) => match explained::reason(&parsed, &expected, &actual) {
+                Some(reason) => {
+                    *done.explained.entry(reason).or_default() += 1;
+                    Outcome::Explained
+                }
+                None => {
+                    done.differences.push(Difference::new(parsed, text, Outcome::Different));
+                    Outcome::Different
+                }
+            },
         };
         done.verdicts.push((family, outcome));
     }

@@ -224,7 +224,7 @@ impl Type {
     }
 }
 
-fn windowed(val: &Val) -> Option<Windowed<Val>> {
+pub(crate) fn windowed(val: &Val) -> Option<Windowed<Val>> {
     match val {
         Val::Win(key, start, end) => {
             let window = Window { start: Timestamp(*start), end: Timestamp(*end) };

@@ -12,7 +12,7 @@ use super::{Build, Node, Types};
 use crate::functions::{argument, name_of};
 use crate::op::Op;
 use crate::processors::Logic;
-use crate::stop::{Stop, unsupported};
+use crate::stop::{Stop, bad, unsupported};
 use crate::value::Val;
 
 impl Build {
@@ -76,6 +76,11 @@ impl Build {
                 configured(op, Stores::key_value_store_builder(Stores::in_memory_key_value_store(name), key, value))
             }
             "kv" => configured(op, Stores::key_value_store_builder(name, key, value)),
+            "lru" => {
+                let rows_max = usize::try_from(op.number("max", 4)).map_err(|_| bad("a negative size"))?;
+                self.unlisted.insert(name.to_owned());
+                configured(op, Stores::key_value_store_builder(Stores::lru_map(name, rows_max), key, value))
+            }
             "tskv" if in_memory => {
                 let supplier = Stores::in_memory_key_value_store(name);
                 configured(op, Stores::timestamped_key_value_store_builder(supplier, key, value))

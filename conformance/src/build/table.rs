@@ -9,17 +9,17 @@ use super::options::{grouped, materialized};
 use super::stream::{key_and_value, needs_key};
 use super::suppress::suppressed;
 use super::{Build, Node, Types, as_table, table_join};
-use crate::functions::{Function, key, predicate, value};
+use crate::functions::{Function, boom, key, predicate, value};
 use crate::op::Op;
 use crate::stop::{Stop, bad, unsupported};
 use crate::transformer::Transformer;
-use crate::value::{Shown, Type, Val};
+use crate::value::{Shown, Type, Val, windowed};
 
 /// A type that a table's keys or values may have, with its serde.
 pub(crate) trait Cell: Shown {
     fn serde(of: &Type) -> Result<Serde<Self>, Stop>;
 
-    /// Suppression until the window of a key closes; only keys with windows have it.
+    /// Suppression until the window of a key closes; counts are no keys.
     fn until_window_closes(_: StrictBufferConfig) -> Option<Suppressed<Self>> {
         None
     }
@@ -28,6 +28,16 @@ pub(crate) trait Cell: Shown {
 impl Cell for Val {
     fn serde(of: &Type) -> Result<Serde<Self>, Stop> {
         Ok(of.serde())
+    }
+
+    /// A stream of windowed keys that is grouped again has windows in its keys, too. Where it has not,
+    /// that is found with the first record, as in Kafka Streams.
+    fn until_window_closes(buffer: StrictBufferConfig) -> Option<Suppressed<Self>> {
+        let end = |key: &Val| match windowed(key) {
+            Some(key) => key.window.end,
+            None => boom("a key without window"),
+        };
+        Some(Suppressed::until_window_closes_at(end, buffer))
     }
 }
 

@@ -99,6 +99,14 @@ impl Options {
         if families.is_empty() {
             families = FAMILIES.map(str::to_owned).into();
         }
-        Ok(Self { seeds: first..first.saturating_add(seeds), families, count, cases, recorded, show, shrink: shrink.min(show) })
+        Ok(Self {
+            seeds: first..first.saturating_add(seeds),
+            families,
+            count,
+            cases,
+            recorded,
+            show,
+            shrink: shrink.min(show),
+        })
     }
 }

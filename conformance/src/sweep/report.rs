@@ -32,6 +32,8 @@ impl Difference {
 pub struct Report {
     families: BTreeMap<String, Counts>,
     pub(super) differences: Vec<Difference>,
+    /// How often each decision explained a difference.
+    explained: BTreeMap<&'static str, u64>,
     pub(super) shown: usize,
     pub(super) workers: usize,
     oracle: Duration,
@@ -46,6 +48,7 @@ struct Counts {
     equal: u64,
     quirks: u64,
     sensitive: u64,
+    explained: u64,
     different: u64,
     unsupported: u64,
 }
@@ -57,6 +60,7 @@ impl Counts {
             Outcome::Equal => &mut self.equal,
             Outcome::Quirk => &mut self.quirks,
             Outcome::Sensitive => &mut self.sensitive,
+            Outcome::Explained => &mut self.explained,
             Outcome::Different => &mut self.different,
             Outcome::Unsupported => &mut self.unsupported,
         };
@@ -64,7 +68,8 @@ impl Counts {
     }
 
     fn row(&self, name: &str) -> String {
-        let numbers = [self.cases, self.equal, self.quirks, self.sensitive, self.different, self.unsupported];
+        let numbers =
+            [self.cases, self.equal, self.quirks, self.sensitive, self.explained, self.different, self.unsupported];
         numbers.iter().fold(format!("{name:<12}"), |mut row, number| {
             // Writing to a text cannot fail.
             let _ = write!(row, "{number:>13}");
@@ -79,6 +84,9 @@ impl Report {
             self.families.entry(family).or_default().add(outcome);
         }
         self.differences.extend(done.differences);
+        for (reason, count) in done.explained {
+            *self.explained.entry(reason).or_default() += count;
+        }
         self.oracle += done.oracle;
         self.ours += done.ours;
     }
@@ -111,6 +119,7 @@ impl Report {
             equal: sum.equal + counts.equal,
             quirks: sum.quirks + counts.quirks,
             sensitive: sum.sensitive + counts.sensitive,
+            explained: sum.explained + counts.explained,
             different: sum.different + counts.different,
             unsupported: sum.unsupported + counts.unsupported,
         })
@@ -138,10 +147,13 @@ impl fmt::Display for Report {
         for (count, what) in self.unsupported() {
             writeln!(f, "unsupported, {count} cases: {what}")?;
         }
+        for (reason, count) in &self.explained {
+            writeln!(f, "explained, {count} cases: {reason}")?;
+        }
         writeln!(
             f,
-            "{:<12}{:>13}{:>13}{:>13}{:>13}{:>13}{:>13}",
-            "family", "cases", "equal", "quirks", "sensitive", "different", "unsupported"
+            "{:<12}{:>13}{:>13}{:>13}{:>13}{:>13}{:>13}{:>13}",
+            "family", "cases", "equal", "quirks", "sensitive", "explained", "different", "unsupported"
         )?;
         for (family, counts) in &self.families {
             writeln!(f, "{}", counts.row(family))?;

@@ -258,10 +258,21 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedKeyValueSt
         self.write(key, value, timestamp, headers)
     }
 
-    /// Evicts the least recently used rows until the thread's budget fits, and gives what was
-    /// written through on the way, to be forwarded in this order.
+    /// Evicts the least recently used rows, and gives what was written through, to be forwarded in
+    /// this order; the thread's budget fits when it gives none.
     pub fn take_evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>> {
         self.core.take_evicted(wants_old, |key, _| key)
+    }
+
+    /// Whether a read has left more in the record caches than their budget: whoever owns the store
+    /// evicts now, as after a write.
+    pub fn owes_eviction(&self) -> bool {
+        self.core.owes_eviction()
+    }
+
+    /// As [`Self::take_evicted`], where nobody is told.
+    pub fn evict_silently(&mut self) -> Result<()> {
+        self.core.evict_silently()
     }
 
     /// Writes dirty rows through, some at a time, and gives them, to be forwarded in this order; none

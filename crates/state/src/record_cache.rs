@@ -2,7 +2,8 @@
 //!
 //! Order and eviction are those of Kafka Streams' `NamedCache`: least recently used goes first,
 //! dirty entries are flushed in the order of their last write, and an evicted dirty entry takes all
-//! other dirty entries along, itself first. All stores of a thread share one [`CacheBudget`].
+//! other dirty entries along, itself first. All stores of a thread share one [`CacheBudget`]. What
+//! leaves dirty counts until it has been forwarded: stores downstream make room for it meanwhile.
 
 mod order;
 #[cfg(test)]
@@ -79,6 +80,10 @@ pub(crate) struct RecordCache<K, V> {
     last: u32,
     scan_count: u32,
     ordered: Option<BTreeMap<Box<[u8]>, u32>>,
+    /// Bytes that have left and still count.
+    leaving: usize,
+    /// Whether a read has brought in more than clean entries made room for.
+    owes_eviction: bool,
 }
 
 impl<K, V> RecordCache<K, V> {
@@ -95,6 +100,8 @@ impl<K, V> RecordCache<K, V> {
             last: 0,
             scan_count: 0,
             ordered: None,
+            leaving: 0,
+            owes_eviction: false,
         }
     }
 
@@ -187,7 +194,8 @@ impl<K, V> RecordCache<K, V> {
         self.dirty.touch(slot);
     }
 
-    /// Keeps a row that was read from below, if clean entries can make room for it.
+    /// Keeps a row that was read from below, unless it is larger than all the room there is. Where
+    /// only dirty entries could make room, they have to be evicted next: a read cannot forward them.
     pub(crate) fn put_clean(
         &mut self,
         key_bytes: &[u8],
@@ -200,11 +208,12 @@ impl<K, V> RecordCache<K, V> {
     {
         let size = Self::size(key_bytes.len(), value_len, &row.headers, &row.origin);
         while self.budget.would_exceed(size) {
-            // A read cannot flush: that forwards, and only the owner of the store may.
-            match self.used.oldest() {
-                Some(oldest) if self.entry(oldest).is_some_and(|entry| !entry.is_dirty) => self.remove(oldest),
-                _ => return Err(row),
-            };
+            let Some(oldest) = self.used.oldest() else { return Err(row) };
+            if self.entry(oldest).is_some_and(|entry| entry.is_dirty) {
+                self.owes_eviction = true;
+                break;
+            }
+            self.remove(oldest);
         }
         let hash = self.hasher.hash_one(key_bytes);
         Ok(Slot(self.insert(hash, key_bytes, key.clone(), row, size, false)))
@@ -241,8 +250,31 @@ impl<K, V> RecordCache<K, V> {
         slot
     }
 
+    /// Whether the last read has left more than the budget, and dirty entries have to make room.
+    pub(crate) fn owes_eviction(&self) -> bool {
+        self.owes_eviction
+    }
+
+    /// What has left before was forwarded: it counts no more.
+    fn settle(&mut self) {
+        self.budget.add(-(std::mem::take(&mut self.leaving) as i64));
+    }
+
     /// Removes an entry from everywhere.
     fn remove(&mut self, slot: u32) -> Option<(K, Entry<V>)> {
+        let (key, entry) = self.take_out(slot)?;
+        self.budget.add(-(entry.size as i64));
+        Some((key, entry))
+    }
+
+    /// Removes an entry that counts until it was forwarded.
+    fn remove_dirty(&mut self, slot: u32) -> Option<(K, Entry<V>)> {
+        let (key, entry) = self.take_out(slot)?;
+        self.leaving += entry.size;
+        Some((key, entry))
+    }
+
+    fn take_out(&mut self, slot: u32) -> Option<(K, Entry<V>)> {
         let entry = self.entries.get_mut(slot as usize)?.take()?;
         let key = self.keys.get_mut(slot as usize)?.take()?;
         let hash = self.hasher.hash_one(&*entry.key_bytes);
@@ -254,27 +286,31 @@ impl<K, V> RecordCache<K, V> {
         if let Some(ordered) = &mut self.ordered {
             ordered.remove(&*entry.key_bytes);
         }
-        self.budget.add(-(entry.size as i64));
         self.free.push(slot);
         Some((key, entry))
     }
 
-    /// Evicts until the thread's budget fits or this store has nothing left. If a dirty entry is
-    /// among the evicted, all dirty entries come out, that one first.
+    /// Evicts until the thread's budget fits or this store has nothing left; then it gives none. A
+    /// dirty entry comes out first, with all other dirty ones: they are forwarded before it goes on.
     pub(crate) fn take_evicted(&mut self) -> Vec<DirtyRow<K, V>>
     where
         K: Clone,
         V: Clone,
     {
-        let mut taken = Vec::new();
+        self.settle();
+        self.owes_eviction = false;
         while self.budget.is_exceeded() {
-            let Some((key, entry)) = self.used.oldest().and_then(|oldest| self.remove(oldest)) else { break };
-            if entry.is_dirty {
-                taken.push(DirtyRow { key, key_bytes: entry.key_bytes, row: entry.row });
-                self.take_dirty(usize::MAX, &mut taken);
+            let Some(oldest) = self.used.oldest() else { break };
+            if self.entry(oldest).is_some_and(|entry| !entry.is_dirty) {
+                self.remove(oldest);
+                continue;
             }
+            let Some((key, entry)) = self.remove_dirty(oldest) else { break };
+            let mut taken = vec![DirtyRow { key, key_bytes: entry.key_bytes, row: entry.row }];
+            self.take_all_dirty(usize::MAX, &mut taken);
+            return taken;
         }
-        taken
+        Vec::new()
     }
 
     /// Whether an entry is dirty.
@@ -289,11 +325,20 @@ impl<K, V> RecordCache<K, V> {
         K: Clone,
         V: Clone,
     {
+        self.settle();
+        self.take_all_dirty(rows_max, taken);
+    }
+
+    fn take_all_dirty(&mut self, rows_max: usize, taken: &mut Vec<DirtyRow<K, V>>)
+    where
+        K: Clone,
+        V: Clone,
+    {
         while taken.len() < rows_max
             && let Some(slot) = self.dirty.oldest()
         {
             if self.entry(slot).is_some_and(|entry| entry.row.value.is_none()) {
-                let Some((key, entry)) = self.remove(slot) else { return };
+                let Some((key, entry)) = self.remove_dirty(slot) else { return };
                 taken.push(DirtyRow { key, key_bytes: entry.key_bytes, row: entry.row });
                 continue;
             }
@@ -312,29 +357,36 @@ impl<K, V> RecordCache<K, V> {
         }
     }
 
-    /// Calls `each` for the rows of a range, in no order.
-    pub(crate) fn each_in(&mut self, range: &ByteRange, mut each: impl FnMut(&[u8], &CachedRow<V>)) {
+    /// Calls `each` for the rows of a range, in order or from the last on; all of them count as used.
+    pub(crate) fn each_in(&mut self, range: &ByteRange, is_reverse: bool, mut each: impl FnMut(&[u8], &CachedRow<V>)) {
         self.scan_count = self.scan_count.saturating_add(1);
         if self.scan_count > SCANS_UNTIL_ORDERED && self.ordered.is_none() {
             let slots = self.entries.iter().zip(0..);
             let keyed = slots.filter_map(|(entry, slot)| Some((Box::from(&*entry.as_ref()?.key_bytes), slot)));
             self.ordered = Some(keyed.collect());
         }
-        if let Some(ordered) = &self.ordered {
-            for (key, slot) in crate::bytes::ordered_range(ordered, range) {
-                if let Some(entry) = self.entry(*slot) {
-                    each(key, &entry.row);
-                }
-            }
-            return;
+        let mut slots: Vec<u32> = if let Some(ordered) = &self.ordered {
+            crate::bytes::ordered_range(ordered, range).map(|(_, slot)| *slot).collect()
+        } else {
+            let entries = self.entries.iter().zip(0u32..).filter_map(|(entry, slot)| Some((entry.as_ref()?, slot)));
+            let mut found: Vec<_> = entries.filter(|(entry, _)| range.contains(&entry.key_bytes)).collect();
+            found.sort_unstable_by(|(one, _), (other, _)| (*one.key_bytes).cmp(&*other.key_bytes));
+            found.into_iter().map(|(_, slot)| slot).collect()
+        };
+        if is_reverse {
+            slots.reverse();
         }
-        for entry in self.entries.iter().flatten().filter(|entry| range.contains(&entry.key_bytes)) {
-            each(&entry.key_bytes, &entry.row);
+        for slot in slots {
+            self.used.touch(slot);
+            if let Some(entry) = self.entry(slot) {
+                each(&entry.key_bytes, &entry.row);
+            }
         }
     }
 
     /// Forgets everything, dirty or not.
     pub(crate) fn clear(&mut self) {
+        self.settle();
         let held: usize = self.entries.iter().flatten().map(|entry| entry.size).sum();
         self.budget.add(-(held as i64));
         let budget = self.budget.clone();
@@ -346,6 +398,7 @@ impl<K, V> RecordCache<K, V> {
 
 impl<K, V> Drop for RecordCache<K, V> {
     fn drop(&mut self) {
+        self.settle();
         let held: usize = self.entries.iter().flatten().map(|entry| entry.size).sum();
         self.budget.add(-(held as i64));
     }

@@ -217,11 +217,16 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
         self.at(key, *window, |core, row_key| core.remove(row_key, key, headers))
     }
 
-    /// Evicts the least recently used sessions until the thread's budget fits, and gives what was
-    /// written through on the way, to be forwarded in this order, with the ends of the sessions as
+    /// Evicts the least recently used sessions, and gives what was written through, to be forwarded in
+    /// this order; the thread's budget fits when it gives none, with the ends of the sessions as
     /// timestamps.
     pub fn take_evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
         self.core.take_evicted(wants_old, windowed).map(at_their_ends)
+    }
+
+    /// As [`Self::take_evicted`], where nobody is told.
+    pub fn evict_silently(&mut self) -> Result<()> {
+        self.core.evict_silently()
     }
 
     /// Writes dirty sessions through, some at a time, and gives them, to be forwarded in this order;

@@ -222,14 +222,28 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         self.write_through(key_bytes, value, context, context, headers)
     }
 
-    /// Evicts until the thread's budget fits, and writes through what has to be.
+    /// Whether a read has left more in the record caches than their budget.
+    pub(crate) fn owes_eviction(&self) -> bool {
+        self.cache.as_ref().is_some_and(RecordCache::owes_eviction)
+    }
+
+    /// Evicts and writes through what has to be; gives none only when the thread's budget fits, or
+    /// nothing is left here.
     pub(crate) fn take_evicted<T>(
         &mut self,
         wants_old: bool,
         key: impl Fn(K, &[u8]) -> T,
     ) -> Result<Vec<FlushedEntry<T, V>>> {
-        let taken = self.cache.as_mut().map(RecordCache::take_evicted).unwrap_or_default();
-        self.write_taken(taken, wants_old, key)
+        loop {
+            let taken = self.cache.as_mut().map(RecordCache::take_evicted).unwrap_or_default();
+            if taken.is_empty() {
+                return Ok(Vec::new());
+            }
+            let flushed = self.write_taken(taken, wants_old, &key)?;
+            if !flushed.is_empty() {
+                return Ok(flushed);
+            }
+        }
     }
 
     /// Writes dirty rows through, some at a time, in the order of their last write; gives none only
@@ -241,10 +255,14 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     ) -> Result<Vec<FlushedEntry<T, V>>> {
         let mut flushed = Vec::new();
         while flushed.is_empty()
-            && let Some(cache) = self.cache.as_mut().filter(|cache| cache.is_dirty())
+            && let Some(cache) = self.cache.as_mut()
         {
-            let mut taken = Vec::with_capacity(FLUSH_ROWS);
+            // Where nothing is dirty, what was given before counts no more from here on.
+            let mut taken = Vec::with_capacity(if cache.is_dirty() { FLUSH_ROWS } else { 0 });
             cache.take_dirty(FLUSH_ROWS, &mut taken);
+            if taken.is_empty() {
+                break;
+            }
             flushed = self.write_taken(taken, wants_old, &key)?;
         }
         Ok(flushed)
@@ -304,9 +322,12 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
 
     /// Writes all dirty rows through; nobody forwards them.
     pub(crate) fn flush_silently(&mut self) -> Result<()> {
-        while let Some(cache) = self.cache.as_mut().filter(|cache| cache.is_dirty()) {
-            let mut taken = Vec::with_capacity(FLUSH_ROWS);
+        while let Some(cache) = self.cache.as_mut() {
+            let mut taken = Vec::with_capacity(if cache.is_dirty() { FLUSH_ROWS } else { 0 });
             cache.take_dirty(FLUSH_ROWS, &mut taken);
+            if taken.is_empty() {
+                break;
+            }
             self.write_silently(taken)?;
         }
         Ok(())
@@ -317,9 +338,19 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         if !put.is_over_budget {
             return Ok(put);
         }
-        let taken = self.cache.as_mut().map(RecordCache::take_evicted).unwrap_or_default();
-        self.write_silently(taken)?;
+        self.evict_silently()?;
         Ok(Put { is_over_budget: false, ..put })
+    }
+
+    /// Evicts until the thread's budget fits; nobody forwards what comes out.
+    pub(crate) fn evict_silently(&mut self) -> Result<()> {
+        loop {
+            let taken = self.cache.as_mut().map(RecordCache::take_evicted).unwrap_or_default();
+            if taken.is_empty() {
+                return Ok(());
+            }
+            self.write_silently(taken)?;
+        }
     }
 
     fn write_silently(&mut self, taken: Vec<DirtyRow<K, V>>) -> Result<()> {
@@ -338,19 +369,19 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     /// A snapshot of the rows of a range: cache over overlay over engine.
     pub(crate) fn rows(&mut self, range: &ByteRange, is_reverse: bool) -> Result<Rows<V>> {
         let rows = self.below.rows(range, is_reverse)?;
-        Ok(self.with_cached(rows, range))
+        Ok(self.with_cached(rows, range, is_reverse))
     }
 
     /// As [`Self::rows`], with those that are past their retention and still kept.
     pub(crate) fn kept_rows(&mut self, range: &ByteRange) -> Result<Rows<V>> {
         let rows = self.below.kept_rows(range)?;
-        Ok(self.with_cached(rows, range))
+        Ok(self.with_cached(rows, range, false))
     }
 
-    fn with_cached(&mut self, rows: Rows<V>, range: &ByteRange) -> Rows<V> {
+    fn with_cached(&mut self, rows: Rows<V>, range: &ByteRange, is_reverse: bool) -> Rows<V> {
         let Some(cache) = &mut self.cache else { return rows };
         let mut cached = std::collections::BTreeMap::new();
-        cache.each_in(range, |key, row| {
+        cache.each_in(range, is_reverse, |key, row| {
             let cell = row.value.as_ref().map(|value| Cell::Typed(value.clone(), row.timestamp));
             cached.insert(key.to_vec(), cell);
         });

@@ -279,11 +279,16 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedWindowStor
         self.write(key, window_start, value, timestamp, headers)
     }
 
-    /// Evicts the least recently used windows until the thread's budget fits, and gives what was
-    /// written through on the way, to be forwarded in this order.
+    /// Evicts the least recently used windows, and gives what was written through, to be forwarded in
+    /// this order; the thread's budget fits when it gives none.
     pub fn take_evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
         let size_ms = self.core.window_size_ms();
         self.core.take_evicted(wants_old, |key, row_key| windowed(key, row_key, size_ms))
+    }
+
+    /// As [`Self::take_evicted`], where nobody is told.
+    pub fn evict_silently(&mut self) -> Result<()> {
+        self.core.evict_silently()
     }
 
     /// Writes dirty windows through, some at a time, and gives them, to be forwarded in this order;

@@ -10,6 +10,11 @@ fn flush(cache: &mut Cache) -> Vec<DirtyRow<String, i64>> {
     taken
 }
 
+fn evict(cache: &mut Cache) -> String {
+    let parts = std::iter::from_fn(|| Some(cache.take_evicted()).filter(|taken| !taken.is_empty()));
+    parts.map(|taken| keys(&taken)).collect()
+}
+
 fn origin(timestamp: i64) -> Origin {
     Origin { timestamp: Timestamp(timestamp), ..Origin::NONE }
 }
@@ -44,7 +49,7 @@ fn run(capacity: usize, script: &str) -> String {
             ("?", key) => seen.push(if cache.find(key.as_bytes()).is_some() { '+' } else { '-' }),
             ("=", key) => assert!(clean(&mut cache, key), "{script}"),
             ("!", _) => seen += &["[", &keys(&flush(&mut cache)), "]"].concat(),
-            (_, "evict") => seen += &["(", &keys(&cache.take_evicted()), ")"].concat(),
+            (_, "evict") => seen += &["(", &evict(&mut cache), ")"].concat(),
             (_, key) => put(&mut cache, key, Some(step), step),
         }
     }
@@ -97,7 +102,7 @@ fn entries_count_as_in_kafka_streams() {
 }
 
 #[test]
-fn a_read_never_flushes() {
+fn a_read_makes_dirty_entries_leave_next() {
     let mut cache = Cache::new(CacheBudget::new(2 * ENTRY));
     put(&mut cache, "a", Some(1), 0);
     assert!(clean(&mut cache, "b"));
@@ -105,9 +110,23 @@ fn a_read_never_flushes() {
     assert!(clean(&mut cache, "c"), "the clean tail makes room");
     assert!(cache.find(b"b").is_none() && cache.find(b"c").is_some() && cache.find(b"a").is_some());
     assert!(cache.find(b"c").is_some());
-    assert!(!clean(&mut cache, "d"), "the tail is dirty");
-    assert_eq!(keys(&flush(&mut cache)), "a");
-    assert!(clean(&mut cache, "d"));
+    assert!(!cache.owes_eviction());
+    assert!(clean(&mut cache, "d"), "the tail is dirty, and has to leave");
+    assert!(cache.owes_eviction());
+    assert_eq!(evict(&mut cache), "a");
+    assert!(!cache.owes_eviction() && cache.find(b"a").is_none() && cache.find(b"d").is_some());
+}
+
+#[test]
+fn a_scan_uses_what_it_passes() {
+    let mut cache = Cache::new(CacheBudget::new(3 * ENTRY));
+    ["a", "b", "c"].into_iter().for_each(|key| put(&mut cache, key, Some(1), 0));
+    let mut seen = String::new();
+    let range = ByteRange { from: None, to: Some(b"b\xff".to_vec()) };
+    cache.each_in(&range, true, |key, _| seen += std::str::from_utf8(key).expect("letters"));
+    assert_eq!(seen, "ba");
+    put(&mut cache, "d", Some(1), 0);
+    assert_eq!(evict(&mut cache), "cabd");
 }
 
 #[test]
@@ -129,6 +148,8 @@ fn stores_of_a_thread_share_the_budget() {
     put(&mut two, "c", Some(1), 0);
     assert!(budget.is_exceeded());
     assert_eq!(keys(&two.take_evicted()), "c", "only the store just written is evicted");
+    assert!(budget.is_exceeded(), "what is on its way still counts");
+    assert_eq!(evict(&mut two), "");
     assert!(!budget.is_exceeded());
     drop(one);
     put(&mut two, "d", Some(1), 0);

@@ -170,6 +170,12 @@ where
         let size = Duration::from_millis(self.windows.size_ms().unsigned_abs());
         let params = DslWindowParams::new(Arc::clone(store), retention, size, draft.store_format);
         if let Some(supplier) = draft.window_supplier(kept, &params.emitting_on_close(emits_on_close)) {
+            let (kept_ms, size_ms) = (supplier.retention().as_millis(), supplier.window_size().as_millis());
+            if kept_ms < size_ms {
+                draft.problem(format!(
+                    "store {store} keeps its windows {kept_ms} ms, less than their size plus grace of {size_ms} ms"
+                ));
+            }
             let builder = Stores::timestamped_window_store_builder(supplier, serdes.0, serdes.1);
             draft.add_table_store(builder, kept);
         }

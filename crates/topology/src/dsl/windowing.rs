@@ -59,6 +59,17 @@ impl FixedWindows {
         }
     }
 
+    /// Whether the windows that hold `time` all end before time does. Unlimited ones never end.
+    pub(crate) fn end_in_time(&self, time: Timestamp) -> bool {
+        match self {
+            // The newest of them starts at a multiple of the advance.
+            Self::Time(windows) => {
+                windows.starts_of(time).all(|start| start.0.checked_add(windows.size_ms()).is_some())
+            }
+            Self::Unlimited(_) => true,
+        }
+    }
+
     /// Starts of the windows that hold `time`, ascending.
     pub(crate) fn starts_of(&self, time: Timestamp) -> impl Iterator<Item = Timestamp> + use<> {
         let (many, one) = match self {

@@ -6,7 +6,17 @@ use std::sync::Arc;
 use millstream_types::Timestamp;
 
 use crate::dsl::EmitStrategy;
-use crate::flow::Context;
+use crate::flow::{Context, ProcessorError};
+
+/// The last time there is.
+pub(crate) const LAST_TIME: i64 = i64::MAX;
+
+/// The error of a record whose window would end after the last time there is. The processing
+/// exception handler is asked about it, as in Kafka Streams.
+#[cold]
+pub(crate) fn no_end(time: Timestamp) -> ProcessorError {
+    format!("the timestamp {time} is so late that its window would have no end").into()
+}
 
 /// The time of one operator with windows.
 #[derive(Clone)]

@@ -7,7 +7,7 @@ use millstream_types::{Headers, Record, Timestamp, Window, Windowed};
 
 use super::aggregate::Aggregation;
 use super::change::Change;
-use super::closing::{Closing, Told};
+use super::closing::{Closing, Told, no_end};
 use super::table_output::TableOutput;
 use crate::dsl::{EmitStrategy, SessionWindows};
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
@@ -73,11 +73,15 @@ where
         }
         let time = record.timestamp;
         let close_time = self.closing.observe(time);
+        let gap = self.windows.inactivity_gap_ms();
+        // A session ends with its last record, but its store looks beyond it.
+        if time.0.checked_add(gap.max(1)).is_none() {
+            return Err(no_end(time));
+        }
         let (key, value, rest) = record.into_record().into_parts();
         let alone = Window { start: time, end: time };
         let (mut window, mut merged) = (alone, Vec::new());
         let mut aggregate = self.aggregation.initial();
-        let gap = self.windows.inactivity_gap_ms();
         let reach = (Timestamp(time.0.saturating_sub(gap)), Timestamp(time.0.saturating_add(gap)));
         for session in self.output.session_rows(ctx, &key, reach)? {
             let (session, stored) = session?;

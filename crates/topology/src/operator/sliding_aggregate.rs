@@ -97,8 +97,11 @@ where
         let close_time = self.closing.observe(record.timestamp);
         let (key, value, rest) = record.into_record().into_parts();
         let input = Input { key, value, rest, close_time };
-        let end = input.time().saturating_add(self.difference());
-        if end < close_time {
+        // A window that would end after the last time there is counts as one that is over, as in
+        // Kafka Streams.
+        let end = input.time().checked_add(self.difference());
+        if end.is_none_or(|end| end < close_time) {
+            let end = end.unwrap_or(i64::MAX);
             self.closing.drop_late(ctx, input.rest.timestamp, (input.time(), end), close_time);
             return Ok(());
         }

@@ -20,6 +20,13 @@ pub(crate) trait RowStore<K, V>: StateStore + Sized {
     fn evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>>;
     fn dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>>;
 
+    fn evict_silently(&mut self) -> Result<()>;
+
+    /// Whether a read has brought more into the record caches than fits.
+    fn owes_eviction(&self) -> bool {
+        false
+    }
+
     /// Deletes a row.
     fn remove_row(&mut self, key: &K, timestamp: Timestamp, headers: &Headers) -> Result<Put> {
         self.put_row(key, None, timestamp, headers)
@@ -48,6 +55,14 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<K, V> for Ti
     fn dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>> {
         self.take_dirty(wants_old)
     }
+
+    fn evict_silently(&mut self) -> Result<()> {
+        self.evict_silently()
+    }
+
+    fn owes_eviction(&self) -> bool {
+        self.owes_eviction()
+    }
 }
 
 impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<Windowed<K>, V> for TimestampedWindowStore<K, V> {
@@ -65,6 +80,10 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<Windowed<K>,
 
     fn dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
         self.take_dirty(wants_old)
+    }
+
+    fn evict_silently(&mut self) -> Result<()> {
+        self.evict_silently()
     }
 }
 
@@ -91,6 +110,10 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<Windowed<K>,
 
     fn dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
         self.take_dirty(wants_old)
+    }
+
+    fn evict_silently(&mut self) -> Result<()> {
+        self.evict_silently()
     }
 
     fn remove_row(&mut self, key: &Windowed<K>, _: Timestamp, headers: &Headers) -> Result<Put> {
@@ -229,11 +252,29 @@ where
         self.is_cached && !self.keeps_headers
     }
 
-    /// The row as it is now.
+    /// The row as it is now. What it brings into a record cache may push others out.
     pub(crate) fn row(&self, ctx: &mut TableContext<'_, K, V>, key: &K) -> Result<Option<ValueAndTimestamp<V>>> {
-        match self.rows {
-            Some(rows) => rows.row(&mut ctx.scope(), key),
-            None => Ok(None),
+        let Some(rows) = self.rows else { return Ok(None) };
+        let row = rows.row(&mut ctx.scope(), key)?;
+        if let Rows::Usual(handle) = rows
+            && ctx.store(handle).owes_eviction()
+        {
+            self.evict(ctx, handle)?;
+        }
+        Ok(row)
+    }
+
+    /// Makes room in the record caches, and tells downstream what had to leave.
+    fn evict(&self, ctx: &mut TableContext<'_, K, V>, handle: StoreHandle<S>) -> Result<()> {
+        if self.is_silent {
+            return ctx.store(handle).evict_silently();
+        }
+        loop {
+            let evicted = ctx.store(handle).evicted(self.sends_old.is_on())?;
+            if evicted.is_empty() {
+                return Ok(());
+            }
+            self.forward_flushed(ctx, evicted);
         }
     }
 
@@ -294,8 +335,7 @@ where
             store.put_row(&record.key, new.take(), record.timestamp, &record.headers)?
         };
         if put.is_over_budget {
-            let evicted = ctx.store(handle).evicted(self.sends_old.is_on())?;
-            self.forward_flushed(ctx, evicted);
+            self.evict(ctx, handle)?;
         }
         if goes_on {
             ctx.forward(record.with_value(Change::new(new, old)));
@@ -319,9 +359,6 @@ where
     }
 
     fn forward_flushed(&self, ctx: &mut TableContext<'_, K, V>, entries: Vec<FlushedEntry<K, V>>) {
-        if self.is_silent {
-            return;
-        }
         let sends_old = self.sends_old.is_on();
         for entry in entries {
             let old = if sends_old { entry.old } else { None };

@@ -7,7 +7,7 @@ use millstream_types::{Timestamp, Window, Windowed};
 
 use super::aggregate::Aggregation;
 use super::change::Change;
-use super::closing::{Closing, Told};
+use super::closing::{Closing, LAST_TIME, Told, no_end};
 use super::table_output::TableOutput;
 use crate::dsl::{EmitStrategy, FixedWindows};
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
@@ -68,6 +68,9 @@ where
         }
         let time = record.timestamp;
         let close_time = self.closing.observe(time);
+        if time.0 > LAST_TIME.saturating_sub(self.windows.size_ms()) && !self.windows.end_in_time(time) {
+            return Err(no_end(time));
+        }
         let (key, value, rest) = record.into_record().into_parts();
         let mut starts = self.windows.starts_of(time).peekable();
         let mut value = Some(value);

@@ -49,12 +49,20 @@ impl<K> Suppressed<K> {
     }
 }
 
+impl<K> Suppressed<K> {
+    /// As [`until_window_closes`](Suppressed::until_window_closes), for keys that hold their window in
+    /// a way of their own: `end` tells when it ends.
+    pub fn until_window_closes_at(end: fn(&K) -> Timestamp, buffer: StrictBufferConfig) -> Self {
+        Self { name: None, until: Until::WindowClose(end), buffer: buffer.limits }
+    }
+}
+
 impl<K> Suppressed<Windowed<K>> {
     /// Holds the result of a window until the window has closed: its end and grace period have
     /// passed. Each window gives one result, the last one, and none if that deletes it. Only windowed
     /// keys have windows, and only a strict buffer keeps the promise.
     pub fn until_window_closes(buffer: StrictBufferConfig) -> Self {
-        Self { name: None, until: Until::WindowClose(|key| key.window.end), buffer: buffer.limits }
+        Self::until_window_closes_at(|key| key.window.end, buffer)
     }
 }
 
