@@ -225,7 +225,7 @@ window_reads!(TimestampedWindowStore, ValueAndTimestamp<V>, |value, timestamp| V
 
 impl<K: Clone + Send + 'static, V: Clone + Send + 'static> WindowStore<K, V> {
     /// Writes the value of a window; `None`, or a value that is null by its serde, deletes it. A
-    /// store that keeps duplicates adds the value to those that are there, and ignores `None`.
+    /// store that keeps duplicates adds the value to those that are there; `None` it only logs.
     /// [`Put::is_expired`] says that the row was dropped because its time is over.
     pub fn put(&mut self, key: &K, value: Option<V>, window_start: Timestamp) -> Result<Put> {
         self.put_with_headers(key, value, window_start, &Headers::new())
