@@ -2,12 +2,9 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod change;
-pub(crate) mod closing;
 pub(crate) mod foreign_key;
 pub(crate) mod join;
 pub(crate) mod self_join;
-pub(crate) mod session_aggregate;
-pub(crate) mod sliding_aggregate;
 pub(crate) mod stateless;
 pub(crate) mod stream_join;
 pub(crate) mod suppress;
@@ -18,4 +15,4 @@ pub(crate) mod table_map;
 pub(crate) mod table_output;
 pub(crate) mod table_view;
 pub(crate) mod transform;
-pub(crate) mod window_aggregate;
+pub(crate) mod windowed;

@@ -16,10 +16,10 @@ use super::windowing::{FixedWindows, SizedWindows};
 use super::{EmitStrategy, SessionWindows, SlidingWindows};
 use crate::flow::NodeFactory;
 use crate::operator::aggregate::{Aggregation, aggregate};
-use crate::operator::session_aggregate::{Merge, session_aggregate};
-use crate::operator::sliding_aggregate::sliding_aggregate;
 use crate::operator::table_output::{RowStore, TableOutput};
-use crate::operator::window_aggregate::window_aggregate;
+use crate::operator::windowed::fixed::window_aggregate;
+use crate::operator::windowed::session::{Merge, session_aggregate};
+use crate::operator::windowed::sliding::sliding_aggregate;
 
 /// How aggregates of type `A` by key `K` are kept and made.
 pub(crate) trait Shape<K, A> {

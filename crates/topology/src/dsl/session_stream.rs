@@ -8,7 +8,7 @@ use super::aggregate::How;
 use super::aggregate_shape::SessionShape;
 use super::options::Materialized;
 use super::{EmitStrategy, KGroupedStream, KTable, SessionWindows};
-use crate::operator::session_aggregate::Merge;
+use crate::operator::windowed::session::Merge;
 
 /// A grouped stream in sessions. A record joins the sessions that are at most the inactivity gap
 /// away; several of them become one, and the table then deletes the rows they had. A record whose

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use millstream_state::{TimestampedWindowStore, ValueAndTimestamp};
 use millstream_types::{Record, Timestamp, Window, Windowed};
 
-use super::aggregate::Aggregation;
-use super::change::Change;
 use super::closing::{Closing, Told};
-use super::table_output::TableOutput;
 use crate::dsl::{EmitStrategy, SlidingWindows};
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
+use crate::operator::aggregate::Aggregation;
+use crate::operator::change::Change;
+use crate::operator::table_output::TableOutput;
 
 /// `KSTREAM-AGGREGATE` over sliding windows.
 struct SlidingAggregate<K, V, A> {

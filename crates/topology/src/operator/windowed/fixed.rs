@@ -5,12 +5,12 @@ use std::sync::Arc;
 use millstream_state::TimestampedWindowStore;
 use millstream_types::{Timestamp, Window, Windowed};
 
-use super::aggregate::Aggregation;
-use super::change::Change;
 use super::closing::{Closing, LAST_TIME, Told, no_end};
-use super::table_output::TableOutput;
 use crate::dsl::{EmitStrategy, FixedWindows};
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
+use crate::operator::aggregate::Aggregation;
+use crate::operator::change::Change;
+use crate::operator::table_output::TableOutput;
 
 /// `KSTREAM-AGGREGATE` over time windows.
 struct WindowAggregate<K, V, A> {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use millstream_state::SessionStore;
 use millstream_types::{Headers, Record, Timestamp, Window, Windowed};
 
-use super::aggregate::Aggregation;
-use super::change::Change;
 use super::closing::{Closing, Told, no_end};
-use super::table_output::TableOutput;
 use crate::dsl::{EmitStrategy, SessionWindows};
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
+use crate::operator::aggregate::Aggregation;
+use crate::operator::change::Change;
+use crate::operator::table_output::TableOutput;
 
 /// Makes one aggregate of two: of what was merged so far (`None` only where there is no initial
 /// aggregate), and of one more session.
