@@ -13,13 +13,11 @@ use super::draft::Draft;
 use super::options::Materialized;
 use super::window::millis;
 use super::windowing::{FixedWindows, SizedWindows};
-use super::{EmitStrategy, SessionWindows, SlidingWindows};
+use super::{EmitStrategy, SlidingWindows};
 use crate::flow::NodeFactory;
 use crate::operator::aggregate::{Aggregation, aggregate};
 use crate::operator::table_output::{RowStore, TableOutput};
-use crate::operator::windowed::fixed::window_aggregate;
-use crate::operator::windowed::session::{Merge, session_aggregate};
-use crate::operator::windowed::sliding::sliding_aggregate;
+use crate::operator::windowed::{Sessions, windowed_aggregate};
 
 /// How aggregates of type `A` by key `K` are kept and made.
 pub(crate) trait Shape<K, A> {
@@ -55,7 +53,7 @@ pub(crate) enum Operator<K, A> {
     Plain(TableOutput<K, A, TimestampedKeyValueStore<K, A>>),
     Fixed(FixedWindows, EmitStrategy, TableOutput<Windowed<K>, A, TimestampedWindowStore<K, A>>),
     Sliding(SlidingWindows, EmitStrategy, TableOutput<Windowed<K>, A, TimestampedWindowStore<K, A>>),
-    Session(SessionShape<K, A>, TableOutput<Windowed<K>, A, SessionStore<K, A>>),
+    Sessions(Sessions<K, A>, EmitStrategy, TableOutput<Windowed<K>, A, SessionStore<K, A>>),
 }
 
 impl<K, A> Operator<K, A>
@@ -67,11 +65,9 @@ where
     pub(crate) fn code<V: Clone + Send + 'static>(self, aggregation: Aggregation<K, V, A>) -> NodeFactory {
         match self {
             Self::Plain(output) => aggregate(aggregation, output),
-            Self::Fixed(windows, emit, output) => window_aggregate(windows, emit, aggregation, output),
-            Self::Sliding(windows, emit, output) => sliding_aggregate(windows, emit, aggregation, output),
-            Self::Session(shape, output) => {
-                session_aggregate(shape.windows, shape.emit, aggregation, shape.merge, output)
-            }
+            Self::Fixed(windows, emit, output) => windowed_aggregate(windows, emit, aggregation, output),
+            Self::Sliding(windows, emit, output) => windowed_aggregate(windows, emit, aggregation, output),
+            Self::Sessions(windows, emit, output) => windowed_aggregate(windows, emit, aggregation, output),
         }
     }
 }
@@ -88,9 +84,8 @@ pub(crate) struct SizedShape {
 
 /// In sessions.
 pub(crate) struct SessionShape<K, A> {
-    pub(crate) windows: SessionWindows,
+    pub(crate) sessions: Sessions<K, A>,
     pub(crate) emit: EmitStrategy,
-    pub(crate) merge: Merge<K, A>,
 }
 
 impl<K, A> Shape<K, A> for Unwindowed
@@ -190,12 +185,6 @@ where
     }
 }
 
-impl<K, A> Clone for SessionShape<K, A> {
-    fn clone(&self) -> Self {
-        Self { windows: self.windows, emit: self.emit, merge: Arc::clone(&self.merge) }
-    }
-}
-
 impl<K, A> Shape<K, A> for SessionShape<K, A>
 where
     K: Clone + Send + 'static,
@@ -221,12 +210,12 @@ where
     }
 
     fn grace_ms(&self) -> Option<i64> {
-        Some(self.windows.closes_after_ms())
+        Some(self.sessions.windows.closes_after_ms())
     }
 
     fn add_store(&self, draft: &mut Draft, store: &Arc<str>, kept: &Materialized<K, A>, serdes: (Serde<K>, Serde<A>)) {
         let emits_on_close = self.emit == EmitStrategy::OnWindowClose;
-        let retention = draft.retention(kept, store, self.windows.closes_after_ms());
+        let retention = draft.retention(kept, store, self.sessions.windows.closes_after_ms());
         let params = DslSessionParams::new(Arc::clone(store), retention, draft.store_format);
         if let Some(supplier) = draft.session_supplier(kept, &params.emitting_on_close(emits_on_close)) {
             let builder = Stores::session_store_builder(supplier, serdes.0, serdes.1);
@@ -235,7 +224,7 @@ where
     }
 
     fn operator(&self, output: TableOutput<Windowed<K>, A, Self::Store>) -> Operator<K, A> {
-        Operator::Session(self.clone(), output.silent(self.emit == EmitStrategy::OnWindowClose))
+        Operator::Sessions(self.sessions.clone(), self.emit, output.silent(self.emit == EmitStrategy::OnWindowClose))
     }
 }
 

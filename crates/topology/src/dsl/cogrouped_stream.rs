@@ -11,11 +11,12 @@ use super::aggregate_shape::{SessionShape, Shape, SizedShape, Unwindowed};
 use super::draft::Shared;
 use super::options::Materialized;
 use super::session_stream::merged;
+use super::stream::union;
 use super::windowing::SizedWindows;
 use super::{EmitStrategy, KGroupedStream, KStream, KTable, SessionWindows, Windowing};
-use crate::flow::{Context, Incoming};
 use crate::operator::change::Change;
-use crate::operator::stateless::stateless;
+use crate::operator::stateless;
+use crate::operator::windowed::Sessions;
 
 const AGGREGATE: &str = "COGROUPKSTREAM-AGGREGATE-";
 const MERGE: &str = "COGROUPKSTREAM-MERGE-";
@@ -263,21 +264,11 @@ where
             nodes.push(node);
         }
         let merge = self.node_name("-cogroup-merge", MERGE);
-        let mut sources: Vec<Arc<str>> = Vec::new();
-        for source in self.inputs.iter().flat_map(|input| input.sources()) {
-            if !sources.contains(&source) {
-                sources.push(source);
-            }
-        }
+        let sources = self.inputs.iter().fold(Vec::new(), |sources, input| union(&sources, &input.sources()));
         if target.ready().is_some() {
-            type Changed<'a, S, K, A> = Context<'a, <S as Shape<K, A>>::Key, Change<A>>;
-            let pass = stateless(|ctx: &mut Changed<'_, S, K, A>, record: Incoming<'_, S::Key, Change<A>>| {
-                ctx.forward_incoming(record);
-                Ok(())
-            });
             let parents: Vec<&str> = nodes.iter().map(String::as_str).collect();
             let mut draft = self.draft.borrow_mut();
-            draft.then(&merge, &parents, &[], pass);
+            draft.then(&merge, &parents, &[], stateless::pass::<S::Key, Change<A>>());
             draft.topology.push_copartitioned(sources.clone());
         }
         target.into_table(merge, sources)
@@ -428,6 +419,7 @@ where
     }
 
     fn shape(&self, merger: impl Fn(&K, A, A) -> A + Send + Sync + 'static) -> SessionShape<K, A> {
-        SessionShape { windows: self.windows, emit: EmitStrategy::OnWindowUpdate, merge: merged(merger) }
+        let sessions = Sessions { windows: self.windows, merge: merged(merger) };
+        SessionShape { sessions, emit: EmitStrategy::OnWindowUpdate }
     }
 }

@@ -8,7 +8,7 @@ use super::aggregate::How;
 use super::aggregate_shape::SessionShape;
 use super::options::Materialized;
 use super::{EmitStrategy, KGroupedStream, KTable, SessionWindows};
-use crate::operator::windowed::session::Merge;
+use crate::operator::windowed::{Merge, Sessions};
 
 /// A grouped stream in sessions. A record joins the sessions that are at most the inactivity gap
 /// away; several of them become one, and the table then deletes the rows they had. A record whose
@@ -52,7 +52,7 @@ impl<K, V> SessionWindowedKStream<K, V> {
     }
 
     fn shape<A>(&self, merge: Merge<K, A>) -> SessionShape<K, A> {
-        SessionShape { windows: self.windows, emit: self.emit, merge }
+        SessionShape { sessions: Sessions { windows: self.windows, merge }, emit: self.emit }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use millstream_types::Timestamp;
+use millstream_types::{Timestamp, Window};
 
 use crate::dsl::EmitStrategy;
 use crate::flow::{Context, ProcessorError};
@@ -58,21 +58,16 @@ impl Closing {
 
     /// Counts a record that came after its window closed.
     #[cold]
-    pub(crate) fn drop_late<K, V>(
-        &self,
-        ctx: &mut Context<'_, K, V>,
-        time: Timestamp,
-        (start, end): (i64, i64),
-        close_time: i64,
-    ) where
+    pub(crate) fn drop_late<K, V>(&self, ctx: &mut Context<'_, K, V>, time: Timestamp, window: Window, close_time: i64)
+    where
         K: Clone + Send + 'static,
         V: Clone + Send + 'static,
     {
         tracing::warn!(
             node = ctx.node_name(),
             timestamp = time.0,
-            start,
-            end,
+            start = window.start.0,
+            end = window.end.0,
             expiration = close_time,
             stream_time = self.stream_time.0,
             "a record is left out of a window that is closed"
