@@ -12,7 +12,8 @@ use super::draft::{Shared, Switch};
 use super::options::Materialized;
 use super::table_source::StoredOrigin;
 use super::{KGroupedStream, KStream};
-use crate::operator::aggregate::{Aggregation, Nulls};
+use crate::operator::aggregate::Aggregation;
+use crate::operator::nulls::Nulls;
 use crate::operator::table_output::TableOutput;
 use crate::operator::table_view::ViewSupplier;
 

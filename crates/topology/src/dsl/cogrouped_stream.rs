@@ -88,11 +88,7 @@ where
         if upstream.is_none() {
             *upstream = Some(self.grouped.repartition_anew(store, is_store_named));
         } else if self.grouped.stream.is_rekeyed {
-            // The names are taken again even though the nodes are shared.
-            let mut draft = self.grouped.stream.draft.borrow_mut();
-            for _ in 0..3 {
-                draft.names.burn();
-            }
+            self.grouped.stream.draft.borrow_mut().names.burn_repartition();
         }
     }
 

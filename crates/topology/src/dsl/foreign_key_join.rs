@@ -15,6 +15,7 @@ use crate::operator::foreign_key::{
     ForeignJoinSpec, Response, ResponseCodec, ResponseJoinSpec, Subscription, SubscriptionCodec, SubscriptionSendSpec,
     foreign_join, response_join, subscription_join, subscription_receive, subscription_send,
 };
+use crate::operator::join_kind::JoinKind;
 use crate::operator::table::table_source;
 use crate::operator::table_view::ViewSupplier;
 
@@ -97,7 +98,7 @@ where
     {
         let extract: Extract<K, V, KO> = Arc::new(move |key, value| foreign_key(key, value).into());
         let joiner: Joiner<V, VO, R> = Arc::new(move |value, row| Some(joiner(value, row?)));
-        self.joined_on_foreign_key(other, extract, joiner, joined, (materialized, false))
+        self.joined_on_foreign_key(other, extract, joiner, joined, (materialized, JoinKind::Inner))
     }
 
     /// [`join_on_foreign_key`](Self::join_on_foreign_key) that has a row for every row of this
@@ -158,7 +159,7 @@ where
     {
         let extract: Extract<K, V, KO> = Arc::new(move |key, value| foreign_key(key, value).into());
         let joiner: Joiner<V, VO, R> = Arc::new(move |value, row| Some(joiner(value, row)));
-        self.joined_on_foreign_key(other, extract, joiner, joined, (materialized, true))
+        self.joined_on_foreign_key(other, extract, joiner, joined, (materialized, JoinKind::Left))
     }
 
     fn joined_on_foreign_key<KO, VO, R>(
@@ -167,7 +168,7 @@ where
         extract: Extract<K, V, KO>,
         joiner: Joiner<V, VO, R>,
         joined: TableJoined<K, KO>,
-        (materialized, is_left): (Materialized<K, R>, bool),
+        (materialized, kind): (Materialized<K, R>, JoinKind),
     ) -> KTable<K, R>
     where
         KO: Clone + Send + 'static,
@@ -203,7 +204,7 @@ where
                 extract: Arc::new(move |key: &K, value: &V| foreign(key, value).filter(|key| !keys.is_null(key))),
                 value: value.clone(),
                 foreign_key: foreign_key.clone(),
-                is_left,
+                kind,
                 skips_late: self.origin.is_versioned(),
             };
             draft.then(&names.send, &[&self.node], &[], subscription_send(send));

@@ -210,10 +210,7 @@ where
         }
         if let Some(shared) = self.repartitioned.borrow().as_ref() {
             let mut draft = self.stream.draft.borrow_mut();
-            // The names are taken again even though the nodes are shared.
-            for _ in 0..3 {
-                draft.names.burn();
-            }
+            draft.names.burn_repartition();
             draft.reuses_repartition(&shared.node);
             return shared.clone();
         }

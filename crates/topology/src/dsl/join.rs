@@ -7,8 +7,9 @@ use super::options::Joined;
 use super::stream::union;
 use super::window::millis;
 use super::{GlobalKTable, KStream, KTable};
-use crate::operator::aggregate::Nulls;
-use crate::operator::join::{GlobalLookup, JoinKind, JoinSpec, Lookup, TableLookup, stream_table_join};
+use crate::operator::join::{GlobalLookup, JoinSpec, Lookup, TableLookup, stream_table_join};
+use crate::operator::join_kind::JoinKind;
+use crate::operator::nulls::Nulls;
 
 type Joiner<K, V, VT, R> = Arc<dyn Fn(&K, &V, Option<&VT>) -> R + Send + Sync>;
 

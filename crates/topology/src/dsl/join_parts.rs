@@ -15,18 +15,11 @@ use super::draft::Draft;
 use super::options::StreamJoined;
 use super::outline::{StreamJoinNodes, Unnamed};
 use crate::flow::NodeFactory;
-use crate::operator::aggregate::Nulls;
+use crate::operator::join_kind::JoinKind;
+use crate::operator::nulls::Nulls;
 use crate::operator::self_join::self_join;
 use crate::operator::stateless;
 use crate::operator::stream_join::{LeftSide, PairJoiner, RightSide, StreamJoin, join_side, join_window};
-
-/// Which sides are emitted without a partner.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outer {
-    None,
-    Left,
-    Both,
-}
 
 /// Names of a join's nodes, and the beginnings of its stores' names, as Kafka Streams makes them.
 pub(super) struct JoinNames {
@@ -38,13 +31,13 @@ pub(super) struct JoinNames {
 }
 
 impl JoinNames {
-    pub(super) fn new(draft: &mut Draft, named: Option<&str>, stores: Option<&str>, outer: Outer) -> Self {
-        let (this, this_prefix) = match outer {
-            Outer::Both => ("-outer-this-join", "KSTREAM-OUTERTHIS-"),
+    pub(super) fn new(draft: &mut Draft, named: Option<&str>, stores: Option<&str>, kind: JoinKind) -> Self {
+        let (this, this_prefix) = match kind {
+            JoinKind::Outer => ("-outer-this-join", "KSTREAM-OUTERTHIS-"),
             _ => ("-this-join", "KSTREAM-JOINTHIS-"),
         };
-        let (other, other_prefix) = match outer {
-            Outer::None => ("-other-join", "KSTREAM-JOINOTHER-"),
+        let (other, other_prefix) = match kind {
+            JoinKind::Inner => ("-other-join", "KSTREAM-JOINOTHER-"),
             _ => ("-outer-other-join", "KSTREAM-OUTEROTHER-"),
         };
         let names = &mut draft.names;
@@ -65,22 +58,21 @@ impl JoinNames {
             join: [this_join, other_join],
             merge,
             stores: [store(this, &this_generated), store(other, &other_generated)],
-            unmatched: store(outer.shared_suffix(), &format!("KSTREAM-OUTERSHARED-{number}")),
+            unmatched: store(shared_suffix(kind), &format!("KSTREAM-OUTERSHARED-{number}")),
         }
     }
 }
 
-impl Outer {
-    fn shared_suffix(self) -> &'static str {
-        if self == Self::Both { "-outer-shared-join" } else { "-left-shared-join" }
-    }
+/// What follows the name of the store that both sides share.
+fn shared_suffix(kind: JoinKind) -> &'static str {
+    if kind == JoinKind::Outer { "-outer-shared-join" } else { "-left-shared-join" }
 }
 
 /// A join as it is written into the topology.
 pub(super) struct JoinParts<'a, K, V, VO, R> {
     pub(super) names: JoinNames,
     pub(super) parents: (&'a str, &'a str),
-    pub(super) outer: Outer,
+    pub(super) kind: JoinKind,
     pub(super) joiner: PairJoiner<K, V, VO, R>,
     pub(super) windows: JoinWindows,
     pub(super) key: Serde<K>,
@@ -109,7 +101,7 @@ where
         let this_store = self.add(draft, Stores::timestamped_window_store_with_headers_builder(this, keys, lefts));
         let other_store =
             self.add(draft, Stores::timestamped_window_store_with_headers_builder(other, self.key.clone(), rights));
-        let unmatched = (self.outer != Outer::None).then(|| {
+        let unmatched = (self.kind != JoinKind::Inner).then(|| {
             let (keys, lefts, rights) = (self.key.clone(), self.left.clone(), self.right.clone());
             let supplier = self.unmatched_supplier(draft);
             self.add(draft, Stores::outer_join_store_builder(supplier, keys, lefts, rights))
@@ -138,13 +130,13 @@ where
             });
         }
         let used = |store: &Arc<str>| [store].into_iter().chain(&unmatched).cloned().collect::<Vec<_>>();
-        let (windows, outer) = (self.windows, self.outer);
+        let (windows, kind) = (self.windows, self.kind);
         let join = StreamJoin { windows, joiner: self.joiner, unmatched: unmatched.clone() };
         let nulls = Nulls { key: Some(key.clone()), value: Some(self.left) };
-        let code = join_side::<_, _, _, _, LeftSide>(join.clone(), nulls, outer != Outer::None, other);
+        let code = join_side::<_, _, _, _, LeftSide>(join.clone(), nulls, kind != JoinKind::Inner, other);
         draft.then(this_join, &[this_windowed], &used(other), code);
         let nulls = Nulls { key: Some(key.clone()), value: Some(self.right) };
-        let code = join_side::<_, _, _, _, RightSide>(join, nulls, outer == Outer::Both, this);
+        let code = join_side::<_, _, _, _, RightSide>(join, nulls, kind == JoinKind::Outer, this);
         draft.then(other_join, &[other_windowed], &used(this), code);
         draft.then(&self.names.merge, &[this_join, other_join], &[], stateless::pass::<K, R>());
     }
@@ -197,7 +189,7 @@ where
     fn unmatched_supplier(&self, draft: &Draft) -> KeyValueStoreSupplier {
         let this = self.joined.this_supplier.as_ref();
         let name = match this {
-            Some(this) => format!("{}{}-store", this.name(), self.outer.shared_suffix()),
+            Some(this) => format!("{}{}-store", this.name(), shared_suffix(self.kind)),
             None => self.names.unmatched.clone(),
         };
         match this.filter(|_| self.joined.store_suppliers.is_none()) {

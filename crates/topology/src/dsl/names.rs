@@ -34,6 +34,12 @@ impl Names {
     pub(crate) fn burn(&mut self) {
         self.next += 1;
     }
+
+    /// Takes the numbers of a repartition's three nodes again, as Kafka Streams does, where an
+    /// operator shares the nodes of another one's.
+    pub(crate) fn burn_repartition(&mut self) {
+        self.next += 3;
+    }
 }
 
 /// What is wrong with a name the user gave, if anything.

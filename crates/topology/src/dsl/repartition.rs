@@ -112,10 +112,7 @@ where
         if named.is_none() {
             draft.unnamed(Unnamed::RepartitionTopic { name: format!("{text}{REPARTITION_SUFFIX}").into() });
         }
-        // The names are taken again even though the nodes are shared.
-        for _ in 0..3 {
-            draft.names.burn();
-        }
+        draft.names.burn_repartition();
         drop(draft);
         Self::new(
             &self.draft,

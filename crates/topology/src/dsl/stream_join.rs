@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::join_parts::{JoinNames, JoinParts, Outer};
+use super::join_parts::{JoinNames, JoinParts};
 use super::options::StreamJoined;
 use super::stream::union;
 use super::{JoinWindows, KStream};
+use crate::operator::join_kind::JoinKind;
 use crate::operator::stream_join::PairJoiner;
 
 impl<K, V> KStream<K, V>
@@ -69,7 +70,7 @@ where
         VO: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        self.joined_stream(other, Outer::None, inner(joiner), windows, joined)
+        self.joined_stream(other, JoinKind::Inner, inner(joiner), windows, joined)
     }
 
     /// [`join_stream`](Self::join_stream) that also emits each record of this stream that finds no
@@ -127,7 +128,7 @@ where
         VO: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        self.joined_stream(other, Outer::Left, left(joiner), windows, joined)
+        self.joined_stream(other, JoinKind::Left, left(joiner), windows, joined)
     }
 
     /// [`left_join_stream`](Self::left_join_stream) that emits the records of both streams that find
@@ -182,13 +183,13 @@ where
         VO: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        self.joined_stream(other, Outer::Both, Arc::new(joiner), windows, joined)
+        self.joined_stream(other, JoinKind::Outer, Arc::new(joiner), windows, joined)
     }
 
     fn joined_stream<VO, R>(
         &self,
         other: &KStream<K, VO>,
-        outer: Outer,
+        kind: JoinKind,
         joiner: PairJoiner<K, V, VO, R>,
         windows: JoinWindows,
         joined: StreamJoined<K, V, VO>,
@@ -206,7 +207,7 @@ where
         let right_value = joined.other_value.clone().or_else(|| other.value.clone());
         let right = other.partitioned_for_join(prefix("right").as_deref(), key.clone(), right_value.clone());
         let mut draft = self.draft.borrow_mut();
-        let names = JoinNames::new(&mut draft, named.as_deref(), joined.store_name.as_deref(), outer);
+        let names = JoinNames::new(&mut draft, named.as_deref(), joined.store_name.as_deref(), kind);
         let merge = names.merge.clone();
         let key = draft.serde(key.as_ref(), None, "keys", &merge);
         let left_value = draft.serde(left_value.as_ref(), None, "values", &merge);
@@ -214,10 +215,10 @@ where
         if let (Some(key), Some(left_value), Some(right_value)) = (key.clone(), left_value, right_value) {
             let parents = (&*left.node, &*right.node);
             let joined = &joined;
-            JoinParts { names, parents, outer, joiner, windows, key, left: left_value, right: right_value, joined }
+            JoinParts { names, parents, kind, joiner, windows, key, left: left_value, right: right_value, joined }
                 .write(&mut draft);
         }
-        if outer != Outer::None {
+        if kind != JoinKind::Inner {
             // Records with a null key are joined with nothing, so they must get this far.
             draft.takes_null_keys(&merge);
         }

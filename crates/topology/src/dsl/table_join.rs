@@ -12,18 +12,11 @@ use super::options::Materialized;
 use super::stream::union;
 use super::table_source::TableOrigin;
 use crate::operator::change::Change;
+use crate::operator::join_kind::JoinKind;
 use crate::operator::stateless;
 use crate::operator::table_join::{Combine, TableJoinSpec, table_join, table_merge};
 use crate::operator::table_output::TableOutput;
 use crate::operator::table_view::ViewSupplier;
-
-/// Whose rows a join's row needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Needs {
-    Both,
-    Left,
-    Either,
-}
 
 impl<K, V> KTable<K, V>
 where
@@ -65,7 +58,7 @@ where
         VO: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        self.joined(other, Needs::Both, inner(joiner), None)
+        self.joined(other, JoinKind::Inner, inner(joiner), None)
     }
 
     /// [`join`](Self::join) into a store, which gets a generated name if it has none.
@@ -79,7 +72,7 @@ where
         VO: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        self.joined(other, Needs::Both, inner(joiner), Some(materialized))
+        self.joined(other, JoinKind::Inner, inner(joiner), Some(materialized))
     }
 
     /// [`join`](Self::join) that has a row for every row of this table.
@@ -114,7 +107,7 @@ where
         VO: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        self.joined(other, Needs::Left, left(joiner), None)
+        self.joined(other, JoinKind::Left, left(joiner), None)
     }
 
     /// [`left_join`](Self::left_join) into a store, which gets a generated name if it has none.
@@ -128,7 +121,7 @@ where
         VO: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        self.joined(other, Needs::Left, left(joiner), Some(materialized))
+        self.joined(other, JoinKind::Left, left(joiner), Some(materialized))
     }
 
     /// [`join`](Self::join) that has a row for every row of either table.
@@ -163,7 +156,7 @@ where
         VO: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        self.joined(other, Needs::Either, outer(joiner), None)
+        self.joined(other, JoinKind::Outer, outer(joiner), None)
     }
 
     /// [`outer_join`](Self::outer_join) into a store, which gets a generated name if it has none.
@@ -177,13 +170,13 @@ where
         VO: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        self.joined(other, Needs::Either, outer(joiner), Some(materialized))
+        self.joined(other, JoinKind::Outer, outer(joiner), Some(materialized))
     }
 
     fn joined<VO, R>(
         &self,
         other: &KTable<K, VO>,
-        needs: Needs,
+        kind: JoinKind,
         combine: Combine<K, V, VO, R>,
         materialized: Option<Materialized<K, R>>,
     ) -> KTable<K, R>
@@ -205,7 +198,7 @@ where
         drop(draft);
 
         let sends_old = Switch::default();
-        let mut view = self.write_sides(other, needs, (&sides.0, &sides.1), &combine, &sends_old);
+        let mut view = self.write_sides(other, kind, (&sides.0, &sides.1), &combine, &sends_old);
         let mut draft = self.draft.borrow_mut();
         let sources = union(&self.sources, &other.sources);
         draft.topology.push_copartitioned(sources.clone());
@@ -241,7 +234,7 @@ where
     fn write_sides<VO, R>(
         &self,
         other: &KTable<K, VO>,
-        needs: Needs,
+        kind: JoinKind,
         (this_node, other_node): (&str, &str),
         combine: &Combine<K, V, VO, R>,
         sends_old: &Switch,
@@ -250,10 +243,10 @@ where
         VO: Clone + Send + 'static,
         R: Clone + Send + 'static,
     {
-        if needs != Needs::Both {
+        if kind != JoinKind::Inner {
             self.origin.send_old_values(true);
         }
-        if needs == Needs::Either {
+        if kind == JoinKind::Outer {
             other.origin.send_old_values(true);
         }
         let (left, right) = (self.origin.view(), other.origin.view());
@@ -263,7 +256,7 @@ where
         let (left_stores, right_stores) = (left.stores.clone(), right.stores.clone());
         let code = table_join(TableJoinSpec {
             other: right,
-            needs_other: needs == Needs::Both,
+            needs_other: kind == JoinKind::Inner,
             combine: Arc::clone(combine),
             sends_old: sends_old.clone(),
             key: key.clone(),
@@ -272,7 +265,7 @@ where
         draft.then(this_node, &[&self.node], &right_stores, code);
         let code = table_join(TableJoinSpec {
             other: left,
-            needs_other: needs != Needs::Either,
+            needs_other: kind != JoinKind::Outer,
             combine: turned(combine),
             sends_old: sends_old.clone(),
             key,

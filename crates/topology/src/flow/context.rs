@@ -331,6 +331,13 @@ where
     pub fn count_dropped(&mut self, records: u64) {
         self.flow.count_dropped(records);
     }
+
+    /// Counts the record being processed as left out, and says why in the log.
+    #[cold]
+    pub(crate) fn drop_record(&mut self, why: &str) {
+        tracing::warn!(node = self.node_name(), "{why}");
+        self.count_dropped(1);
+    }
 }
 
 /// A node's stores, and where it is, without anything to forward: what a

@@ -6,6 +6,7 @@ use millstream_state::TimestampedKeyValueStore;
 use millstream_types::{Record, Serde, Timestamp};
 
 use super::change::Change;
+use super::nulls::Nulls;
 use super::table_output::TableOutput;
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
 
@@ -19,28 +20,6 @@ pub(crate) struct Aggregation<K, V, A> {
     pub(crate) nulls: Nulls<K, V>,
     /// Says which aggregates are null, so that their row is deleted.
     pub(crate) result: Serde<A>,
-}
-
-/// Which keys and values are null; nothing is where no serde is known.
-pub(crate) struct Nulls<K, V> {
-    pub(crate) key: Option<Serde<K>>,
-    pub(crate) value: Option<Serde<V>>,
-}
-
-impl<K, V> Nulls<K, V> {
-    pub(crate) fn key(&self, key: &K) -> bool {
-        self.key.as_ref().is_some_and(|serde| serde.is_null(key))
-    }
-
-    pub(crate) fn value(&self, value: &V) -> bool {
-        self.value.as_ref().is_some_and(|serde| serde.is_null(value))
-    }
-}
-
-impl<K, V> Clone for Nulls<K, V> {
-    fn clone(&self) -> Self {
-        Self { key: self.key.clone(), value: self.value.clone() }
-    }
 }
 
 impl<K, V, A> Clone for Aggregation<K, V, A> {
@@ -104,8 +83,7 @@ impl<K, V, A: Clone> Aggregation<K, V, A> {
     {
         let is_null = self.nulls.key(&record.key) || self.nulls.value(&record.value);
         if is_null {
-            tracing::warn!(node = ctx.node_name(), "a record with a null key or value is left out of the aggregate");
-            ctx.count_dropped(1);
+            ctx.drop_record("a record with a null key or value is left out of the aggregate");
         }
         is_null
     }

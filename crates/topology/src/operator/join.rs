@@ -8,16 +8,10 @@ use foldhash::fast::FixedState;
 use millstream_state::{Released, StreamBuffer};
 use millstream_types::{Record, Result, Serde, Timestamp};
 
-use super::aggregate::Nulls;
+use super::join_kind::JoinKind;
+use super::nulls::Nulls;
 use super::table_view::TableView;
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError, StoreHandle, StoreScope};
-
-/// Whether a record without a matching row is joined with nothing or left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JoinKind {
-    Inner,
-    Left,
-}
 
 /// Finds the table's side of a join for a stream record.
 pub(crate) trait Lookup<K, V, VT>: Send {
@@ -81,7 +75,7 @@ where
             return Ok(None);
         }
         let found = self.lookup.find(scope, key, value, time)?;
-        let found = found.or(if self.kind == JoinKind::Left { Some(None) } else { None });
+        let found = found.or(if self.kind == JoinKind::Inner { None } else { Some(None) });
         let Some(row) = found else { return Ok(None) };
         if row.is_none() && self.kind == JoinKind::Inner {
             return Ok(Some(None));
@@ -138,8 +132,7 @@ where
         }
         let joined = self.joined(&mut ctx.scope(), (&record.key, &record.value, record.timestamp))?;
         let Some(joined) = joined else {
-            tracing::warn!(node = ctx.node_name(), "a record with a null join key or value is left out of the join");
-            ctx.count_dropped(1);
+            ctx.drop_record("a record with a null join key or value is left out of the join");
             return Ok(());
         };
         if let Some(joined) = joined {

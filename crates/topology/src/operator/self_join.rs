@@ -6,7 +6,7 @@ use std::sync::Arc;
 use millstream_state::TimestampedWindowStoreWithHeaders;
 use millstream_types::{Record, Timestamp};
 
-use super::aggregate::Nulls;
+use super::nulls::Nulls;
 use super::stream_join::{PairJoiner, partners};
 use crate::dsl::JoinWindows;
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError, StoreHandle};
@@ -64,8 +64,7 @@ where
     fn process(&mut self, ctx: &mut Context<'_, K, O>, record: Incoming<'_, K, V>) -> Result<(), ProcessorError> {
         let Some(store) = self.handle else { return Ok(()) };
         if self.nulls.key(&record.key) || self.nulls.value(&record.value) {
-            tracing::warn!(node = ctx.node_name(), "a record with a null key or value is left out of the join");
-            ctx.count_dropped(1);
+            ctx.drop_record("a record with a null key or value is left out of the join");
             return Ok(());
         }
         let time = record.timestamp;

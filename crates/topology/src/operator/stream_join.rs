@@ -13,7 +13,7 @@ use millstream_state::{
 };
 use millstream_types::{Record, Result, Serde, Timestamp};
 
-use super::aggregate::Nulls;
+use super::nulls::Nulls;
 use crate::dsl::JoinWindows;
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError, StoreHandle};
 
@@ -213,8 +213,7 @@ where
             return Ok(());
         }
         if is_key_null || is_value_null {
-            tracing::warn!(node = ctx.node_name(), "a record with a null key or value is left out of the join");
-            ctx.count_dropped(1);
+            ctx.drop_record("a record with a null key or value is left out of the join");
             return Ok(());
         }
         if time == stream_time {

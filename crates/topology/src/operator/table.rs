@@ -69,8 +69,7 @@ where
     ) -> Result<(), ProcessorError> {
         let (key, value, rest) = record.into_record().into_parts();
         let (Some(key), new) = (self.accept)(key, value) else {
-            tracing::warn!(node = ctx.node_name(), "a record without key is dropped: a table needs one");
-            ctx.count_dropped(1);
+            ctx.drop_record("a record without key is dropped: a table needs one");
             return Ok(());
         };
         if !self.store.is_needed.is_on() {

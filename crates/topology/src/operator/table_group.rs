@@ -5,8 +5,9 @@ use std::sync::Arc;
 use millstream_state::TimestampedKeyValueStore;
 use millstream_types::{Codec, CodecError, Serde};
 
-use super::aggregate::Nulls;
 use super::change::Change;
+use super::nulls::Nulls;
+use super::same_key::SameKey;
 use super::table_output::TableOutput;
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
 
@@ -16,12 +17,10 @@ pub(crate) type RowSelector<K, V, K2, V2> = Arc<dyn Fn(&K, &V) -> (K2, V2) + Sen
 /// `KTABLE-SELECT`: forwards each update under the key it is grouped by.
 struct TableSelect<K, V, K2, V2> {
     selector: RowSelector<K, V, K2, V2>,
-    key: Serde<K2>,
+    keys: SameKey<K2>,
     nulls: Nulls<K2, V2>,
     source_key: Option<Serde<K>>,
     skips_late: bool,
-    old_bytes: Vec<u8>,
-    new_bytes: Vec<u8>,
 }
 
 pub(crate) fn table_select<K, V, K2, V2>(
@@ -39,11 +38,9 @@ where
     NodeFactory::processor(move || TableSelect {
         selector: Arc::clone(&selector),
         nulls: Nulls { key: Some(key.clone()), value: Some(value.clone()) },
-        key: key.clone(),
+        keys: SameKey::new(key.clone()),
         source_key: source_key.clone(),
         skips_late,
-        old_bytes: Vec::new(),
-        new_bytes: Vec::new(),
     })
 }
 
@@ -52,14 +49,6 @@ impl<K, V, K2, V2> TableSelect<K, V, K2, V2> {
     fn select(&self, key: &K, value: Option<&V>) -> Option<(K2, V2)> {
         let (key, value) = (self.selector)(key, value?);
         (!self.nulls.key(&key) && !self.nulls.value(&value)).then_some((key, value))
-    }
-
-    fn is_same_key(&mut self, old: &K2, new: &K2) -> Result<bool, CodecError> {
-        self.old_bytes.clear();
-        self.new_bytes.clear();
-        self.key.encode(old, &mut self.old_bytes)?;
-        self.key.encode(new, &mut self.new_bytes)?;
-        Ok(self.old_bytes == self.new_bytes)
     }
 }
 
@@ -91,7 +80,7 @@ where
         let new = self.select(&record.key, record.value.new.as_ref());
         let rest = record.into_record().with_key(()).with_value(());
         match (old, new) {
-            (Some((old_key, old)), Some((key, new))) if self.is_same_key(&old_key, &key)? => {
+            (Some((old_key, old)), Some((key, new))) if self.keys.is_same(&old_key, &key)? => {
                 ctx.forward(rest.with_key(key).with_value(Change::new(Some(new), Some(old))));
             }
             (old, new) => {

@@ -81,11 +81,7 @@ where
         let has_null_key = self.key.as_ref().is_some_and(|serde| serde.is_null(&record.key));
         let is_latest = record.value.is_latest;
         if has_null_key || (self.skips_late && !is_latest) {
-            tracing::warn!(
-                node = ctx.node_name(),
-                "an update without key, or older than its row, is left out of the join"
-            );
-            ctx.count_dropped(1);
+            ctx.drop_record("an update without key, or older than its row, is left out of the join");
             return Ok(());
         }
         let other = self.other.get(&mut ctx.scope(), &record.key)?;

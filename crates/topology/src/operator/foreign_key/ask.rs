@@ -8,6 +8,8 @@ use super::wire::{Instruction, Subscription};
 use super::{hash_of, unwritable};
 use crate::flow::{Context, Incoming, NodeFactory, Processor, ProcessorError};
 use crate::operator::change::Change;
+use crate::operator::join_kind::JoinKind;
+use crate::operator::same_key::SameKey;
 
 /// What the operator is told when the topology is built.
 pub(crate) struct SubscriptionSendSpec<K, V, KO> {
@@ -15,7 +17,7 @@ pub(crate) struct SubscriptionSendSpec<K, V, KO> {
     pub(crate) extract: Arc<dyn Fn(&K, &V) -> Option<KO> + Send + Sync>,
     pub(crate) value: Serde<V>,
     pub(crate) foreign_key: Serde<KO>,
-    pub(crate) is_left: bool,
+    pub(crate) kind: JoinKind,
     /// The table is versioned, and the join holds its newest rows only.
     pub(crate) skips_late: bool,
 }
@@ -26,7 +28,7 @@ impl<K, V, KO> Clone for SubscriptionSendSpec<K, V, KO> {
             extract: Arc::clone(&self.extract),
             value: self.value.clone(),
             foreign_key: self.foreign_key.clone(),
-            is_left: self.is_left,
+            kind: self.kind,
             skips_late: self.skips_late,
         }
     }
@@ -35,9 +37,8 @@ impl<K, V, KO> Clone for SubscriptionSendSpec<K, V, KO> {
 /// `KTABLE-FK-JOIN-SUBSCRIPTION-REGISTRATION`.
 struct SubscriptionSend<K, V, KO> {
     spec: SubscriptionSendSpec<K, V, KO>,
+    keys: SameKey<KO>,
     value_bytes: Vec<u8>,
-    old_bytes: Vec<u8>,
-    new_bytes: Vec<u8>,
 }
 
 pub(crate) fn subscription_send<K, V, KO>(spec: SubscriptionSendSpec<K, V, KO>) -> NodeFactory
@@ -47,28 +48,22 @@ where
     KO: Clone + Send + 'static,
 {
     NodeFactory::processor(move || SubscriptionSend {
+        keys: SameKey::new(spec.foreign_key.clone()),
         spec: spec.clone(),
         value_bytes: Vec::new(),
-        old_bytes: Vec::new(),
-        new_bytes: Vec::new(),
     })
 }
 
 impl<K, V, KO> SubscriptionSend<K, V, KO> {
     fn is_same_key(&mut self, old: &KO, new: Option<&KO>) -> Result<bool, ProcessorError> {
         let Some(new) = new else { return Ok(false) };
-        self.old_bytes.clear();
-        self.new_bytes.clear();
-        let unwritable = |error| unwritable("foreign key", error);
-        self.spec.foreign_key.encode(old, &mut self.old_bytes).map_err(unwritable)?;
-        self.spec.foreign_key.encode(new, &mut self.new_bytes).map_err(unwritable)?;
-        Ok(self.old_bytes == self.new_bytes)
+        Ok(self.keys.is_same(old, new).map_err(|error| unwritable("foreign key", error))?)
     }
 
     /// What to tell whom, in this order.
     fn decide(&mut self, old: Option<KO>, new: Option<KO>) -> Result<Asked<KO>, ProcessorError> {
         let is_same = old.as_ref().map(|old| self.is_same_key(old, new.as_ref())).transpose()?;
-        if self.spec.is_left {
+        if self.spec.kind != JoinKind::Inner {
             // Every update gets an answer. One without foreign key is answered by whoever gets it.
             let forgotten = old.filter(|_| is_same == Some(false)).map(|old| (Some(old), Instruction::Delete));
             return Ok([forgotten, Some((new, Instruction::Answer))]);
@@ -103,8 +98,7 @@ where
     ) -> Result<(), ProcessorError> {
         let change = &record.value;
         if self.spec.skips_late && !change.is_latest {
-            tracing::warn!(node = ctx.node_name(), "an update older than its row is left out of the join");
-            ctx.count_dropped(1);
+            ctx.drop_record("an update older than its row is left out of the join");
             return Ok(());
         }
         if change.new.is_none() && change.old.is_none() {
@@ -112,9 +106,8 @@ where
         }
         let extract = |value: &Option<V>| value.as_ref().and_then(|value| (self.spec.extract)(&record.key, value));
         let (old, new) = (extract(&change.old), extract(&change.new));
-        if change.new.is_some() && new.is_none() && !self.spec.is_left {
-            tracing::warn!(node = ctx.node_name(), "a row without foreign key is left out of the join");
-            ctx.count_dropped(1);
+        if change.new.is_some() && new.is_none() && self.spec.kind == JoinKind::Inner {
+            ctx.drop_record("a row without foreign key is left out of the join");
         }
         let asked = self.decide(old, new)?;
         if asked.iter().all(Option::is_none) {

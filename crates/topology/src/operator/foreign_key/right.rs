@@ -73,8 +73,7 @@ where
         let Some(handle) = self.handle else { return Ok(()) };
         match &record.key {
             None if subscription.instruction != Instruction::Answer => {
-                tracing::warn!(node = ctx.node_name(), "a subscription without foreign key is dropped");
-                ctx.count_dropped(1);
+                ctx.drop_record("a subscription without foreign key is dropped");
                 return Ok(());
             }
             None => {}
@@ -205,11 +204,7 @@ where
         record: Incoming<'_, KO, Change<VO>>,
     ) -> Result<(), ProcessorError> {
         if self.foreign_key.is_null(&record.key) || (self.skips_late && !record.value.is_latest) {
-            tracing::warn!(
-                node = ctx.node_name(),
-                "an update without key, or older than its row, is left out of the join"
-            );
-            ctx.count_dropped(1);
+            ctx.drop_record("an update without key, or older than its row, is left out of the join");
             return Ok(());
         }
         let Some(handle) = self.handle else { return Ok(()) };
