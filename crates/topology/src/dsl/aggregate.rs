@@ -15,7 +15,6 @@ use super::{KGroupedStream, KStream};
 use crate::operator::aggregate::Aggregation;
 use crate::operator::nulls::Nulls;
 use crate::operator::table_output::TableOutput;
-use crate::operator::table_view::ViewSupplier;
 
 /// The aggregate before the first value.
 pub(crate) type Initial<A> = Arc<dyn Fn() -> A + Send + Sync>;
@@ -152,24 +151,19 @@ where
             let value = draft.serde(materialized.value.as_ref(), None, "aggregates", place);
             (key, value)
         };
-        let origin = StoredOrigin {
-            view: ViewSupplier::of_store::<S::Store>(&store).versioned(materialized.is_versioned()),
-            is_stored: Switch::on(),
-            sends_old: Switch::default(),
-        };
+        let origin = StoredOrigin::of::<S::Store>(&store, materialized.is_versioned(), Switch::on());
         Self { draft: draft.clone(), shape, store, materialized, key, value, origin }
     }
 
     pub(crate) fn write_store(&self) {
-        if let Some(serdes) = self.key.clone().zip(self.value.clone()) {
+        if let Some(serdes) = self.serdes() {
             self.shape.add_store(&mut self.draft.borrow_mut(), &self.store, &self.materialized, serdes);
         }
     }
 
     /// What an input needs; `None` without serdes, which is a problem that was told already.
     pub(crate) fn ready(&self) -> Option<Ready<K, A>> {
-        let (key, result) = self.key.clone().zip(self.value.clone())?;
-        let output = TableOutput::new(Arc::clone(&self.store), self.origin.sends_old.clone());
+        let (key, result) = self.serdes()?;
         Some(Ready {
             draft: self.draft.clone(),
             store: Arc::clone(&self.store),
@@ -177,8 +171,18 @@ where
             result,
             skips_null_values: self.shape.skips_null_values(),
             grace_ms: self.shape.grace_ms(),
-            operator: self.shape.operator(output),
+            operator: self.shape.operator(self.output()),
         })
+    }
+
+    /// The serdes of keys and aggregates.
+    pub(crate) fn serdes(&self) -> Option<(Serde<K>, Serde<A>)> {
+        self.key.clone().zip(self.value.clone())
+    }
+
+    /// Where the operator writes its results.
+    pub(crate) fn output(&self) -> TableOutput<S::Key, A, S::Store> {
+        TableOutput::new(Arc::clone(&self.store), self.origin.sends_old.clone())
     }
 
     /// The table whose updates a node sends.

@@ -7,6 +7,7 @@ use millstream_types::{Serde, Serdes};
 
 use super::KTable;
 use super::draft::Draft;
+use super::lazy_table::LazyTable;
 use super::names::STATE_STORE;
 use super::options::{Materialized, TableJoined};
 use super::stream::union;
@@ -16,7 +17,6 @@ use crate::operator::foreign_key::{
     foreign_join, response_join, subscription_join, subscription_receive, subscription_send,
 };
 use crate::operator::join_kind::JoinKind;
-use crate::operator::table::table_source;
 use crate::operator::table_view::ViewSupplier;
 
 const REGISTRATION: &str = "KTABLE-FK-JOIN-SUBSCRIPTION-REGISTRATION-";
@@ -188,14 +188,11 @@ where
             foreign_key: draft.serde(other.key.as_ref(), None, "foreign keys", &names.send),
             other_value: draft.serde(other.value.as_ref(), None, "values of the other table", &names.send),
         };
-        let mut result = KTable::stored_lazily(
-            &self.draft,
-            names.result.as_str().into(),
-            Arc::clone(&store),
-            materialized.key.clone().or_else(|| serdes.key.clone()),
-            materialized.value.clone(),
-        );
-        result.sources.clone_from(&self.sources);
+        let key = materialized.key.clone().or_else(|| serdes.key.clone());
+        // Without a serde nothing is null.
+        let nulls = materialized.value.clone().or_else(|| draft.serdes.get::<R>());
+        let table_name = (names.result.clone(), store);
+        let result = LazyTable::new(&self.draft, table_name, (key, nulls.clone()), materialized);
         let Some(written) = serdes.all().map(|(key, value, foreign_key, other_value)| {
             let asked = Asked { names: &names, key: &key, foreign_key: &foreign_key };
             let foreign = extract;
@@ -216,19 +213,15 @@ where
             source
         }) else {
             drop(draft);
-            return result;
+            return result.into_table(self.sources.clone());
         };
-        result.sources = union(&result.sources, &[written]);
-        draft.topology.push_copartitioned(result.sources.clone());
-        // Without a serde nothing is null.
-        let nulls = result.value.clone().or_else(|| draft.serdes.get::<R>());
+        let sources = union(&self.sources, &[written]);
+        draft.topology.push_copartitioned(sources.clone());
         drop(draft);
-        let lazy = result.write_lazily(&materialized, materialized.name.is_some(), nulls.as_ref());
-        result.value.clone_from(&nulls);
         let is_row = move |row: &R| !nulls.as_ref().is_some_and(|serde| serde.is_null(row));
         let accept = move |key: K, row: Option<R>| (Some(key), row.filter(&is_row));
-        result.write_node(&names.resolver, &store, table_source(Arc::new(accept), lazy));
-        result
+        result.write(&names.resolver, Arc::new(accept));
+        result.into_table(sources)
     }
 }
 

@@ -1,20 +1,17 @@
 //! Grouping a table by something else than its key.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
-use millstream_state::TimestampedKeyValueStore;
 use millstream_types::Serde;
 
 use super::KTable;
-use super::draft::{Shared, Switch};
+use super::aggregate::Target;
+use super::aggregate_shape::Unwindowed;
+use super::draft::Shared;
 use super::names::{REPARTITION_SUFFIX, SINK, SOURCE};
 use super::options::{Grouped, Materialized};
-use super::table_source::StoredOrigin;
 use crate::flow::SinkSpec;
 use crate::operator::table_group::{ChangeCodec, TableAggregation, table_aggregate, table_select};
-use crate::operator::table_output::TableOutput;
-use crate::operator::table_view::ViewSupplier;
 
 /// A table grouped anew: each update of a row takes the old value out of its group and adds the new
 /// one to its group. The updates go through a repartition topic.
@@ -257,36 +254,21 @@ where
         let sink = draft.node_name(suffixed("sink"), SINK);
         let source = draft.node_name(suffixed("source"), SOURCE);
         let node = draft.node_name(self.name.clone(), prefix);
-        let key = draft.serde(materialized.key.as_ref(), self.key.as_ref(), "keys", &node);
-        let result = draft.serde(materialized.value.as_ref(), None, "aggregates", &node);
-        let origin = StoredOrigin {
-            view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, A>>(&store)
-                .versioned(materialized.is_versioned()),
-            is_stored: Switch::on(),
-            sends_old: Switch::default(),
-        };
-        let prefix = self.grouped_name.clone().unwrap_or_else(|| store.to_string());
-        let topic = format!("{prefix}{REPARTITION_SUFFIX}");
-        let mut sources = Vec::new();
-        if let (Some(key), Some(value), Some(result)) = (key.clone(), self.value.clone(), result.clone()) {
-            let change = Serde::new(ChangeCodec(value));
-            draft.sink(&sink, &[&self.node], Some(&topic), SinkSpec::new(key.clone(), change.clone()));
-            sources = vec![draft.internal_source(&topic, &source, key.clone(), change, None)];
-            let aggregation = TableAggregation { add, subtract, key: key.clone(), result: result.clone() };
-            let code = table_aggregate(aggregation, TableOutput::new(Arc::clone(&store), origin.sends_old.clone()));
-            draft.add_key_value_store(&store, &materialized, key, result);
-            draft.then(&node, &[&source], &[Arc::clone(&store)], code);
-        }
         drop(draft);
-        KTable {
-            draft: self.draft.clone(),
-            node: node.into(),
-            key,
-            value: result,
-            sources,
-            origin: Rc::new(origin),
-            queryable: materialized.name.is_some().then_some(store),
-            name: None,
+        let topic = format!("{}{REPARTITION_SUFFIX}", self.grouped_name.as_deref().unwrap_or(&store));
+        let target = Target::new(&self.draft, &Unwindowed, Arc::clone(&store), &node, (materialized, self.key.clone()));
+        let mut sources = Vec::new();
+        if let Some(((key, result), value)) = target.serdes().zip(self.value.clone()) {
+            let change = Serde::new(ChangeCodec(value));
+            let mut draft = self.draft.borrow_mut();
+            draft.sink(&sink, &[&self.node], Some(&topic), SinkSpec::new(key.clone(), change.clone()));
+            let source = draft.internal_source(&topic, &source, key.clone(), change, None);
+            let code = table_aggregate(TableAggregation { add, subtract, key, result }, target.output());
+            draft.then(&node, &[&source], &[store], code);
+            drop(draft);
+            target.write_store();
+            sources = vec![source];
         }
+        target.into_table(node, sources)
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use millstream_types::Serde;
 
+use super::lazy_table::LazyTable;
 use super::names::STATE_STORE;
 use super::options::{Grouped, Materialized};
 use super::repartition::TopicPrefix;
 use super::{IntoTableValue, KGroupedStream, KStream, KTable};
 use crate::operator::stateless;
-use crate::operator::table::table_source;
 
 impl<K, V> KStream<K, V>
 where
@@ -61,7 +61,6 @@ where
         V: IntoTableValue<W>,
         W: Clone + Send + 'static,
     {
-        let is_named = materialized.as_ref().is_some_and(|materialized| materialized.name.is_some());
         let materialized = materialized.unwrap_or_default();
         let (node, store) = {
             let mut draft = self.draft.borrow_mut();
@@ -70,7 +69,6 @@ where
             (node, store)
         };
         let key = materialized.key.clone().or_else(|| self.key.clone());
-        let place = node.clone();
         let upstream = if self.is_rekeyed {
             let prefix = TopicPrefix { text: node.clone(), is_given: self.name.is_some() };
             self.through(prefix, key.clone(), self.value.clone())
@@ -79,23 +77,21 @@ where
         };
         let (key, value) = {
             let mut draft = self.draft.borrow_mut();
-            let key = draft.serde(key.as_ref(), None, "keys", &place);
-            let value = draft.serde(materialized.value.as_ref(), None, "table values", &place);
+            let key = draft.serde(key.as_ref(), None, "keys", &node);
+            let value = draft.serde(materialized.value.as_ref(), None, "table values", &node);
             (key, value)
         };
-        let mut table = KTable::stored_lazily(&self.draft, node.into(), Arc::clone(&store), key.clone(), value.clone());
-        table.sources.clone_from(&upstream.sources);
-        if let Some((key, value)) = key.zip(value) {
+        let table = LazyTable::new(&self.draft, (node, store), (key.clone(), value.clone()), materialized);
+        if let Some(key) = key.filter(|_| value.is_some()) {
             let nulls = self.value_serde();
             let accept = move |row: K, value: V| {
                 let is_null = nulls.as_ref().is_some_and(|serde| serde.is_null(&value));
                 let value = if is_null { None } else { value.into_table_value() };
                 ((!key.is_null(&row)).then_some(row), value)
             };
-            let lazy = table.write_lazily(&materialized, is_named, Some(&value));
-            table.write_node(&upstream.node, &store, table_source(Arc::new(accept), lazy));
+            table.write(&upstream.node, Arc::new(accept));
         }
-        table
+        table.into_table(upstream.sources)
     }
 
     /// Groups by the key as it is.

@@ -7,6 +7,7 @@ use millstream_state::TimestampedKeyValueStore;
 use millstream_types::Serde;
 
 use super::draft::{Shared, Switch};
+use super::lazy_table::LazyTable;
 use super::names::{SOURCE, STATE_STORE, TABLE_SOURCE};
 use super::options::{Consumed, Materialized};
 use super::source::Subscription;
@@ -14,10 +15,8 @@ use super::table_source::{MappedOrigin, StoredOrigin, TableOrigin};
 use super::{KStream, StreamsBuilder};
 use crate::operator::change::Change;
 use crate::operator::stateless;
-use crate::operator::table::{LazyStore, table_source};
 use crate::operator::table_map::{RowMapper, TableMapSpec, row_mapper, table_map, without_nulls};
 use crate::operator::table_output::TableOutput;
-use crate::operator::table_view::ViewSupplier;
 
 /// A table: each record is an update of its key's row, and no value deletes the row. A table is
 /// stored only where an operator needs its rows, or when it is given a store by name.
@@ -84,7 +83,6 @@ where
         consumed: Consumed<K, V>,
         materialized: Option<Materialized<K, V>>,
     ) -> Self {
-        let is_named = materialized.as_ref().is_some_and(|materialized| materialized.name.is_some());
         let materialized = materialized.unwrap_or_default();
         let (store, source, table) = {
             let mut draft = builder.draft().borrow_mut();
@@ -96,17 +94,14 @@ where
         let key = consumed.key.clone().or_else(|| materialized.key.clone());
         let value = consumed.value.clone().or_else(|| materialized.value.clone());
         let (source, key, value) = read_rows(builder, source, topic, consumed, key, value);
-        let mut result =
-            Self::stored_lazily(builder.draft(), table.into(), Arc::clone(&store), key.clone(), value.clone());
-        result.sources = vec![Arc::clone(&source)];
-        if let Some((key, value)) = key.zip(value) {
+        let serdes = (key.clone(), value.clone());
+        let result = LazyTable::new(builder.draft(), (table, Arc::clone(&store)), serdes, materialized);
+        if let Some(key) = key.filter(|_| value.is_some()) {
             let accept = move |row_key: Option<K>, value: Option<V>| (row_key.filter(|row| !key.is_null(row)), value);
-            let lazy = result.write_lazily(&materialized, is_named, Some(&value));
-            let code = table_source(Arc::new(accept), lazy);
-            result.write_node(&source, &store, code);
+            result.write(&source, Arc::new(accept));
             builder.draft().borrow_mut().outline.source_tables.push((store, topic.into()));
         }
-        result
+        result.into_table(vec![source])
     }
 
     /// Keeps the rows the predicate holds for; a row it no longer holds for is deleted.
@@ -367,12 +362,9 @@ where
                 (result.key, result.value) = (Some(key), Some(value));
                 output = Some(TableOutput::new(Arc::clone(&store), sends_old.clone()));
             }
-            result.origin = Rc::new(StoredOrigin {
-                view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, R>>(&store)
-                    .versioned(materialized.is_versioned()),
-                is_stored: Switch::on(),
-                sends_old: sends_old.clone(),
-            });
+            let is_versioned = materialized.is_versioned();
+            let origin = StoredOrigin::of::<TimestampedKeyValueStore<K, R>>(&store, is_versioned, Switch::on());
+            result.origin = Rc::new(StoredOrigin { sends_old: sends_old.clone(), ..origin });
             result.queryable = Some(store);
         }
         let mut stores: Vec<Arc<str>> = result.queryable.iter().cloned().collect();
@@ -383,70 +375,6 @@ where
         let code = table_map(TableMapSpec { mapper, sends_old, skips_nothing, output });
         self.draft.borrow_mut().then(&node, &[&self.node], &stores, code);
         result
-    }
-
-    /// A table whose store is kept only if something needs it. Nothing is written yet.
-    pub(crate) fn stored_lazily(
-        draft: &Shared,
-        node: Arc<str>,
-        store: Arc<str>,
-        key: Option<Serde<K>>,
-        value: Option<Serde<V>>,
-    ) -> Self {
-        let origin = StoredOrigin {
-            view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, V>>(&store),
-            is_stored: Switch::default(),
-            sends_old: Switch::default(),
-        };
-        let (draft, origin) = (draft.clone(), Rc::new(origin));
-        Self { draft, node, key, value, sources: Vec::new(), origin, queryable: Some(store), name: None }
-    }
-}
-
-impl<K, V> KTable<K, V>
-where
-    K: Clone + Send + 'static,
-    V: Clone + Send + 'static,
-{
-    /// Writes the store behind a table made by [`stored_lazily`](Self::stored_lazily): it is kept if
-    /// `is_named` or once something needs it.
-    pub(crate) fn write_lazily(
-        &mut self,
-        materialized: &Materialized<K, V>,
-        is_named: bool,
-        value: Option<&Serde<V>>,
-    ) -> LazyStore<K, V> {
-        let store = self.queryable.clone().unwrap_or_else(|| "".into());
-        let origin = StoredOrigin {
-            view: ViewSupplier::of_store::<TimestampedKeyValueStore<K, V>>(&store)
-                .versioned(materialized.is_versioned()),
-            is_stored: Switch::default(),
-            sends_old: Switch::default(),
-        };
-        if is_named {
-            origin.is_stored.turn_on();
-        } else {
-            self.queryable = None;
-        }
-        let lazy = LazyStore {
-            output: TableOutput::new(Arc::clone(&store), origin.sends_old.clone()),
-            is_needed: origin.is_stored.clone(),
-        };
-        let mut draft = self.draft.borrow_mut();
-        let key = draft.serde(self.key.as_ref(), None, "keys", &self.node);
-        let value = draft.serde_if_needed(value, (&origin.is_stored, "values", &self.node));
-        if let Some((key, value)) = key.zip(value) {
-            draft.add_key_value_store(&store, materialized, key, value);
-        }
-        draft.optional_stores.push((store, origin.is_stored.clone()));
-        drop(draft);
-        self.origin = Rc::new(origin);
-        lazy
-    }
-
-    /// Writes the node of a table made by [`stored_lazily`](Self::stored_lazily), with its store.
-    pub(crate) fn write_node(&self, parent: &str, store: &Arc<str>, code: crate::flow::NodeFactory) {
-        self.draft.borrow_mut().then(&self.node, &[parent], &[Arc::clone(store)], code);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::draft::Switch;
 use crate::operator::table_map::RowMapper;
+use crate::operator::table_output::RowStore;
 use crate::operator::table_view::ViewSupplier;
 
 /// The origin of a table's rows, as later calls need it.
@@ -26,6 +27,18 @@ pub(crate) struct StoredOrigin<K, V> {
     pub(crate) view: ViewSupplier<K, V>,
     pub(crate) is_stored: Switch,
     pub(crate) sends_old: Switch,
+}
+
+impl<K, V> StoredOrigin<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    /// The rows of a store, of type `S` unless it is versioned.
+    pub(crate) fn of<S: RowStore<K, V>>(store: &Arc<str>, is_versioned: bool, is_stored: Switch) -> Self {
+        let view = ViewSupplier::of_store::<S>(store).versioned(is_versioned);
+        Self { view, is_stored, sends_old: Switch::default() }
+    }
 }
 
 impl<K, V> TableOrigin<K, V> for StoredOrigin<K, V> {
