@@ -33,6 +33,7 @@ const TABLE: &[(When, ErrorKind, &str, &str, &str)] = &[
     (When::Build, ErrorKind::Topology, "less than their size plus grace", ARGUMENT, ARGUMENT),
     (When::Build, ErrorKind::Topology, "the table it joins must be versioned", ARGUMENT, ARGUMENT),
     // Java finds what is wrong with sources before it looks at the history of tables.
+    (When::Build, ErrorKind::Topology, "offset reset policies", TOPOLOGY, TOPOLOGY),
     (When::Build, ErrorKind::Topology, "- KSTREAM-SOURCE", TOPOLOGY, TOPOLOGY),
     (When::Build, ErrorKind::Topology, "is read by more than one source", TOPOLOGY, TOPOLOGY),
     (When::Build, ErrorKind::Topology, "also matches", TOPOLOGY, TOPOLOGY),

@@ -17,6 +17,7 @@ mod join;
 mod join_grace;
 mod join_parts;
 mod join_windows;
+mod lazy_table;
 mod names;
 mod optimise;
 mod options;

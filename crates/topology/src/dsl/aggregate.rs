@@ -147,8 +147,9 @@ where
         materialized.is_cached &= shape.is_cacheable();
         let (key, value) = {
             let mut draft = draft.borrow_mut();
-            let key = draft.serde(materialized.key.as_ref(), inherited.as_ref(), "keys", place);
-            let value = draft.serde(materialized.value.as_ref(), None, "aggregates", place);
+            let place = format!("{place} (in store {store})");
+            let key = draft.serde(materialized.key.as_ref(), inherited.as_ref(), "keys", &place);
+            let value = draft.serde(materialized.value.as_ref(), None, "aggregates", &place);
             (key, value)
         };
         let origin = StoredOrigin::of::<S::Store>(&store, materialized.is_versioned(), Switch::on());

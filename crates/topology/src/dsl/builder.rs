@@ -354,14 +354,14 @@ impl StreamsBuilder {
     {
         let mut draft = self.draft.borrow_mut();
         let name = draft.node_name(consumed.name.clone(), SOURCE);
-        let key = draft.serde(consumed.key.as_ref(), None, "keys", &name);
-        let value = draft.serde(consumed.value.as_ref(), None, "values", &name);
+        let place = format!("{name} (of {subscription})");
+        let key = draft.serde(consumed.key.as_ref(), None, "keys", &place);
+        let value = draft.serde(consumed.value.as_ref(), None, "values", &place);
         let known = draft.sources.iter().find(|known| known.subscription == subscription).cloned();
         let source = if let Some(known) = known {
             if known.reset != consumed.reset {
                 draft.problem(format!(
-                    "{name} and {} read the same topics with different offset reset policies; give both the same",
-                    known.node
+                    "{subscription} is read with different offset reset policies; give each call the same"
                 ));
             }
             known.node

@@ -249,7 +249,7 @@ where
             input.repartition(&store, is_named);
         }
         let inherited = self.inputs.iter().find_map(|input| input.key_serde());
-        let target = Target::new(&self.draft, shape, Arc::clone(&store), &store, (materialized, inherited));
+        let target = Target::new(&self.draft, shape, Arc::clone(&store), "the cogroup", (materialized, inherited));
         target.write_store();
         let mut nodes = Vec::with_capacity(self.inputs.len());
         for (input, at) in self.inputs.iter().zip(0..) {

@@ -2,7 +2,7 @@
 
 use std::any::type_name;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,6 +56,8 @@ pub(crate) struct Draft {
     pub(crate) optional_stores: Vec<(Arc<str>, Switch)>,
     /// What is wrong if something turned its switch on.
     optional_problems: Vec<(Switch, String)>,
+    /// Stores of tables, written or not.
+    pub(crate) table_stores: Vec<Arc<str>>,
     /// Grace periods of the nodes that aggregate in windows, in ms.
     pub(crate) graces: BTreeMap<Arc<str>, i64>,
 }
@@ -74,6 +76,7 @@ impl Draft {
             sources: Vec::new(),
             optional_stores: Vec::new(),
             optional_problems: Vec::new(),
+            table_stores: Vec::new(),
             graces: BTreeMap::new(),
         }
     }
@@ -196,6 +199,9 @@ impl Draft {
     /// The topology without the stores nobody needed, rewritten as the configuration has it.
     pub(crate) fn finish(&self) -> Topology {
         let mut topology = self.without_unused_stores();
+        if !topology.problems.is_empty() {
+            topology.unwritten = self.unwritten();
+        }
         let needed = self.optional_problems.iter().filter(|(needed, _)| needed.is_on());
         topology.problems.extend(needed.map(|(_, text)| Problem::Other(text.clone())));
         optimise(&mut topology, &self.outline, self.optimizations);
@@ -203,6 +209,15 @@ impl Draft {
             topology.problems.extend(self.outline.unnamed_problems().into_iter().map(Problem::Other));
         }
         topology
+    }
+
+    /// Nodes and stores that a missing serde has kept from being written. The library names all
+    /// parents, so one that is missing was to be written.
+    fn unwritten(&self) -> BTreeSet<Arc<str>> {
+        let facts = &self.topology.facts;
+        let parents = facts.nodes.iter().flat_map(|node| &node.parents).filter(|parent| facts.node(parent).is_none());
+        let stores = self.table_stores.iter().filter(|store| facts.store(store).is_none());
+        parents.chain(stores).cloned().collect()
     }
 
     fn without_unused_stores(&self) -> Topology {

@@ -1,5 +1,6 @@
 //! Sources of the DSL: what they read, and which streams share one.
 
+use std::fmt;
 use std::sync::Arc;
 
 use millstream_types::Serde;
@@ -32,6 +33,15 @@ impl Subscription {
         sorted.sort();
         sorted.dedup();
         Self::Topics(sorted)
+    }
+}
+
+impl fmt::Display for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topics(topics) => write!(f, "topic {}", topics.join(", ")),
+            Self::Pattern(pattern) => write!(f, "topic pattern {pattern}"),
+        }
     }
 }
 

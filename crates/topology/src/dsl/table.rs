@@ -396,8 +396,9 @@ where
 {
     let (key, value) = {
         let mut draft = builder.draft().borrow_mut();
-        let key = draft.serde(key.as_ref(), None, "keys", &source);
-        let value = draft.serde(value.as_ref(), None, "values", &source);
+        let place = format!("{source} (of topic {topic})");
+        let key = draft.serde(key.as_ref(), None, "keys", &place);
+        let value = draft.serde(value.as_ref(), None, "values", &place);
         (key, value)
     };
     let rows = Consumed::<Option<K>, Option<V>> {

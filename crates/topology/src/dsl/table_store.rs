@@ -16,11 +16,14 @@ impl Draft {
     /// A store's name: the user's, or a generated one.
     pub(crate) fn store_name<K, V>(&mut self, materialized: &Materialized<K, V>, prefix: &str) -> Arc<str> {
         self.check_name(materialized.name.as_deref());
-        if let Some(name) = &materialized.name {
-            return name.as_str().into();
+        let name: Arc<str> = match &materialized.name {
+            Some(name) => name.as_str().into(),
+            None => self.names.generate(prefix).into(),
+        };
+        if materialized.name.is_none() {
+            self.unnamed(Unnamed::Store { name: Arc::clone(&name), is_logged: materialized.is_logged });
         }
-        let name: Arc<str> = self.names.generate(prefix).into();
-        self.unnamed(Unnamed::Store { name: Arc::clone(&name), is_logged: materialized.is_logged });
+        self.table_stores.push(Arc::clone(&name));
         name
     }
 

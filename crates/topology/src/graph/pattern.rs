@@ -39,11 +39,11 @@ impl TopicPattern {
         }
         // Alone first: parentheses that do not pair must not pair with ours.
         if let Err(error) = Regex::new(text) {
-            return refuse(error.to_string());
+            return refuse(in_a_line(&error));
         }
         match Regex::new(&format!("^(?:{text})$")) {
             Ok(whole) => Ok(Self { text: text.into(), whole }),
-            Err(error) => refuse(error.to_string()),
+            Err(error) => refuse(in_a_line(&error)),
         }
     }
 
@@ -56,6 +56,13 @@ impl TopicPattern {
     pub fn as_str(&self) -> &Arc<str> {
         &self.text
     }
+}
+
+/// What is wrong, without the drawing of where.
+fn in_a_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 /// A quantifier behind a quantifier: possessive in Java (`a*+`) or an error there (`a**`), a

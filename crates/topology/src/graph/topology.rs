@@ -58,6 +58,9 @@ pub struct Topology {
     pub(crate) globals: Vec<GlobalStore>,
     /// Found while writing; facts alone do not show them.
     pub(crate) problems: Vec<Problem>,
+    /// Nodes and stores that one of those problems has kept from being written: that they are
+    /// missed is no problem of its own.
+    pub(crate) unwritten: BTreeSet<Arc<str>>,
 }
 
 /// The code of a node.
@@ -384,7 +387,13 @@ impl Topology {
     /// One `Topology` error that lists every problem, a line each.
     pub fn check(&self) -> Result<()> {
         let mut problems = self.problems.clone();
-        problems.extend(self.facts.problems());
+        let is_consequence = |problem: &Problem| match problem {
+            Problem::UnknownParent { parent: missing, .. } | Problem::UnknownStore { store: missing, .. } => {
+                self.unwritten.contains(missing)
+            }
+            _ => false,
+        };
+        problems.extend(self.facts.problems().into_iter().filter(|problem| !is_consequence(problem)));
         problems.extend(self.type_problems());
         if problems.is_empty() { Ok(()) } else { Err(topology_error(&problems)) }
     }
