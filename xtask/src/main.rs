@@ -1,4 +1,5 @@
-//! One entrance: `cargo xtask check`, `cargo xtask test`, `cargo xtask tidy`, `cargo xtask conformance`.
+//! One entrance: `cargo xtask check`, `cargo xtask test`, `cargo xtask tidy`, `cargo xtask conformance`,
+//! `cargo xtask kafka`.
 //!
 //! What runs elsewhere runs at the desk by the same word.
 
@@ -18,6 +19,8 @@ usage: cargo xtask <task>
   tidy    sizes, leftovers, stray files, arrows between crates, links, licences
   conformance [--help]
           generated cases, run through Kafka Streams (needs Java) and Millstream, and compared
+  kafka start|stop|status [--help]
+          real Kafka brokers from Maven, to try things on (needs Java and Maven)
   protocol
           writes the messages of the Kafka client anew from Apache Kafka's schemas (needs Java and Maven)
 
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         ["test", more @ ..] => test(more),
         ["tidy"] => tidy(),
         ["conformance", more @ ..] => conformance(more),
+        ["kafka", more @ ..] => kafka(more),
         ["protocol"] => protocol::generate(&tidy::root()),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
@@ -77,6 +81,13 @@ fn conformance(more: &[&str]) -> Result<(), String> {
     let mut arguments = vec!["run", "-q", "-p", "millstream-conformance", "--bin", "sweep", "--"];
     arguments.extend_from_slice(more);
     command::cargo("conformance", &arguments)
+}
+
+/// Kafka brokers that run on when the command is over.
+fn kafka(more: &[&str]) -> Result<(), String> {
+    let mut arguments = vec!["run", "-q", "-p", "millstream-testbroker", "--"];
+    arguments.extend_from_slice(more);
+    command::cargo("kafka", &arguments)
 }
 
 fn tidy() -> Result<(), String> {

@@ -1,0 +1,203 @@
+//! A cluster of brokers that ends with its value.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use crate::broker::{Broker, Common, StartError};
+use crate::jars::Jars;
+use crate::keeper::Keeper;
+use crate::ports;
+
+/// How often new ports are taken when somebody else was faster.
+const TRIES_MAX: usize = 5;
+
+/// Clusters of one process.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// What a cluster is to be.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    pub(crate) version: String,
+    pub(crate) brokers: usize,
+    pub(crate) port: Option<u16>,
+    pub(crate) heap: String,
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+impl Builder {
+    /// Kafka's version, as Maven knows it. [`VERSION`](crate::VERSION) unless set.
+    #[must_use]
+    pub fn version(mut self, version: &str) -> Self {
+        version.clone_into(&mut self.version);
+        self
+    }
+
+    /// How many brokers, each a controller too. One unless set.
+    #[must_use]
+    pub fn brokers(mut self, brokers: usize) -> Self {
+        self.brokers = brokers.max(1);
+        self
+    }
+
+    /// The port of the first broker; the others have the next ones. Free ones unless set.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Most memory of a broker's heap, as Java's `-Xmx` takes it: `300m` unless set.
+    #[must_use]
+    pub fn heap(mut self, heap: &str) -> Self {
+        heap.clone_into(&mut self.heap);
+        self
+    }
+
+    /// A setting of the brokers (`server.properties`).
+    #[must_use]
+    pub fn setting(mut self, key: &str, value: impl ToString) -> Self {
+        self.settings.push((key.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Starts the brokers and waits until all of them answer and know each other.
+    ///
+    /// # Errors
+    /// What is missing or failed, in words for people, with the last lines of a broker's log.
+    pub fn start(self) -> Result<Cluster, String> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut cluster = Cluster::prepare(&self)?;
+            match cluster.start_all() {
+                Ok(()) => return Ok(cluster),
+                Err(StartError::PortTaken) if tries < TRIES_MAX && self.port.is_none() => {}
+                Err(StartError::PortTaken) => return Err("a port of the brokers is taken by somebody else".to_owned()),
+                Err(StartError::Other(text)) => return Err(text),
+            }
+        }
+    }
+
+    /// What the brokers of a new cluster share.
+    pub(crate) fn common(&self) -> Result<Common, String> {
+        let ports = match self.port {
+            None => ports::free(self.brokers * 2)?,
+            Some(first) => {
+                let clients = (0..self.brokers).map(|index| first.saturating_add(index as u16));
+                clients.chain(ports::free(self.brokers)?).collect()
+            }
+        };
+        let (clients, controllers) = ports.split_at(self.brokers);
+        Ok(Common {
+            jars: Jars::of(&self.version)?,
+            cluster_id: unique_id(),
+            ports: clients.iter().copied().zip(controllers.iter().copied()).collect(),
+            heap: self.heap.clone(),
+            settings: self.settings.clone(),
+        })
+    }
+}
+
+/// Running brokers. They end, and their data is gone, with this value or with the process.
+#[derive(Debug)]
+pub struct Cluster {
+    brokers: Vec<Broker>,
+    jars: Jars,
+    /// Stands last: the folder goes after those who write into it.
+    _folder: Keeper,
+}
+
+impl Cluster {
+    /// One broker of [`VERSION`](crate::VERSION) unless said otherwise.
+    pub fn builder() -> Builder {
+        Builder {
+            version: crate::VERSION.to_owned(),
+            brokers: 1,
+            port: None,
+            heap: "300m".to_owned(),
+            settings: Vec::new(),
+        }
+    }
+
+    fn prepare(builder: &Builder) -> Result<Self, String> {
+        let common = builder.common()?;
+        let folder = temporary_folder(&common.cluster_id);
+        let keeper = Keeper::remove(&folder)?;
+        let brokers = (1..=builder.brokers)
+            .map(|node| Broker::prepare(&common, node, &folder.join(format!("broker-{node}"))))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { brokers, jars: common.jars, _folder: keeper })
+    }
+
+    fn start_all(&mut self) -> Result<(), StartError> {
+        for broker in &mut self.brokers {
+            broker.start().map_err(StartError::Other)?;
+        }
+        let count = self.brokers.len();
+        self.brokers.iter_mut().try_for_each(|broker| broker.wait(count))
+    }
+
+    /// `host:port` of all brokers, with commas between.
+    pub fn bootstrap(&self) -> String {
+        let addresses: Vec<String> = self.brokers.iter().map(|broker| format!("127.0.0.1:{}", broker.port)).collect();
+        addresses.join(",")
+    }
+
+    /// Kills a broker (SIGKILL); `node` counts from 1, as `node.id` does.
+    pub fn kill(&mut self, node: usize) {
+        self.brokers.iter_mut().filter(|broker| broker.node == node).for_each(Broker::kill);
+    }
+
+    /// Stops a broker as its operator would (SIGTERM), so that it hands over what it leads.
+    ///
+    /// # Errors
+    /// When it had to be killed, or was not running.
+    pub fn stop(&mut self, node: usize) -> Result<(), String> {
+        let has_stopped = self.brokers.iter_mut().filter(|broker| broker.node == node).any(Broker::stop);
+        if has_stopped { Ok(()) } else { Err(format!("broker {node} did not stop by itself")) }
+    }
+
+    /// Starts a broker that was killed or stopped, on its port and with its data, and waits until it knows
+    /// all others that run.
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    pub fn restart(&mut self, node: usize) -> Result<(), String> {
+        let running = self.brokers.iter().filter(|broker| broker.is_running() && broker.node != node).count();
+        let Some(broker) = self.brokers.iter_mut().find(|broker| broker.node == node) else {
+            return Err(format!("there is no broker {node}"));
+        };
+        broker.kill();
+        broker.start()?;
+        broker.wait(running + 1).map_err(|error| match error {
+            StartError::PortTaken => format!("port {} of broker {node} was taken meanwhile", broker.port),
+            StartError::Other(text) => text,
+        })
+    }
+
+    /// What a broker logged since it was started last: warnings and errors.
+    pub fn log(&self, node: usize) -> String {
+        self.brokers.iter().find(|broker| broker.node == node).map(Broker::log).unwrap_or_default()
+    }
+
+    /// Runs one of Kafka's own tools, by its Java class, to its end. What it printed.
+    ///
+    /// # Errors
+    /// What it printed when it failed.
+    pub fn tool(&self, class: &str, arguments: &[&str]) -> Result<String, String> {
+        self.jars.run(class, arguments)
+    }
+}
+
+/// Ids are 16 bytes in base64: 22 characters, of which the last has four bits to spare.
+fn unique_id() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    let process = std::process::id() & 0xF_FFFF;
+    let next = NEXT.fetch_add(1, Ordering::Relaxed) & 0xFF;
+    format!("K{:0>13x}{process:0>5x}{next:0>2x}A", now & 0xF_FFFF_FFFF_FFFF)
+}
+
+fn temporary_folder(id: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("millstream-kafka-{id}"))
+}
