@@ -209,6 +209,13 @@ impl Client {
         self.cluster.want(name);
     }
 
+    /// Wants a topic's metadata, and has it created by brokers that create what somebody wants to write
+    /// (`auto.create.topics.enable`).
+    pub(crate) fn want_topic_created(&mut self, name: &Arc<str>) {
+        self.cluster.want(name);
+        self.cluster.may_create(name);
+    }
+
     /// A broker answered that it is not what metadata says: asks again.
     pub(crate) fn refresh_metadata(&mut self) {
         self.cluster.is_stale = true;
@@ -362,10 +369,14 @@ impl Client {
             return;
         }
         let topic = |name: &Arc<str>| MetadataRequestTopic { name: Some(name.to_string()), ..Default::default() };
-        let topics: Vec<MetadataRequestTopic> = self.cluster.wanted().map(topic).collect();
-        let request = MetadataRequest { topics: Some(topics), allow_auto_topic_creation: false, ..Default::default() };
+        // Topics that are only read are never created, so those that may be are asked for by themselves.
+        let created: Vec<MetadataRequestTopic> = self.cluster.take_creatable().iter().map(topic).collect();
+        let is_all = created.is_empty();
+        let topics = if is_all { self.cluster.wanted().map(topic).collect() } else { created };
+        let request =
+            MetadataRequest { topics: Some(topics), allow_auto_topic_creation: !is_all, ..Default::default() };
         let node = self.any_node();
-        self.cluster.asked(self.now.mono_ms());
+        self.cluster.asked(self.now.mono_ms(), is_all);
         self.metadata = Some(self.send(node, request));
     }
 

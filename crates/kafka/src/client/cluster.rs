@@ -17,6 +17,8 @@ pub(crate) struct Cluster {
     pub(crate) id: Option<String>,
     topics: BTreeMap<Arc<str>, TopicState>,
     wanted: BTreeSet<Arc<str>>,
+    /// Of these, those that the broker may create when they are missing.
+    creatable: BTreeSet<Arc<str>>,
     /// Whether a topic became wanted since the last request.
     has_new: bool,
     pub(crate) is_stale: bool,
@@ -84,6 +86,20 @@ impl Cluster {
         self.wanted.iter()
     }
 
+    /// A wanted topic may be created should it be missing.
+    pub(super) fn may_create(&mut self, name: &Arc<str>) {
+        self.creatable.insert(Arc::clone(name));
+    }
+
+    /// Missing topics that the broker may create, each until it is named again.
+    pub(super) fn take_creatable(&mut self) -> Vec<Arc<str>> {
+        let missing = Some(&TopicState::Missing(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+        let is_missing = |name: &&Arc<str>| self.topics.get(*name) == missing;
+        let named: Vec<Arc<str>> = self.creatable.iter().filter(is_missing).cloned().collect();
+        self.creatable.retain(|name| !named.contains(name));
+        named
+    }
+
     /// Whether metadata is to be asked for now.
     pub(super) fn wants_refresh(&self, now_ms: i64, options: &ClientOptions) -> bool {
         let is_due = |since: i64| now_ms >= since.saturating_add(options.metadata_max_age_ms);
@@ -104,9 +120,10 @@ impl Cluster {
         self.asked_ms.is_some_and(|asked| now_ms < asked.saturating_add(options.retry_backoff_ms))
     }
 
-    pub(super) fn asked(&mut self, now_ms: i64) {
+    /// Metadata is under way, of all wanted topics or of some.
+    pub(super) fn asked(&mut self, now_ms: i64, is_all: bool) {
         self.asked_ms = Some(now_ms);
-        self.has_new = false;
+        self.has_new = !is_all;
     }
 
     pub(super) fn failed(&mut self, reason: String) {

@@ -169,8 +169,6 @@ impl Producer {
         for (topic, count) in &mut shared.topics {
             if count.is_none() && !self.asked.iter().any(|(asked, _)| asked == topic) {
                 self.asked.push((Arc::clone(topic), now_ms));
-                // Somebody may have created it since metadata was asked for.
-                client.want_topic(topic);
             }
         }
         let block_max_ms = self.options.block_max_ms;
@@ -184,7 +182,10 @@ impl Producer {
                     let error = Error::new(ErrorKind::Retriable, format!("no metadata of topic {topic} came in time"));
                     Err(Failure { kind: FailureKind::Retriable, error })
                 }
-                Some(TopicState::Missing(_)) | None => return true,
+                Some(TopicState::Missing(_)) | None => {
+                    client.want_topic_created(topic);
+                    return true;
+                }
             };
             shared.topics.insert(Arc::clone(topic), Some(answer));
             false
