@@ -8,7 +8,7 @@ use millstream_types::{Error, ErrorKind, TaskId};
 
 use super::{Order, Shared, lock};
 use crate::call::{Slot, refused, unanswered};
-use crate::client::{Client, CoordinatorKind, Ticket};
+use crate::client::{Client, CoordinatorKind, RequestError, Ticket};
 use crate::driver::{Actor, Turn};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::streams_group_heartbeat::{
@@ -175,6 +175,9 @@ impl Heartbeats {
         }
         self.next_ms = now_ms + client.options().retry_backoff_ms;
         match answer {
+            Err(RequestError::Unsupported { .. }) => {
+                self.fail(explained(&self.config, ErrorCode::UNSUPPORTED_VERSION, None));
+            }
             Err(error) => {
                 client.forget_coordinator(CoordinatorKind::Group, &self.config.group);
                 self.must_tell = true;
