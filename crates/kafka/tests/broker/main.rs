@@ -1,0 +1,11 @@
+//! The client against real brokers: what a scripted broker cannot show. Needs Java 17 and Maven.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::disallowed_methods)]
+
+mod admin;
+mod membership;
+mod older;
+mod reading;
+mod support;
+mod tools;
+mod writing;

@@ -1,0 +1,164 @@
+//! Streams groups: who runs what, and who may commit.
+
+use std::collections::BTreeSet;
+
+use millstream_kafka::KafkaLog;
+use millstream_log::{FailureKind, GroupTopology, Log, Member, MemberConfig, MemberEvent, SubtopologyFacts};
+use millstream_types::TaskId;
+
+use crate::support::*;
+
+/// A member that does what it is told.
+pub(crate) struct Worker {
+    member: Box<dyn Member>,
+    running: BTreeSet<TaskId>,
+    is_lost: bool,
+}
+
+impl Worker {
+    pub(crate) fn join(log: &KafkaLog, group: &str, id: &str) -> Self {
+        Self { member: join(log, group, id), running: BTreeSet::new(), is_lost: false }
+    }
+
+    pub(crate) fn member(&mut self) -> &mut Box<dyn Member> {
+        &mut self.member
+    }
+
+    /// Does what the group wants.
+    pub(crate) fn turn(&mut self) {
+        let mut events = Vec::new();
+        self.member.poll(now(), &mut events);
+        for event in events {
+            match event {
+                MemberEvent::Assigned { active, standby } => {
+                    assert!(standby.is_empty());
+                    self.running = active.into_iter().collect();
+                }
+                MemberEvent::Revoke { tasks } => {
+                    for task in tasks {
+                        assert!(self.running.remove(&task), "{task} is not running");
+                    }
+                    self.member.revoked();
+                }
+                MemberEvent::Lost => {
+                    self.running.clear();
+                    self.is_lost = true;
+                }
+                MemberEvent::Status { .. } => {}
+                MemberEvent::Failed(failure) => panic!("{failure:?}"),
+            }
+        }
+    }
+}
+
+/// A member that has started to join.
+pub(crate) fn join(log: &KafkaLog, group: &str, id: &str) -> Box<dyn Member> {
+    let mut member = log.member(MemberConfig {
+        group: group.into(),
+        member_id: id.into(),
+        process_id: format!("process of {id}").into(),
+        session_timeout_ms: 60_000,
+    });
+    member.join(topology(group));
+    member
+}
+
+/// Reads topic `GROUP-in` and has a store with a changelog.
+fn topology(group: &str) -> GroupTopology {
+    let facts = SubtopologyFacts {
+        id: 0,
+        tasks: 4,
+        stateful: true,
+        source_topics: vec![format!("{group}-in").into()],
+        changelogs: vec![format!("{group}-counts-changelog").into()],
+        ..SubtopologyFacts::default()
+    };
+    GroupTopology { subtopologies: vec![facts] }
+}
+
+/// Lets members work until these many tasks run at each; no task may run twice meanwhile.
+#[track_caller]
+pub(crate) fn settle(log: &KafkaLog, workers: &mut [&mut Worker], counts: &[usize]) {
+    until(log, || {
+        for at in 0..workers.len() {
+            workers[at].turn();
+            let all: usize = workers.iter().map(|worker| worker.running.len()).sum();
+            let distinct: BTreeSet<&TaskId> = workers.iter().flat_map(|worker| &worker.running).collect();
+            assert_eq!(distinct.len(), all, "a task runs twice");
+        }
+        let running: Vec<usize> = workers.iter().map(|worker| worker.running.len()).collect();
+        (running == counts).then_some(())
+    });
+}
+
+#[test]
+fn tasks_move_to_who_joins_and_back_from_who_leaves() {
+    let log = connect();
+    create(&log, "moves-in", 4);
+    let mut first = Worker::join(&log, "moves", "a");
+    settle(&log, &mut [&mut first], &[4]);
+    // The broker has made the changelog.
+    let made = ok(&log, log.admin().topics(&["moves-counts-changelog".into()])).remove(0).unwrap();
+    assert_eq!(made.partitions, 4);
+
+    let other = connect();
+    let mut second = Worker::join(&other, "moves", "b");
+    settle(&log, &mut [&mut first, &mut second], &[2, 2]);
+    ok(&other, second.member.leave());
+    second.running.clear();
+    settle(&log, &mut [&mut first, &mut second], &[4, 0]);
+    ok(&log, first.member.leave());
+}
+
+#[test]
+fn offsets_are_committed_by_a_member_with_and_without_transaction() {
+    let log = connect();
+    let partition = create(&log, "commits-in", 4);
+    let mut worker = Worker::join(&log, "commits", "a");
+    settle(&log, &mut [&mut worker], &[4]);
+    ok(&log, worker.member.commit(vec![(partition.clone(), offset(3))]));
+    assert_eq!(committed_offset(&log, "commits", &partition), Some(offset(3)));
+    let mut writer = writer(&log, Some("commits"));
+    put(&mut writer, &partition, "x");
+    ok(&log, writer.commit(vec![(partition.clone(), offset(5))], &worker.member.metadata()));
+    assert_eq!(committed_offset(&log, "commits", &partition), Some(offset(5)));
+    ok(&log, worker.member.leave());
+}
+
+#[test]
+fn a_silent_member_is_expelled_and_what_it_commits_later_is_fenced() {
+    let log = connect();
+    let partition = create(&log, "silent-in", 4);
+    let silent_log = connect();
+    let mut silent = Worker::join(&silent_log, "silent", "a");
+    settle(&silent_log, &mut [&mut silent], &[4]);
+    let proof = silent.member.metadata();
+    let mut zombie = writer(&log, Some("silent"));
+    put(&mut zombie, &partition, "zombie");
+    // Gone without a word.
+    drop(silent);
+    drop(silent_log);
+
+    let mut heir = Worker::join(&log, "silent", "b");
+    settle(&log, &mut [&mut heir], &[4]);
+    assert_eq!(failure(&log, zombie.commit(vec![(partition.clone(), offset(9))], &proof)).kind, FailureKind::Fenced);
+    ok(&log, zombie.init());
+    assert!(committed(&log, &partition).is_empty());
+    assert_eq!(committed_offset(&log, "silent", &partition), None);
+    ok(&log, heir.member.leave());
+}
+
+#[test]
+fn a_member_that_stays_is_not_lost() {
+    let log = connect();
+    create(&log, "stays-in", 4);
+    let mut worker = Worker::join(&log, "stays", "a");
+    settle(&log, &mut [&mut worker], &[4]);
+    let joined = now().mono_ms();
+    until(&log, || {
+        worker.turn();
+        assert!(!worker.is_lost && worker.running.len() == 4);
+        (now().mono_ms() > joined + SESSION_MS * 3 / 2).then_some(())
+    });
+    ok(&log, worker.member.leave());
+}

@@ -1,0 +1,50 @@
+//! A broker without transactions of version 2 and without streams groups.
+
+use millstream_log::{FailureKind, MemberEvent};
+
+use crate::membership::join;
+use crate::support::*;
+
+#[test]
+fn an_older_broker_serves_topics_transactions_and_offsets() {
+    let log = connect_to(&OLDER_KAFKA, &[]);
+    let other = connect_to(&OLDER_KAFKA, &[]);
+    let partition = create(&log, "older", 2);
+    let mut old = writer(&log, Some("older"));
+    put(&mut old, &partition, "a");
+    put(&mut old, &tp("older", 1), "other");
+    ok(&log, old.commit(vec![(partition.clone(), offset(4))], &nobody("older")));
+    put(&mut old, &partition, "b");
+    ok(&log, old.flush());
+    ok(&log, old.abort());
+    put(&mut old, &partition, "c");
+    ok(&log, old.commit(vec![(partition.clone(), offset(5))], &nobody("older")));
+    assert_eq!(committed(&log, &partition), ["0:a", "4:c"]);
+    assert_eq!(uncommitted(&log, &partition), ["0:a", "2:b", "4:c"]);
+    assert_eq!(committed_offset(&log, "older", &partition), Some(offset(5)));
+
+    let mut new = writer(&other, Some("older"));
+    put(&mut old, &partition, "zombie");
+    assert_eq!(failure(&log, old.commit(vec![], &nobody("older"))).kind, FailureKind::Fenced);
+    put(&mut new, &partition, "d");
+    ok(&other, new.commit(vec![], &nobody("older")));
+    assert_eq!(committed(&log, &partition), ["0:a", "4:c", "6:d"]);
+}
+
+#[test]
+fn an_older_broker_has_no_streams_groups_and_the_error_says_so() {
+    let log = connect_to(&OLDER_KAFKA, &[]);
+    create(&log, "too-old-in", 4);
+    let mut member = join(&log, "too-old", "a");
+    let failure = until(&log, || {
+        let mut events = Vec::new();
+        member.poll(now(), &mut events);
+        events.into_iter().find_map(|event| match event {
+            MemberEvent::Failed(failure) => Some(failure),
+            _ => None,
+        })
+    });
+    assert_eq!(failure.kind, FailureKind::Fatal);
+    let text = failure.to_string();
+    assert!(text.contains("4.2") || text.contains("streams groups"), "{text}");
+}
