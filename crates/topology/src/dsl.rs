@@ -37,6 +37,7 @@ mod table;
 mod table_join;
 mod table_source;
 mod table_store;
+mod table_stream;
 mod transform;
 mod unlimited_windows;
 mod value;
