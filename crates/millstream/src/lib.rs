@@ -67,7 +67,7 @@ pub use millstream_topology::{
 };
 pub use millstream_types::clock::SystemClock;
 pub use millstream_types::{
-    Clock, Codec, CodecError, Config, ConfigBuilder, Error, ErrorKind, Header, Headers, Offset, Partition,
+    Clock, Codec, CodecError, Config, ConfigBuilder, Error, ErrorKind, Header, Headers, NotATaskId, Offset, Partition,
     ProcessingGuarantee, Record, Result, Serde, SerdeRegistry, Serdes, TaskId, Timestamp, TopicPartition, Window,
     Windowed,
 };

@@ -39,7 +39,9 @@ impl<V> ValueAndTimestamp<V> {
 /// stock.put(&2, Some(40))?;
 /// let rows = stock.range(Some(&1), None)?.collect::<Result<Vec<_>, _>>()?;
 /// assert_eq!(rows, [(1, 20), (2, 40)]);
-/// assert_eq!(stock.delete(&1)?, Some(20));
+/// stock.put_all([(1, None), (3, Some(60))])?;
+/// assert_eq!((stock.get(&1)?, stock.get(&3)?), (None, Some(60)));
+/// assert_eq!(stock.delete(&2)?, Some(40));
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
 pub struct KeyValueStore<K, V> {
@@ -206,6 +208,11 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> KeyValueStore<K, V> {
         self.core.settle(put).map(drop)
     }
 
+    /// Writes rows in order, each as [`Self::put`] does. What was written before a failure stays.
+    pub fn put_all(&mut self, rows: impl IntoIterator<Item = (K, Option<V>)>) -> Result<()> {
+        rows.into_iter().try_for_each(|(key, value)| self.put(&key, value))
+    }
+
     /// Writes a row unless there is one; gives the one that was there.
     pub fn put_if_absent(&mut self, key: &K, value: Option<V>) -> Result<Option<V>> {
         let present = self.get(key)?;
@@ -230,6 +237,11 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedKeyValueSt
         let headers = self.core.headers.clone();
         let put = self.write(key, value, timestamp, &headers)?;
         self.core.settle(put).map(drop)
+    }
+
+    /// Writes rows in order, each as [`Self::put`] does. What was written before a failure stays.
+    pub fn put_all(&mut self, rows: impl IntoIterator<Item = (K, Option<ValueAndTimestamp<V>>)>) -> Result<()> {
+        rows.into_iter().try_for_each(|(key, value)| self.put(&key, value))
     }
 
     /// Writes a row unless there is one; gives the one that was there.

@@ -119,6 +119,11 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedKeyValueSt
         self.inner.put(key, value.map(lower))
     }
 
+    /// Writes rows in order, each as [`Self::put`] does. What was written before a failure stays.
+    pub fn put_all(&mut self, rows: impl IntoIterator<Item = (K, Option<ValueTimestampHeaders<V>>)>) -> Result<()> {
+        rows.into_iter().try_for_each(|(key, value)| self.put(&key, value))
+    }
+
     /// Writes a row unless there is one; gives the one that was there.
     pub fn put_if_absent(
         &mut self,

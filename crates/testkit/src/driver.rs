@@ -232,6 +232,12 @@ impl TopologyTestDriver {
         self.machine.get().store_names()
     }
 
+    /// Records that the task has processed so far (`process-total`), those of repartition topics
+    /// included.
+    pub fn processed_records(&self) -> u64 {
+        self.machine.get().processed()
+    }
+
     /// Records dropped so far (`dropped-records-total`).
     pub fn dropped_records(&self) -> u64 {
         self.machine.get().dropped()

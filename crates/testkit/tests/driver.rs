@@ -234,6 +234,35 @@ fn an_input_topic_gives_times_and_a_record_may_have_its_own() {
     assert_eq!(input.time(), Timestamp(111));
 }
 
+#[test]
+fn lists_take_the_topics_times_or_times_of_their_own() {
+    let driver = driver(&ticking(None), config());
+    let (start, step) = (Timestamp(100), Duration::from_millis(5));
+    let input = driver.create_input_topic_at("in", Serdes::string(), Serdes::long(), start, step);
+    let records = [TestRecord::new("a".to_owned(), 1), TestRecord::new("b".into(), 2).with_timestamp(Timestamp(7))];
+    input.pipe_record_list(records).unwrap();
+    let pairs = [("c".to_owned(), 3), ("d".to_owned(), 4)];
+    input.pipe_key_value_list_at(pairs, Timestamp(20), Duration::from_millis(2)).unwrap();
+    input.pipe_key_value_list([("e".to_owned(), 5)]).unwrap();
+    let out = output(&driver, "out");
+    assert_eq!(all(&out), named(&[("a", 1, 100), ("b", 2, 7), ("c", 3, 20), ("d", 4, 22), ("e", 5, 105)]));
+    assert_eq!((driver.processed_records(), driver.dropped_records()), (5, 0));
+}
+
+#[test]
+fn values_without_keys_may_have_their_times() {
+    let builder = StreamsBuilder::new();
+    builder.stream::<Option<String>, i64>("in").to("out");
+    let driver = driver(&builder.build().unwrap(), config());
+    let key = || Serdes::string().optional();
+    let input = driver.create_input_topic("in", key(), Serdes::long());
+    input.pipe_value_at(1, Timestamp(9)).unwrap();
+    input.pipe_value_list_at([2, 3], Timestamp(5), Duration::from_millis(3)).unwrap();
+    let records = driver.create_output_topic("out", key(), Serdes::long()).read_records_to_list().unwrap();
+    let times: Vec<_> = records.into_iter().map(|record| (record.key, record.value, record.timestamp)).collect();
+    assert_eq!(times, [(None, 1, Some(Timestamp(9))), (None, 2, Some(Timestamp(5))), (None, 3, Some(Timestamp(8)))]);
+}
+
 /// Adds values up by key.
 struct Sum(Option<StoreHandle<KeyValueStore<String, i64>>>);
 

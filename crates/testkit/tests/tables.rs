@@ -115,3 +115,21 @@ fn a_stream_reads_a_versioned_table_as_of_its_records() {
     let old = store.get_as_of(&"tea".to_owned(), Timestamp(15)).unwrap().unwrap();
     assert_eq!((old.value, old.valid_to), (3, Some(Timestamp(20))));
 }
+
+#[test]
+fn a_stream_of_a_table_under_other_keys_is_two_nodes() {
+    let written = |is_short: bool| {
+        let builder = StreamsBuilder::new();
+        for table in [builder.table::<i64, i64>("a"), builder.table::<i64, i64>("b").named("changes")] {
+            let stream = if is_short {
+                table.to_stream_with_key(|_, value| value.copied().unwrap_or(-1))
+            } else {
+                table.to_stream().select_key(|_, value| value.unwrap_or(-1))
+            };
+            stream.group_by_key().count().to_stream().to("out");
+        }
+        builder.build().unwrap().describe().to_string()
+    };
+    assert_eq!(written(true), written(false));
+    assert!(written(true).contains("Processor: changes (stores: [])\n      --> KSTREAM-KEY-SELECT-"));
+}

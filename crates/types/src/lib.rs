@@ -21,7 +21,7 @@ pub use codec::{Codec, CodecError};
 pub use config::{Config, ConfigBuilder, ProcessingGuarantee};
 pub use error::{Context, Error, ErrorKind, Result};
 pub use headers::{Header, Headers};
-pub use ids::{Offset, Partition, TaskId, Timestamp, TopicPartition};
+pub use ids::{NotATaskId, Offset, Partition, TaskId, Timestamp, TopicPartition};
 pub use murmur2::{murmur2, partition_for_key};
 pub use murmur3::murmur3_128;
 pub use record::{RawRecord, Record, RecordMetadata};

@@ -64,6 +64,22 @@ impl<K, V> TestInputTopic<K, V> {
         self.pipe(None, &value, None, Headers::new())
     }
 
+    /// Pipes a record without a key at that time; the topic's own time stays.
+    ///
+    /// # Errors
+    /// As [`pipe_input`](Self::pipe_input).
+    pub fn pipe_value_at(&self, value: V, timestamp: Timestamp) -> Result<()> {
+        self.pipe(None, &value, Some(timestamp), Headers::new())
+    }
+
+    /// Pipes records in order, as [`pipe_record`](Self::pipe_record) does each.
+    ///
+    /// # Errors
+    /// As [`pipe_key_value_list`](Self::pipe_key_value_list).
+    pub fn pipe_record_list(&self, records: impl IntoIterator<Item = TestRecord<K, V>>) -> Result<()> {
+        records.into_iter().try_for_each(|record| self.pipe_record(record))
+    }
+
     /// Pipes records in order, each at the topic's time.
     ///
     /// # Errors
@@ -80,10 +96,38 @@ impl<K, V> TestInputTopic<K, V> {
         values.into_iter().try_for_each(|value| self.pipe_value(value))
     }
 
+    /// Pipes records in order, the first at `start` and each of the others `step` after the one before
+    /// it; the topic's own time stays.
+    ///
+    /// # Errors
+    /// As [`pipe_key_value_list`](Self::pipe_key_value_list).
+    pub fn pipe_key_value_list_at(
+        &self,
+        records: impl IntoIterator<Item = (K, V)>,
+        start: Timestamp,
+        step: Duration,
+    ) -> Result<()> {
+        let mut records = records.into_iter().zip(times(start, step));
+        records.try_for_each(|((key, value), time)| self.pipe_input_at(key, value, time))
+    }
+
+    /// [`pipe_key_value_list_at`](Self::pipe_key_value_list_at) without keys.
+    ///
+    /// # Errors
+    /// As [`pipe_key_value_list`](Self::pipe_key_value_list).
+    pub fn pipe_value_list_at(
+        &self,
+        values: impl IntoIterator<Item = V>,
+        start: Timestamp,
+        step: Duration,
+    ) -> Result<()> {
+        let mut values = values.into_iter().zip(times(start, step));
+        values.try_for_each(|(value, time)| self.pipe_value_at(value, time))
+    }
+
     /// Moves the topic's time, not the driver's wall clock.
     pub fn advance_time(&self, by: Duration) {
-        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.time.set(Timestamp(self.time.get().0.saturating_add(by)));
+        self.time.set(later(self.time.get(), by));
     }
 
     /// The time that the next record without one gets.
@@ -100,6 +144,16 @@ impl<K, V> TestInputTopic<K, V> {
         });
         self.machine.get_mut().pipe(&self.topic, key, value.as_deref(), timestamp, headers)
     }
+}
+
+/// Times from `start`, a step apart.
+fn times(start: Timestamp, step: Duration) -> impl Iterator<Item = Timestamp> {
+    std::iter::successors(Some(start), move |time| Some(later(*time, step)))
+}
+
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+    Timestamp(time.0.saturating_add(by))
 }
 
 /// The bytes of a key or value; `None` for a null.

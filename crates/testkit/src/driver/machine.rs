@@ -31,6 +31,7 @@ pub(crate) struct Machine {
     sources: BTreeMap<Arc<str>, i64>,
     patterns: Vec<TopicPattern>,
     topics: BTreeMap<Arc<str>, Topic>,
+    processed: u64,
     dropped: u64,
     is_failed: bool,
 }
@@ -65,6 +66,7 @@ impl Machine {
             sources,
             patterns: patterns(topology)?,
             topics: BTreeMap::new(),
+            processed: 0,
             dropped: 0,
             is_failed: false,
         };
@@ -146,6 +148,10 @@ impl Machine {
 
     pub(super) fn produced_topic_names(&self) -> Vec<String> {
         self.topics.keys().map(ToString::to_string).collect()
+    }
+
+    pub(super) fn processed(&self) -> u64 {
+        self.processed
     }
 
     pub(super) fn dropped(&self) -> u64 {
@@ -235,7 +241,7 @@ impl Machine {
             if task.buffered() == 0 || !task.is_ready(self.now) {
                 return Ok(());
             }
-            task.process(&mut self.output, self.now, 1)?;
+            self.processed += task.process(&mut self.output, self.now, 1)? as u64;
             task.punctuate_stream_time(&mut self.output, self.now)?;
             self.commit()?;
             self.move_produced()?;

@@ -35,6 +35,38 @@ where
         KStream { key: self.key.clone(), value: self.value.clone().map(Serde::optional), ..stream }
     }
 
+    /// [`to_stream`](Self::to_stream) under keys that the mapper makes of each update: the nodes of
+    /// `to_stream().select_key(mapper)`, as Kafka Streams' `toStream(mapper)`. A name given before goes
+    /// to the first of the two.
+    ///
+    /// State: none. Topics: a repartition before the next operator that needs the key. Nulls: the mapper
+    /// sees a deletion as `None`.
+    ///
+    /// ```
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::StreamsBuilder;
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// let prices = builder.table::<i64, i64>("prices");
+    /// prices.to_stream_with_key(|shop, price| format!("{shop}:{}", price.unwrap_or(&0))).to("changes");
+    ///
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// let prices = driver.create_input_topic("prices", Serdes::long(), Serdes::long().optional());
+    /// prices.pipe_key_value_list([(1, Some(20)), (1, None)])?;
+    /// let changes = driver.create_output_topic("changes", Serdes::string(), Serdes::long().optional());
+    /// assert_eq!(changes.read_key_values_to_list()?, [("1:20".to_owned(), Some(20)), ("1:0".to_owned(), None)]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    pub fn to_stream_with_key<K2>(
+        &self,
+        mapper: impl Fn(&K, Option<&V>) -> K2 + Send + Sync + 'static,
+    ) -> KStream<K2, Option<V>>
+    where
+        K2: Clone + Send + 'static,
+    {
+        self.to_stream().select_key(move |key, value| mapper(key, value.as_ref()))
+    }
+
     /// [`to_stream`](Self::to_stream) into types that have a null of their own, or that merge what
     /// several tables give: the same node, with the conversions done on the way. The serdes of the
     /// new types are their defaults, unless a later call is given others.
