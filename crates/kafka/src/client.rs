@@ -218,7 +218,7 @@ impl Client {
 
     /// A broker answered that it is not what metadata says: asks again.
     pub(crate) fn refresh_metadata(&mut self) {
-        self.cluster.is_stale = true;
+        self.cluster.refresh();
     }
 
     /// A broker said who leads a partition now (KIP-951).

@@ -8,6 +8,9 @@ use crate::net::Address;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::metadata::MetadataResponse;
 
+/// Doublings of the pause between questions for what stays missing: 100 ms become 6.4 s.
+const UNSETTLED_DOUBLINGS_MAX: u32 = 6;
+
 /// What is known of the cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
@@ -22,6 +25,8 @@ pub(crate) struct Cluster {
     /// Whether a topic became wanted since the last request.
     has_new: bool,
     pub(crate) is_stale: bool,
+    /// Answers in a row after which a topic or leader was still missing.
+    unsettled: u32,
     updated_ms: Option<i64>,
     asked_ms: Option<i64>,
     /// Why the last request failed, for messages.
@@ -109,21 +114,33 @@ impl Cluster {
 
     /// When it is to be asked for next.
     pub(super) fn due_ms(&self, now_ms: i64, options: &ClientOptions) -> i64 {
-        let pause = self.asked_ms.map_or(now_ms, |asked| asked.saturating_add(options.retry_backoff_ms));
+        let pause = self.asked_ms.map_or(now_ms, |asked| asked.saturating_add(self.pause_ms(options)));
         match self.updated_ms {
             Some(updated) if !self.is_stale && !self.has_new => updated.saturating_add(options.metadata_max_age_ms),
             _ => pause,
         }
     }
 
+    /// A topic that stays missing is asked for ever more seldom, down to every few seconds.
+    fn pause_ms(&self, options: &ClientOptions) -> i64 {
+        let doublings = if self.has_new { 0 } else { self.unsettled.min(UNSETTLED_DOUBLINGS_MAX) };
+        options.retry_backoff_ms.saturating_mul(1 << doublings)
+    }
+
     fn is_pausing(&self, now_ms: i64, options: &ClientOptions) -> bool {
-        self.asked_ms.is_some_and(|asked| now_ms < asked.saturating_add(options.retry_backoff_ms))
+        self.asked_ms.is_some_and(|asked| now_ms < asked.saturating_add(self.pause_ms(options)))
     }
 
     /// Metadata is under way, of all wanted topics or of some.
     pub(super) fn asked(&mut self, now_ms: i64, is_all: bool) {
         self.asked_ms = Some(now_ms);
         self.has_new = !is_all;
+    }
+
+    /// A broker said that metadata is wrong: the next question must not wait.
+    pub(super) fn refresh(&mut self) {
+        self.is_stale = true;
+        self.unsettled = 0;
     }
 
     pub(super) fn failed(&mut self, reason: String) {
@@ -171,5 +188,7 @@ impl Cluster {
             };
             self.topics.insert(name.as_str().into(), state);
         }
+        let is_missing = |topic: &TopicState| matches!(topic, TopicState::Missing(code) if code.is_retriable());
+        self.unsettled = if self.topics.values().any(is_missing) { self.unsettled.saturating_add(1) } else { 0 };
     }
 }

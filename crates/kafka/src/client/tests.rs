@@ -151,3 +151,23 @@ fn a_connection_that_ends_is_made_anew_for_the_next_request() {
     fake.advance(2_000);
     assert!(matches!(second.lock().unwrap().take(), Some(Ok(_))));
 }
+
+#[test]
+fn a_topic_that_stays_missing_is_asked_for_ever_more_seldom() {
+    let mut fake = Fake::new(FakeTransport::new(|_: &Address, header: &RequestHeader, _| {
+        let mut missing = metadata("words", 0);
+        missing.topics[0].error_code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0;
+        Reply::to::<MetadataRequest>(header, &missing)
+    }));
+    fake.add(Ender { ticket: None, outcome: Arc::default() });
+    let mut asked = Vec::new();
+    for _ in 0..3 {
+        let before = fake.engine.transport.seen.len();
+        for _ in 0..200 {
+            fake.advance(100);
+        }
+        let seen = fake.engine.transport.seen.iter().skip(before);
+        asked.push(seen.filter(|key| **key == MetadataRequest::KEY).count());
+    }
+    assert!(asked[0] >= 5 && asked[2] <= 5, "{asked:?}");
+}
