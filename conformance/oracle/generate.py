@@ -287,7 +287,7 @@ class Gen:
     def g_table(self, k=None, v=None):
         if len(self.topics) >= 5:
             raise Skip
-        if self.topics and self.chance(.03):
+        if self.topics and k is None and v is None and self.chance(.03):
             # the same topic again: refused by the library, or shared
             t = self.r.choice(sorted(self.topics))
             k, v = self.topics[t]["key"], self.topics[t]["value"]

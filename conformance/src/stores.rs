@@ -361,7 +361,26 @@ impl Dumped<'_> {
                 Some(value) => entry(Some(("k", query.key.json())), &value),
                 None => Json::Null,
             },
-            "all" => rows(store.all()?.into_iter().map(Ok))?,
+            "count" => json!(store.all()?.len()),
+            "all" | "reverseAll" | "range" | "reverseRange" | "prefix" => {
+                let bytes = |key: &Val| {
+                    let mut bytes = Vec::new();
+                    types.key.serde().encode(key, &mut bytes).map(|_| bytes).unwrap_or_default()
+                };
+                let (from, to) = (query.from.as_ref().map(bytes), query.to.as_ref().map(bytes));
+                let prefix = (query.name == "prefix").then(|| query.prefix());
+                let mut found: Vec<_> = store.all()?.into_iter().collect();
+                found.retain(|(key, _)| {
+                    let key = bytes(key);
+                    from.as_ref().is_none_or(|from| *from <= key)
+                        && to.as_ref().is_none_or(|to| key <= *to)
+                        && prefix.as_ref().is_none_or(|prefix| key.starts_with(prefix))
+                });
+                if query.name.starts_with("reverse") {
+                    found.reverse();
+                }
+                rows(found.into_iter().map(Ok))?
+            }
             _ => return Ok(None),
         }))
     }

@@ -78,7 +78,6 @@ impl Build {
             "kv" => configured(op, Stores::key_value_store_builder(name, key, value)),
             "lru" => {
                 let rows_max = usize::try_from(op.number("max", 4)).map_err(|_| bad("a negative size"))?;
-                self.unlisted.insert(name.to_owned());
                 configured(op, Stores::key_value_store_builder(Stores::lru_map(name, rows_max), key, value))
             }
             "tskv" if in_memory => {
