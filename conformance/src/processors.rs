@@ -1,14 +1,20 @@
 //! The processor catalogue, on Millstream's processor API.
 
+mod around;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_state::{
     KeyValueStore, PutReturn, TimestampedKeyValueStore, ValueAndTimestamp, VersionedKeyValueStore, WindowStore,
 };
-use millstream_topology::{Context, Incoming, Processor, ProcessorError, PunctuationType, StoreHandle, Timer};
+use millstream_topology::{
+    Context, FixedKeyContext, FixedKeyIncoming, FixedKeyProcessor, Incoming, Processor, ProcessorError,
+    PunctuationType, StoreHandle, Timer,
+};
 use millstream_types::{Headers, Record, Timestamp};
 
+use self::around::{Around, Fixed};
 use crate::build::Types;
 use crate::functions::{BOOM, argument, name_of, parsed, want};
 use crate::stop::{Stop, bad, unsupported};
@@ -140,13 +146,7 @@ impl Processor for Catalogued {
     type ValueOut = Val;
 
     fn init(&mut self, ctx: &mut Ctx<'_>) -> Result<(), ProcessorError> {
-        self.store = match &self.logic.store {
-            None => Store::None,
-            Some((name, Kind::KeyValue)) => Store::KeyValue(ctx.store_handle(name)?),
-            Some((name, Kind::Timestamped)) => Store::Timestamped(ctx.store_handle(name)?),
-            Some((name, Kind::Window)) => Store::Window(ctx.store_handle(name)?),
-            Some((name, Kind::Versioned)) => Store::Versioned(ctx.store_handle(name)?),
-        };
+        self.open(ctx)?;
         self.timer = self.logic.tick.map(|tick| match tick.start {
             Some(start) => ctx.schedule_at(Timestamp(start), tick.interval, tick.clock),
             None => ctx.schedule(tick.interval, tick.clock),
@@ -155,36 +155,7 @@ impl Processor for Catalogued {
     }
 
     fn process(&mut self, ctx: &mut Ctx<'_>, record: Incoming<'_, Val, Val>) -> Result<(), ProcessorError> {
-        let record = record.into_record();
-        match name_of(&self.logic.spec) {
-            "pass" => ctx.forward(record),
-            "drop" => {}
-            "twice" => {
-                ctx.forward(record.clone());
-                ctx.forward(record);
-            }
-            "commit" => {
-                ctx.commit();
-                ctx.forward(record);
-            }
-            "failIf" => {
-                if record.value.show() == self.argument() {
-                    return Err(format!("{BOOM}: failIf").into());
-                }
-                ctx.forward(record);
-            }
-            "countTick" | "tickOnce" | "anchorTick" => self.seen += 1,
-            "route" => {
-                let children: Vec<&str> = self.argument().split(',').collect();
-                let child = children.get((record.value.hash() % children.len() as u64) as usize);
-                ctx.forward_to(child.copied().unwrap_or_default(), record)?;
-            }
-            name if name.starts_with("hdr") => self.headers(ctx, record),
-            "meta" | "times" | "tsShift" | "tsRaw" => self.times(ctx, record)?,
-            _ if record.key.is_null() => {}
-            _ => self.on_store(ctx, record)?,
-        }
-        Ok(())
+        self.handle(ctx, record.into_record())
     }
 
     fn punctuate(&mut self, ctx: &mut Ctx<'_>, timer: Timer, time: Timestamp) -> Result<(), ProcessorError> {
@@ -207,46 +178,109 @@ impl Processor for Catalogued {
     }
 }
 
+impl FixedKeyProcessor for Catalogued {
+    type Key = Val;
+    type ValueIn = Val;
+    type ValueOut = Val;
+
+    fn init(&mut self, ctx: &mut FixedKeyContext<'_, Val, Val>) -> Result<(), ProcessorError> {
+        self.open(&mut Fixed { ctx, record: None })
+    }
+
+    fn process(
+        &mut self,
+        ctx: &mut FixedKeyContext<'_, Val, Val>,
+        record: FixedKeyIncoming<'_, Val, Val>,
+    ) -> Result<(), ProcessorError> {
+        let record = record.into_record();
+        let own = Rec::clone(&record);
+        self.handle(&mut Fixed { ctx, record: Some(record) }, own)
+    }
+}
+
 impl Catalogued {
+    fn open(&mut self, ctx: &mut impl Around) -> Result<(), ProcessorError> {
+        self.store = match &self.logic.store {
+            None => Store::None,
+            Some((name, Kind::KeyValue)) => Store::KeyValue(ctx.store_handle(name)?),
+            Some((name, Kind::Timestamped)) => Store::Timestamped(ctx.store_handle(name)?),
+            Some((name, Kind::Window)) => Store::Window(ctx.store_handle(name)?),
+            Some((name, Kind::Versioned)) => Store::Versioned(ctx.store_handle(name)?),
+        };
+        Ok(())
+    }
+
+    fn handle(&mut self, ctx: &mut impl Around, record: Rec) -> Result<(), ProcessorError> {
+        match name_of(&self.logic.spec) {
+            "pass" => ctx.send(record),
+            "drop" => {}
+            "twice" => {
+                ctx.send(record.clone());
+                ctx.send(record);
+            }
+            "commit" => {
+                ctx.commit();
+                ctx.send(record);
+            }
+            "failIf" => {
+                if record.value.show() == self.argument() {
+                    return Err(format!("{BOOM}: failIf").into());
+                }
+                ctx.send(record);
+            }
+            "countTick" | "tickOnce" | "anchorTick" => self.seen += 1,
+            "route" => {
+                let children: Vec<&str> = self.argument().split(',').collect();
+                let child = children.get((record.value.hash() % children.len() as u64) as usize);
+                ctx.send_to(child.copied().unwrap_or_default(), record)?;
+            }
+            name if name.starts_with("hdr") => self.headers(ctx, record),
+            "meta" | "times" | "tsShift" | "tsRaw" => self.times(ctx, record)?,
+            _ if record.key.is_null() => {}
+            _ => self.on_store(ctx, record)?,
+        }
+        Ok(())
+    }
+
     fn argument(&self) -> &str {
         self.logic.spec.split_once(':').map_or("", |(_, argument)| argument)
     }
 
-    fn headers(&self, ctx: &mut Ctx<'_>, mut record: Rec) {
+    fn headers(&self, ctx: &mut impl Around, mut record: Rec) {
         match name_of(&self.logic.spec) {
             "hdrAdd" => {
                 let (name, text) = self.argument().split_once('=').unwrap_or_default();
                 record.headers.add(name, Some(Bytes::copy_from_slice(text.as_bytes())));
-                ctx.forward(record);
+                ctx.send(record);
             }
             "hdrDel" => {
                 record.headers.remove(self.argument());
-                ctx.forward(record);
+                ctx.send(record);
             }
             _ => {
                 let shown = show_headers(&record.headers);
-                ctx.forward(record.with_value(Val::Str(shown)));
+                ctx.send(record.with_value(Val::Str(shown)));
             }
         }
     }
 
-    fn times(&self, ctx: &mut Ctx<'_>, record: Rec) -> Result<(), ProcessorError> {
+    fn times(&self, ctx: &mut impl Around, record: Rec) -> Result<(), ProcessorError> {
         let time = record.timestamp;
         match name_of(&self.logic.spec) {
             "meta" => {
                 let at = ctx.record_metadata();
                 let topic = at.topic.as_deref().unwrap_or("null");
                 let text = format!("{topic}/{}/{}@{}", at.partition, at.offset, time.0);
-                ctx.forward(record.with_value(Val::Str(text)));
+                ctx.send(record.with_value(Val::Str(text)));
             }
             "times" => {
                 let (stream, wall) = (ctx.stream_time().0, ctx.wall_clock_time().0);
                 let text = format!("rec={},stream={stream},wall={wall}", time.0);
-                ctx.forward(record.with_value(Val::Str(text)));
+                ctx.send(record.with_value(Val::Str(text)));
             }
             "tsShift" => {
                 let time = time.0.wrapping_add(self.argument().parse()?).max(0);
-                ctx.forward(record.with_timestamp(Timestamp(time)));
+                ctx.send(record.with_timestamp(Timestamp(time)));
             }
             _ => {
                 let time = time.0.wrapping_add(self.argument().parse()?);
@@ -254,13 +288,13 @@ impl Catalogued {
                     // Java's records refuse it where they are made; here a timestamp is a number.
                     return Err(format!("the record has the negative timestamp {time}").into());
                 }
-                ctx.forward(record.with_timestamp(Timestamp(time)));
+                ctx.send(record.with_timestamp(Timestamp(time)));
             }
         }
         Ok(())
     }
 
-    fn on_store(&self, ctx: &mut Ctx<'_>, record: Rec) -> Result<(), ProcessorError> {
+    fn on_store(&self, ctx: &mut impl Around, record: Rec) -> Result<(), ProcessorError> {
         match self.store {
             Store::None => Err("the processor has no store".into()),
             Store::KeyValue(store) => self.on_key_value(ctx, store, record),
@@ -269,7 +303,7 @@ impl Catalogued {
                 let new = ValueAndTimestamp::new(record.value.clone(), record.timestamp);
                 ctx.store(store).put(&record.key, Some(new))?;
                 let text = old.map_or("null".to_owned(), |old| format!("{}@{}", old.value.show(), old.timestamp.0));
-                ctx.forward(record.with_value(Val::Str(text)));
+                ctx.send(record.with_value(Val::Str(text)));
                 Ok(())
             }
             Store::Versioned(store) => {
@@ -285,7 +319,7 @@ impl Catalogued {
                 // Kafka Streams' store never says until when; Millstream's does.
                 let text = found
                     .map_or("null".to_owned(), |found| format!("{}@{}/inf", found.value.show(), found.timestamp.0));
-                ctx.forward(record.with_value(Val::Str(format!("{code}|{text}"))));
+                ctx.send(record.with_value(Val::Str(format!("{code}|{text}"))));
                 Ok(())
             }
             Store::Window(store) => {
@@ -299,7 +333,7 @@ impl Catalogued {
                     let (start, value) = row?;
                     text.extend([start.0.to_string(), "=".to_owned(), value.show(), ";".to_owned()]);
                 }
-                ctx.forward(record.with_value(Val::Str(text)));
+                ctx.send(record.with_value(Val::Str(text)));
                 Ok(())
             }
         }
@@ -307,7 +341,7 @@ impl Catalogued {
 
     fn on_key_value(
         &self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut impl Around,
         store: StoreHandle<KeyValueStore<Val, Val>>,
         record: Rec,
     ) -> Result<(), ProcessorError> {
@@ -348,7 +382,7 @@ impl Catalogued {
                 return Ok(());
             }
         };
-        ctx.forward(record.with_value(result));
+        ctx.send(record.with_value(result));
         Ok(())
     }
 }

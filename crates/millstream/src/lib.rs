@@ -55,15 +55,15 @@ pub use millstream_state::{
 };
 pub use millstream_topology::{
     Branched, BranchedKStream, BufferConfig, CogroupedKStream, Consumed, Context, DeadLetter,
-    DeserializationExceptionHandler, EagerBufferConfig, EmitEarly, EmitStrategy, ErrorHandlerContext, GlobalKTable,
-    Grouped, HandlerDecision, HandlerResponse, Incoming, IntoTableValue, JoinWindows, Joined, KGroupedStream,
-    KGroupedTable, KStream, KTable, LogAndContinue, LogAndFail, Materialized, OffsetReset, Partitioner, Printed,
-    ProcessingExceptionHandler, Processor, ProcessorError, ProcessorSupplier, Produced, ProductionExceptionHandler,
-    PunctuationType, Repartitioned, SessionWindowedCogroupedKStream, SessionWindowedKStream, SessionWindows, ShutDown,
-    SinkSpec, SlidingWindows, SourceSpec, StoreHandle, StoreScope, StreamJoined, StreamsBuilder, StrictBufferConfig,
-    Suppressed, TableJoined, TimeWindowedCogroupedKStream, TimeWindowedKStream, TimeWindows, Timer,
-    TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology, TopologyDescription, TopologyDiff,
-    UnlimitedWindows, ValueTransformer, Windowing,
+    DeserializationExceptionHandler, EagerBufferConfig, EmitEarly, EmitStrategy, ErrorHandlerContext, FixedKeyContext,
+    FixedKeyIncoming, FixedKeyProcessor, FixedKeyRecord, GlobalKTable, Grouped, HandlerDecision, HandlerResponse,
+    Incoming, IntoTableValue, JoinWindows, Joined, KGroupedStream, KGroupedTable, KStream, KTable, LogAndContinue,
+    LogAndFail, Materialized, OffsetReset, Partitioner, Printed, ProcessingExceptionHandler, Processor, ProcessorError,
+    ProcessorSupplier, Produced, ProductionExceptionHandler, PunctuationType, Repartitioned,
+    SessionWindowedCogroupedKStream, SessionWindowedKStream, SessionWindows, ShutDown, SinkSpec, SlidingWindows,
+    SourceSpec, StoreHandle, StoreScope, StreamJoined, StreamsBuilder, StrictBufferConfig, Suppressed, TableJoined,
+    TimeWindowedCogroupedKStream, TimeWindowedKStream, TimeWindows, Timer, TimestampExtraction, TimestampExtractor,
+    TopicNameExtractor, Topology, TopologyDescription, TopologyDiff, UnlimitedWindows, ValueTransformer, Windowing,
 };
 pub use millstream_types::clock::SystemClock;
 pub use millstream_types::{

@@ -40,6 +40,7 @@ impl Handlers {
                 chosen(config.production_exception_handler(), Arc::new(LogAndFail), Arc::new(LogAndContinue))
             }),
             dead_letter_topic: config.dead_letter_queue_topic().map(Into::into),
+            config: Some(Arc::new(config.clone())),
             ..FlowOptions::default()
         }
     }

@@ -11,7 +11,10 @@ use millstream_testkit::{TestOutputTopic, TestRecord, TopologyTestDriver};
 use millstream_topology::dsl::{Consumed, GlobalKTable, Materialized, StreamsBuilder};
 use millstream_topology::flow::{LogAndContinue, SinkSpec, SourceSpec};
 use millstream_topology::graph::Topology;
-use millstream_topology::{Context, Incoming, Processor, ProcessorError, PunctuationType, StoreHandle, Timer};
+use millstream_topology::{
+    Context, FixedKeyContext, FixedKeyIncoming, FixedKeyProcessor, FixedKeyRecord, Incoming, Processor, ProcessorError,
+    PunctuationType, StoreHandle, Timer,
+};
 use millstream_types::config::HandlerChoice;
 use millstream_types::{Config, ConfigBuilder, ErrorKind, Headers, Record, Serdes, Timestamp};
 
@@ -469,4 +472,60 @@ fn a_handler_given_in_code_comes_before_the_configured_one() {
     let input = driver.create_input_topic("in", Serdes::string(), Serdes::long());
     input.pipe_input("a".into(), -1).unwrap();
     assert_eq!(driver.dropped_records(), 1);
+}
+
+/// Counts what it has seen and reports that with each record, and with the last one every 10 ms; its
+/// first count is configured.
+#[derive(Default)]
+struct Seen(i64, Option<FixedKeyRecord<String, i64>>);
+
+impl FixedKeyProcessor for Seen {
+    type Key = String;
+    type ValueIn = i64;
+    type ValueOut = i64;
+
+    fn init(&mut self, ctx: &mut FixedKeyContext<'_, String, i64>) -> Result<(), ProcessorError> {
+        for (key, value) in ctx.app_configs_with_prefix("seen.") {
+            assert_eq!(key, "first");
+            self.0 = value.parse()?;
+        }
+        ctx.schedule(Duration::from_millis(10), PunctuationType::WallClockTime);
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        ctx: &mut FixedKeyContext<'_, String, i64>,
+        record: FixedKeyIncoming<'_, String, i64>,
+    ) -> Result<(), ProcessorError> {
+        self.0 += 1;
+        let record = record.into_record().with_value(self.0);
+        self.1 = Some(record.clone());
+        ctx.forward(record.with_timestamp(Timestamp(7)));
+        Ok(())
+    }
+
+    fn punctuate(
+        &mut self,
+        ctx: &mut FixedKeyContext<'_, String, i64>,
+        _: Timer,
+        _: Timestamp,
+    ) -> Result<(), ProcessorError> {
+        if let Some(record) = self.1.take() {
+            ctx.forward(record.with_value(-self.0));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_processor_that_keeps_the_key_is_configured_and_may_have_timers() {
+    let builder = StreamsBuilder::new();
+    builder.stream::<String, i64>("in").process_values(Seen::default).to("out");
+    let driver = driver(&builder.build().unwrap(), config().set("seen.first", 40));
+    let input = driver.create_input_topic("in", Serdes::string(), Serdes::long());
+    input.pipe_input_at("a".into(), 1, Timestamp(3)).unwrap();
+    input.pipe_input_at("b".into(), 1, Timestamp(5)).unwrap();
+    driver.advance_wall_clock_time(Duration::from_millis(10)).unwrap();
+    assert_eq!(all(&output(&driver, "out")), named(&[("a", 41, 7), ("b", 42, 7), ("b", -42, 5)]));
 }

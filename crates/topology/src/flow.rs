@@ -10,6 +10,7 @@ mod build;
 mod context;
 mod env;
 mod fault;
+mod fixed_key;
 mod global;
 mod global_flow;
 mod head;
@@ -30,6 +31,8 @@ pub use fault::{
     DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, HandlerDecision, HandlerResponse, LogAndContinue,
     LogAndFail, ProcessingExceptionHandler, ProductionExceptionHandler,
 };
+pub(crate) use fixed_key::FixedKeySupplier;
+pub use fixed_key::{FixedKeyContext, FixedKeyIncoming, FixedKeyProcessor, FixedKeyRecord};
 pub use global::GlobalState;
 pub(crate) use global_flow::GlobalEngine;
 pub use global_flow::GlobalFlow;

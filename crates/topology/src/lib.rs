@@ -17,9 +17,10 @@ pub use dsl::{
     TableJoined, TimeWindowedCogroupedKStream, TimeWindowedKStream, TimeWindows, UnlimitedWindows, Windowing,
 };
 pub use flow::{
-    Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, HandlerDecision, HandlerResponse,
-    Incoming, LogAndContinue, LogAndFail, Partitioner, ProcessingExceptionHandler, Processor, ProcessorError,
-    ProcessorSupplier, ProductionExceptionHandler, PunctuationType, SinkSpec, SourceSpec, StoreHandle, StoreScope,
-    Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor, ValueTransformer,
+    Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, FixedKeyContext, FixedKeyIncoming,
+    FixedKeyProcessor, FixedKeyRecord, HandlerDecision, HandlerResponse, Incoming, LogAndContinue, LogAndFail,
+    Partitioner, ProcessingExceptionHandler, Processor, ProcessorError, ProcessorSupplier, ProductionExceptionHandler,
+    PunctuationType, SinkSpec, SourceSpec, StoreHandle, StoreScope, Timer, TimestampExtraction, TimestampExtractor,
+    TopicNameExtractor, ValueTransformer,
 };
 pub use graph::{OffsetReset, Topology, TopologyDescription, TopologyDiff};

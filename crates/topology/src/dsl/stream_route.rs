@@ -7,7 +7,9 @@ use millstream_types::{Record, RecordMetadata, Serde};
 use super::KStream;
 use super::names::SINK;
 use super::options::Produced;
-use crate::flow::{NodeFactory, Processor, ProcessorSupplier, SinkSpec, TopicNameExtractor};
+use crate::flow::{
+    FixedKeyProcessor, FixedKeySupplier, NodeFactory, Processor, ProcessorSupplier, SinkSpec, TopicNameExtractor,
+};
 
 impl<K, V> KStream<K, V>
 where
@@ -141,26 +143,27 @@ where
         self.processor("KSTREAM-PROCESSOR-", supplier, stores, None).rekeyed()
     }
 
-    /// Sends each record through a processor that keeps the key; the stream stays partitioned.
+    /// Sends each record through a processor that cannot change the key; the stream stays partitioned
+    /// (KIP-820).
     ///
     /// State: the stores it is given or brings along. Topics: their changelogs. Nulls: reach the processor.
     /// Late records: it decides.
     ///
     /// ```
     /// # use millstream_testkit::TopologyTestDriver;
-    /// # use millstream_topology::{Context, Incoming, Processor, ProcessorError, StreamsBuilder};
+    /// # use millstream_topology::{FixedKeyContext, FixedKeyIncoming, FixedKeyProcessor};
+    /// # use millstream_topology::{ProcessorError, StreamsBuilder};
     /// # use millstream_types::Serdes;
     /// struct Stamp;
     ///
-    /// impl Processor for Stamp {
-    ///     # type KeyIn = i64;
+    /// impl FixedKeyProcessor for Stamp {
+    ///     # type Key = i64;
     ///     # type ValueIn = i64;
-    ///     # type KeyOut = i64;
     ///     # type ValueOut = i64;
     ///     fn process(
     ///         &mut self,
-    ///         ctx: &mut Context<'_, i64, i64>,
-    ///         record: Incoming<'_, i64, i64>,
+    ///         ctx: &mut FixedKeyContext<'_, i64, i64>,
+    ///         record: FixedKeyIncoming<'_, i64, i64>,
     ///     ) -> Result<(), ProcessorError> {
     ///         let offset = ctx.record_metadata().offset.0;
     ///         ctx.forward(record.into_record().with_value(offset));
@@ -179,7 +182,7 @@ where
     /// ```
     pub fn process_values<P>(&self, supplier: impl ProcessorSupplier<P>) -> KStream<K, P::ValueOut>
     where
-        P: Processor<KeyIn = K, ValueIn = V, KeyOut = K>,
+        P: FixedKeyProcessor<Key = K, ValueIn = V>,
     {
         self.process_values_with(supplier, &[])
     }
@@ -191,9 +194,9 @@ where
         stores: &[&str],
     ) -> KStream<K, P::ValueOut>
     where
-        P: Processor<KeyIn = K, ValueIn = V, KeyOut = K>,
+        P: FixedKeyProcessor<Key = K, ValueIn = V>,
     {
-        self.processor("KSTREAM-PROCESSVALUES-", supplier, stores, self.key.clone())
+        self.processor("KSTREAM-PROCESSVALUES-", FixedKeySupplier(supplier), stores, self.key.clone())
     }
 
     fn processor<P: Processor>(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use millstream_types::TaskId;
+use millstream_types::{Config, TaskId};
 
 use super::fault::{LogAndFail, ProcessingExceptionHandler, ProductionExceptionHandler};
 
@@ -34,6 +34,8 @@ pub struct FlowOptions {
     /// How often, by the wall clock, an operator looks for what has become due with time: an outer join
     /// for records without a partner, windows for those that closed; in ms.
     pub emit_interval_ms: i64,
+    /// The application's configuration, for processors that ask; none for a flow of its own.
+    pub config: Option<Arc<Config>>,
 }
 
 /// Kafka Streams' `__emit.interval.ms...` settings, which only its test driver changes.
@@ -46,6 +48,7 @@ impl Default for FlowOptions {
             production_handler: Arc::new(LogAndFail),
             dead_letter_topic: None,
             emit_interval_ms: EMIT_INTERVAL_MS,
+            config: None,
         }
     }
 }

@@ -111,6 +111,11 @@ where
         Self { flow: place.flow, env: place.env, index: place.index, types: PhantomData }
     }
 
+    /// The same context, for a while.
+    pub(crate) fn reborrow(&mut self) -> Context<'_, KO, VO> {
+        Context { flow: &mut *self.flow, env: &mut *self.env, index: self.index, types: PhantomData }
+    }
+
     /// Sends a record to all children, depth first, in the order they were connected: it is lent
     /// to all but the last and given to the last. What a child fails with goes to the processing
     /// exception handler, not to the caller; after a fatal failure further calls do nothing.
@@ -307,6 +312,45 @@ where
     /// The application id.
     pub fn application_id(&self) -> &str {
         &self.flow.build.application_id
+    }
+
+    /// What the configuration was given, in the order of the keys; also keys that Millstream does not
+    /// know, which are there for user code.
+    pub fn app_configs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.flow.options.config.iter().flat_map(|config| config.app_configs())
+    }
+
+    /// What the configuration was given under keys that start with the prefix, which is left out.
+    ///
+    /// ```
+    /// # use millstream_topology::{Context, Incoming, Processor, ProcessorError};
+    /// struct Gate(i64);
+    ///
+    /// impl Processor for Gate {
+    ///     # type KeyIn = i64;
+    ///     # type ValueIn = i64;
+    ///     # type KeyOut = i64;
+    ///     # type ValueOut = i64;
+    ///     fn init(&mut self, ctx: &mut Context<'_, i64, i64>) -> Result<(), ProcessorError> {
+    ///         for (key, value) in ctx.app_configs_with_prefix("gate.") {
+    ///             match key {
+    ///                 "least" => self.0 = value.parse()?,
+    ///                 other => return Err(format!("no such setting: gate.{other}").into()),
+    ///             }
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///     # fn process(
+    ///     #     &mut self,
+    ///     #     _: &mut Context<'_, i64, i64>,
+    ///     #     _: Incoming<'_, i64, i64>,
+    ///     # ) -> Result<(), ProcessorError> {
+    ///     #     Ok(())
+    ///     # }
+    /// }
+    /// ```
+    pub fn app_configs_with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.app_configs().filter_map(move |(key, value)| Some((key.strip_prefix(prefix)?, value)))
     }
 
     /// Name of this node.
