@@ -113,16 +113,15 @@ fn run_chunk(chunk: &Chunk, tools: &Tools, oracle: &mut Oracle<'_>, pool: &Pool)
                 Outcome::Unsupported
             }
             Verdict::Differs(_) if parsed.get("sensitive").is_some() => Outcome::Sensitive,
-            Verdict::Differs(text) | Verdict::Invalid(text) => match explained::reason(&parsed, &expected, &actual) {
-                Some(reason) => {
+            Verdict::Differs(text) | Verdict::Invalid(text) => {
+                if let Some(reason) = explained::reason(&parsed, &expected, &actual) {
                     *done.explained.entry(reason).or_default() += 1;
                     Outcome::Explained
-                }
-                None => {
+                } else {
                     done.differences.push(Difference::new(parsed, text, Outcome::Different));
                     Outcome::Different
                 }
-            },
+            }
         };
         done.verdicts.push((family, outcome));
     }

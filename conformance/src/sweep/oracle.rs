@@ -33,12 +33,11 @@ impl<'a> Oracle<'a> {
         if self.served > CASES_MAX {
             self.process = None;
         }
-        let mut process = match self.process.take() {
-            Some(process) => process,
-            None => {
-                self.served = 0;
-                Process::start(self.tools)?
-            }
+        let mut process = if let Some(process) = self.process.take() {
+            process
+        } else {
+            self.served = 0;
+            Process::start(self.tools)?
         };
         self.served += cases.len();
         let mut results = process.run(cases)?;

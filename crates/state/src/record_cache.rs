@@ -370,7 +370,7 @@ impl<K, V> RecordCache<K, V> {
         } else {
             let entries = self.entries.iter().zip(0u32..).filter_map(|(entry, slot)| Some((entry.as_ref()?, slot)));
             let mut found: Vec<_> = entries.filter(|(entry, _)| range.contains(&entry.key_bytes)).collect();
-            found.sort_unstable_by(|(one, _), (other, _)| (*one.key_bytes).cmp(&*other.key_bytes));
+            found.sort_unstable_by_key(|&(entry, _)| &*entry.key_bytes);
             found.into_iter().map(|(_, slot)| slot).collect()
         };
         if is_reverse {

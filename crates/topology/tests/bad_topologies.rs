@@ -1,6 +1,8 @@
 //! Bad topologies: all problems come at once, when the topology is built, in the words of the code
 //! that is wrong: topics, stores and names.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::time::Duration;
 
 use millstream_state::Stores;

@@ -120,7 +120,9 @@ fn a_read_makes_dirty_entries_leave_next() {
 #[test]
 fn a_scan_uses_what_it_passes() {
     let mut cache = Cache::new(CacheBudget::new(3 * ENTRY));
-    ["a", "b", "c"].into_iter().for_each(|key| put(&mut cache, key, Some(1), 0));
+    for key in ["a", "b", "c"] {
+        put(&mut cache, key, Some(1), 0);
+    }
     let mut seen = String::new();
     let range = ByteRange { from: None, to: Some(b"b\xff".to_vec()) };
     cache.each_in(&range, true, |key, _| seen += std::str::from_utf8(key).expect("letters"));
