@@ -40,19 +40,21 @@ pub use millstream_log::{EmbeddedLog, Log};
 #[cfg(feature = "signals")]
 pub use millstream_runtime::shutdown_flag;
 pub use millstream_runtime::{
-    Components, ConsumedRecord, Consumer, Handlers, Instance, Metrics, Producer, State, StreamThreadExceptionResponse,
-    Streams, ThreadMetadata, ThreadState, log_options,
+    Components, ConsumedRecord, Consumer, Handlers, Instance, Metrics, Producer, State, StateListener,
+    StreamThreadExceptionResponse, Streams, ThreadMetadata, ThreadState, UncaughtExceptionHandler, log_options,
 };
 #[cfg(feature = "fjall")]
 pub use millstream_state::FjallEngines;
 pub use millstream_state::{
-    DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, Engine, EngineSupplier, JoinSide,
-    KeyValueStore, KeyValueStoreSupplier, LeftOrRight, MemoryEngines, OuterJoinRow, OuterJoinStore, PutReturn,
-    SessionStore, SessionStoreSupplier, StateStore, StoreFormat, StoreIterator, StoreSupplier, StoreType, Stores,
+    ChangelogRecord, CommitMark, DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, Engine,
+    EngineProvider, EngineSupplier, JoinSide, KeyValueStore, KeyValueStoreSupplier, LeftOrRight, MemoryEngines, Origin,
+    OuterJoinRow, OuterJoinStore, Put, PutReturn, RestoreRecord, Scan, SessionStore, SessionStoreSupplier, StateStore,
+    StoreBuilder, StoreEnv, StoreFactory, StoreFacts, StoreFormat, StoreIterator, StoreSupplier, StoreType, Stores,
     TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
     TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders, VersionedKeyValueStore,
     VersionedKeyValueStoreSupplier, VersionedRecord, WindowStore, WindowStoreSupplier,
 };
+pub use millstream_topology::graph::{Problem, TopicPattern};
 pub use millstream_topology::{
     Branched, BranchedKStream, BufferConfig, CogroupedKStream, Consumed, Context, DeadLetter,
     DeserializationExceptionHandler, EagerBufferConfig, EmitEarly, EmitStrategy, ErrorHandlerContext, FixedKeyContext,
@@ -68,8 +70,8 @@ pub use millstream_topology::{
 pub use millstream_types::clock::SystemClock;
 pub use millstream_types::{
     Clock, Codec, CodecError, Config, ConfigBuilder, Error, ErrorKind, Header, Headers, NotATaskId, Offset, Partition,
-    ProcessingGuarantee, Record, Result, Serde, SerdeRegistry, Serdes, TaskId, Timestamp, TopicPartition, Window,
-    Windowed,
+    ProcessingGuarantee, Record, RecordMetadata, Result, Serde, SerdeRegistry, Serdes, TaskId, Timestamp,
+    TopicPartition, Window, Windowed,
 };
 
 /// What nearly every application uses.
