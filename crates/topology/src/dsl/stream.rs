@@ -19,7 +19,6 @@ use crate::operator::stateless;
 ///
 /// Operators that build new values take the old ones by value: a record that no other operator
 /// needs is moved, not cloned.
-#[must_use = "a stream does nothing until it is written or used"]
 pub struct KStream<K, V> {
     pub(crate) draft: Shared,
     /// Name of the node whose output this stream is.
@@ -80,6 +79,7 @@ where
     /// # let words = builder.stream::<String, String>("words");
     /// let long = words.named("long-words").filter(|_, word| word.len() > 10);
     /// ```
+    #[must_use]
     pub fn named(&self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self.clone() }
     }
@@ -102,11 +102,13 @@ where
     /// assert_eq!(positive.read_key_values_to_list()?, [(1, 5)]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
+    #[must_use]
     pub fn filter(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.try_filter(move |key, value| Ok(predicate(key, value)))
     }
 
     /// [`filter`](Self::filter) with a predicate that may fail.
+    #[must_use]
     pub fn try_filter(
         &self,
         predicate: impl Fn(&K, &V) -> Result<bool, ProcessorError> + Send + Sync + 'static,
@@ -132,6 +134,7 @@ where
     /// assert_eq!(others.read_key_values_to_list()?, [(2, -5)]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
+    #[must_use]
     pub fn filter_not(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.filter(move |key, value| !predicate(key, value))
     }
@@ -185,7 +188,7 @@ where
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
     pub fn for_each(&self, action: impl Fn(&K, &V) + Send + Sync + 'static) {
-        let _ = self.same("KSTREAM-FOREACH-", stateless::for_each::<K, V>(action));
+        self.same("KSTREAM-FOREACH-", stateless::for_each::<K, V>(action));
     }
 
     /// Prints each record as [`Printed`] says; the stream ends here.
@@ -236,6 +239,7 @@ where
     /// assert_eq!(orders.read_key_values_to_list()?, [(1, 20), (2, 30)]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
+    #[must_use]
     pub fn merge(&self, other: &Self) -> Self {
         let name = self.draft.borrow_mut().node_name(self.name.clone(), "KSTREAM-MERGE-");
         self.draft.borrow_mut().then(&name, &[&self.node, &other.node], &[], stateless::pass::<K, V>());

@@ -29,6 +29,7 @@ where
     /// assert_eq!(by_price.read_key_value()?, (99, 7));
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
+    #[must_use]
     pub fn map<K2, V2>(&self, mapper: impl Fn(K, V) -> (K2, V2) + Send + Sync + 'static) -> KStream<K2, V2>
     where
         K2: Clone + Send + 'static,
@@ -38,6 +39,7 @@ where
     }
 
     /// [`map`](Self::map) with a mapper that may fail.
+    #[must_use]
     pub fn try_map<K2, V2>(
         &self,
         mapper: impl Fn(K, V) -> Result<(K2, V2), ProcessorError> + Send + Sync + 'static,
@@ -67,6 +69,7 @@ where
     /// assert_eq!(cents.read_key_value()?, (7, 200));
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
+    #[must_use]
     pub fn map_values<V2>(&self, mapper: impl Fn(V) -> V2 + Send + Sync + 'static) -> KStream<K, V2>
     where
         V2: Clone + Send + 'static,
@@ -75,6 +78,7 @@ where
     }
 
     /// [`map_values`](Self::map_values) that also sees the key.
+    #[must_use]
     pub fn map_values_with_key<V2>(&self, mapper: impl Fn(&K, V) -> V2 + Send + Sync + 'static) -> KStream<K, V2>
     where
         V2: Clone + Send + 'static,
@@ -83,6 +87,7 @@ where
     }
 
     /// [`map_values_with_key`](Self::map_values_with_key) with a mapper that may fail.
+    #[must_use]
     pub fn try_map_values<V2>(
         &self,
         mapper: impl Fn(&K, V) -> Result<V2, ProcessorError> + Send + Sync + 'static,
@@ -112,6 +117,7 @@ where
     /// assert_eq!(bookings.read_key_values_to_list()?, [(7, -1), (8, 1)]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
+    #[must_use]
     pub fn flat_map<K2, V2, I>(&self, mapper: impl Fn(K, V) -> I + Send + Sync + 'static) -> KStream<K2, V2>
     where
         K2: Clone + Send + 'static,
@@ -122,6 +128,7 @@ where
     }
 
     /// [`flat_map`](Self::flat_map) with a mapper that may fail.
+    #[must_use]
     pub fn try_flat_map<K2, V2, I>(
         &self,
         mapper: impl Fn(K, V) -> Result<I, ProcessorError> + Send + Sync + 'static,
@@ -153,6 +160,7 @@ where
     /// assert_eq!(words.read_values_to_list()?, ["by", "the", "mill"]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
+    #[must_use]
     pub fn flat_map_values<V2, I>(&self, mapper: impl Fn(V) -> I + Send + Sync + 'static) -> KStream<K, V2>
     where
         V2: Clone + Send + 'static,
@@ -162,6 +170,7 @@ where
     }
 
     /// [`flat_map_values`](Self::flat_map_values) that also sees the key and may fail.
+    #[must_use]
     pub fn try_flat_map_values<V2, I>(
         &self,
         mapper: impl Fn(&K, V) -> Result<I, ProcessorError> + Send + Sync + 'static,
@@ -193,6 +202,7 @@ where
     /// assert_eq!(by_customer.read_key_value()?, (42, 42));
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
+    #[must_use]
     pub fn select_key<K2>(&self, mapper: impl Fn(&K, &V) -> K2 + Send + Sync + 'static) -> KStream<K2, V>
     where
         K2: Clone + Send + 'static,
@@ -201,6 +211,7 @@ where
     }
 
     /// [`select_key`](Self::select_key) with a mapper that may fail.
+    #[must_use]
     pub fn try_select_key<K2>(
         &self,
         mapper: impl Fn(&K, &V) -> Result<K2, ProcessorError> + Send + Sync + 'static,

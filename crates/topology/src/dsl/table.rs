@@ -18,7 +18,6 @@ use crate::operator::table_output::TableOutput;
 
 /// A table: each record is an update of its key's row, and no value deletes the row. A table is
 /// stored only where an operator needs its rows, or when it is given a store by name.
-#[must_use = "a table does nothing until it is used"]
 pub struct KTable<K, V> {
     pub(crate) draft: Shared,
     pub(crate) node: Arc<str>,
@@ -120,6 +119,7 @@ where
     /// assert_eq!(cheap.read_key_values_to_list()?, [(1, Some(20)), (1, None)]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
+    #[must_use]
     pub fn filter(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.filtered(predicate, None)
     }
@@ -136,6 +136,7 @@ where
     /// Drops the rows the predicate holds for; otherwise as [`filter`](Self::filter), which has an example.
     ///
     /// State: none. Topics: none. Nulls: the predicate is not asked about deleted rows.
+    #[must_use]
     pub fn filter_not(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.filtered(move |key, value| !predicate(key, value), None)
     }
@@ -168,6 +169,7 @@ where
     /// assert_eq!(cents.read_key_values_to_list()?, [(1, Some(200)), (1, None)]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
+    #[must_use]
     pub fn map_values<R>(&self, mapper: impl Fn(V) -> R + Send + Sync + 'static) -> KTable<K, R>
     where
         R: Clone + Send + 'static,
@@ -176,6 +178,7 @@ where
     }
 
     /// [`map_values`](Self::map_values) that also sees the key.
+    #[must_use]
     pub fn map_values_with_key<R>(&self, mapper: impl Fn(&K, V) -> R + Send + Sync + 'static) -> KTable<K, R>
     where
         R: Clone + Send + 'static,
@@ -198,6 +201,7 @@ where
     }
 
     /// Names the node of the next operator, as [`KStream::named`](crate::KStream::named) does.
+    #[must_use]
     pub fn named(&self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self.clone() }
     }

@@ -30,6 +30,7 @@ where
     /// assert_eq!(changes.read_values_to_list()?, [20, -1]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
+    #[must_use]
     pub fn to_stream(&self) -> KStream<K, Option<V>> {
         let stream = self.streamed(|key, new| (key, new));
         KStream { key: self.key.clone(), value: self.value.clone().map(Serde::optional), ..stream }
@@ -57,6 +58,7 @@ where
     /// assert_eq!(changes.read_key_values_to_list()?, [("1:20".to_owned(), Some(20)), ("1:0".to_owned(), None)]);
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
+    #[must_use]
     pub fn to_stream_with_key<K2>(
         &self,
         mapper: impl Fn(&K, Option<&V>) -> K2 + Send + Sync + 'static,
@@ -89,6 +91,7 @@ where
     /// # builder.build()?;
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
+    #[must_use]
     pub fn to_stream_as<K2, V2>(&self) -> KStream<K2, V2>
     where
         K: Into<K2>,
