@@ -56,7 +56,6 @@ struct Entry<V> {
     row: CachedRow<V>,
     /// Bytes counted against the budget.
     size: usize,
-    is_dirty: bool,
 }
 
 /// Number of an entry's slot.
@@ -72,10 +71,8 @@ pub(crate) struct RecordCache<K, V> {
     /// The typed keys, by slot.
     keys: Vec<Option<K>>,
     free: Vec<u32>,
-    /// All entries, in order of use.
-    used: Order,
-    /// The dirty ones, in order of their last write.
-    dirty: Order,
+    /// All entries in order of use, the dirty ones in order of their last write.
+    order: Order,
     /// The slot found last: the write that follows a read of its key need not look it up again.
     last: u32,
     scan_count: u32,
@@ -95,8 +92,7 @@ impl<K, V> RecordCache<K, V> {
             entries: Vec::new(),
             keys: Vec::new(),
             free: Vec::new(),
-            used: Order::default(),
-            dirty: Order::default(),
+            order: Order::default(),
             last: 0,
             scan_count: 0,
             ordered: None,
@@ -117,7 +113,7 @@ impl<K, V> RecordCache<K, V> {
     pub(crate) fn find(&mut self, key_bytes: &[u8]) -> Option<Slot> {
         let hash = self.hasher.hash_one(key_bytes);
         let slot = self.slot(hash, key_bytes)?;
-        self.used.touch(slot);
+        self.order.note_use(slot);
         self.last = slot;
         Some(Slot(slot))
     }
@@ -137,10 +133,6 @@ impl<K, V> RecordCache<K, V> {
 
     fn entry(&self, slot: u32) -> Option<&Entry<V>> {
         self.entries.get(slot as usize).and_then(Option::as_ref)
-    }
-
-    fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry<V>> {
-        self.entries.get_mut(slot as usize).and_then(Option::as_mut)
     }
 
     /// Bytes that an entry counts for, as Kafka Streams counts them.
@@ -174,8 +166,8 @@ impl<K, V> RecordCache<K, V> {
         let Some(slot) = found else {
             let hash = self.hasher.hash_one(key_bytes);
             let row = CachedRow { value, timestamp, headers: headers.clone(), origin: origin.clone() };
-            let slot = self.insert(hash, key_bytes, key.clone(), row, size, true);
-            self.dirty.touch(slot);
+            let slot = self.insert(hash, key_bytes, key.clone(), row, size);
+            self.order.note_write(slot);
             return;
         };
         let Some(entry) = self.entries.get_mut(slot as usize).and_then(Option::as_mut) else { return };
@@ -189,9 +181,7 @@ impl<K, V> RecordCache<K, V> {
             entry.row.headers = headers.clone();
         }
         entry.row.origin.set(origin);
-        entry.is_dirty = true;
-        self.used.touch(slot);
-        self.dirty.touch(slot);
+        self.order.note_write(slot);
     }
 
     /// Keeps a row that was read from below, unless it is larger than all the room there is. Where
@@ -208,21 +198,21 @@ impl<K, V> RecordCache<K, V> {
     {
         let size = Self::size(key_bytes.len(), value_len, &row.headers, &row.origin);
         while self.budget.would_exceed(size) {
-            let Some(oldest) = self.used.oldest() else { return Err(row) };
-            if self.entry(oldest).is_some_and(|entry| entry.is_dirty) {
+            let Some(oldest) = self.order.oldest_used() else { return Err(row) };
+            if self.order.is_dirty(oldest) {
                 self.owes_eviction = true;
                 break;
             }
             self.remove(oldest);
         }
         let hash = self.hasher.hash_one(key_bytes);
-        Ok(Slot(self.insert(hash, key_bytes, key.clone(), row, size, false)))
+        Ok(Slot(self.insert(hash, key_bytes, key.clone(), row, size)))
     }
 
-    fn insert(&mut self, hash: u64, key_bytes: &[u8], key: K, row: CachedRow<V>, size: usize, is_dirty: bool) -> u32 {
+    fn insert(&mut self, hash: u64, key_bytes: &[u8], key: K, row: CachedRow<V>, size: usize) -> u32 {
         let ordered_key = self.ordered.is_some().then(|| key_bytes.into());
         let key_bytes = SmallBytes::from(key_bytes);
-        let entry = Some(Entry { key_bytes, row, size, is_dirty });
+        let entry = Some(Entry { key_bytes, row, size });
         let slot = if let Some(slot) = self.free.pop() {
             if let (Some(place), Some(key_place)) =
                 (self.entries.get_mut(slot as usize), self.keys.get_mut(slot as usize))
@@ -242,7 +232,7 @@ impl<K, V> RecordCache<K, V> {
             entry.map_or(0, |entry| hasher.hash_one(&*entry.key_bytes))
         };
         self.table.insert_unique(hash, slot, hash_of);
-        self.used.touch(slot);
+        self.order.note_use(slot);
         self.budget.add(size as i64);
         if let (Some(ordered), Some(key)) = (&mut self.ordered, ordered_key) {
             ordered.insert(key, slot);
@@ -281,8 +271,7 @@ impl<K, V> RecordCache<K, V> {
         if let Ok(found) = self.table.find_entry(hash, |other| *other == slot) {
             found.remove();
         }
-        self.used.remove(slot);
-        self.dirty.remove(slot);
+        self.order.remove(slot);
         if let Some(ordered) = &mut self.ordered {
             ordered.remove(&*entry.key_bytes);
         }
@@ -300,8 +289,8 @@ impl<K, V> RecordCache<K, V> {
         self.settle();
         self.owes_eviction = false;
         while self.budget.is_exceeded() {
-            let Some(oldest) = self.used.oldest() else { break };
-            if self.entry(oldest).is_some_and(|entry| !entry.is_dirty) {
+            let Some(oldest) = self.order.oldest_used() else { break };
+            if !self.order.is_dirty(oldest) {
                 self.remove(oldest);
                 continue;
             }
@@ -315,7 +304,7 @@ impl<K, V> RecordCache<K, V> {
 
     /// Whether an entry is dirty.
     pub(crate) fn is_dirty(&self) -> bool {
-        self.dirty.len() > 0
+        self.order.dirty_len() > 0
     }
 
     /// Takes dirty entries, in the order of their last write, until `taken` has `rows_max`. They
@@ -335,17 +324,16 @@ impl<K, V> RecordCache<K, V> {
         V: Clone,
     {
         while taken.len() < rows_max
-            && let Some(slot) = self.dirty.oldest()
+            && let Some(slot) = self.order.oldest_written()
         {
             if self.entry(slot).is_some_and(|entry| entry.row.value.is_none()) {
                 let Some((key, entry)) = self.remove_dirty(slot) else { return };
                 taken.push(DirtyRow { key, key_bytes: entry.key_bytes, row: entry.row });
                 continue;
             }
-            self.dirty.remove(slot);
+            self.order.clean(slot);
             let Some(key) = self.keys.get(slot as usize).and_then(Clone::clone) else { return };
-            let Some(entry) = self.entry_mut(slot) else { return };
-            entry.is_dirty = false;
+            let Some(entry) = self.entry(slot) else { return };
             let row = CachedRow {
                 value: entry.row.value.clone(),
                 timestamp: entry.row.timestamp,
@@ -377,7 +365,7 @@ impl<K, V> RecordCache<K, V> {
             slots.reverse();
         }
         for slot in slots {
-            self.used.touch(slot);
+            self.order.note_use(slot);
             if let Some(entry) = self.entry(slot) {
                 each(&entry.key_bytes, &entry.row);
             }

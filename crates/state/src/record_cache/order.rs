@@ -1,94 +1,159 @@
-//! The order in which slots were last used or written, exactly, without neighbours to look up.
+//! The orders in which slots were last used and last written, exactly, without neighbours to look up.
 
-/// Most outdated places that are kept before the log is rewritten, besides one per slot.
+/// Most outdated places that are kept before the log is rewritten, besides those per slot.
 const OUTDATED_MAX: usize = 1024;
 
-/// Slots by their last touch.
+/// Length of the log per slot at which it is rewritten. Two places of a slot can count at most.
+const PLACES_PER_SLOT_MAX: usize = 4;
+
+/// Slots by their last use, and the dirty ones among them by their last write.
 ///
-/// A log of touches: each touch is appended, and only a slot's last place counts. Unlike in a linked
-/// list no neighbours are written, which in a large cache would all be cache misses. The log is
-/// rewritten when more than half of it is outdated, so a touch costs a constant on average.
+/// One log of touches: each touch is appended, and only a slot's last use and last write count.
+/// Unlike in a linked list no neighbours are written, which in a large cache would all be cache
+/// misses. A write that follows the read of its key shares its place. The log is rewritten when it
+/// has grown to a multiple of the slots, so a touch costs a constant on average.
 #[derive(Default)]
 pub(super) struct Order {
     /// Slots in order of their touches, the oldest first; outdated ones among them.
     log: Vec<u32>,
-    /// Where the oldest touch that may still count stands.
-    start: usize,
-    /// By slot: one past its place in the log; 0 when it is not in the order.
-    places: Vec<u32>,
-    len: usize,
+    /// Where the oldest use that may still count stands.
+    used_start: usize,
+    /// Where the oldest write that may still count stands.
+    written_start: usize,
+    /// By slot.
+    places: Vec<Places>,
+    used_len: usize,
+    written_len: usize,
+}
+
+/// One past a slot's places in the log; 0 where it has none. A write is a use, so `used` is never the
+/// smaller one.
+#[derive(Clone, Copy, Default)]
+struct Places {
+    used: u32,
+    written: u32,
 }
 
 impl Order {
-    /// Number of slots in the order.
-    pub(super) fn len(&self) -> usize {
-        self.len
+    /// Number of dirty slots.
+    pub(super) fn dirty_len(&self) -> usize {
+        self.written_len
     }
 
-    /// Makes a slot the newest.
-    pub(super) fn touch(&mut self, slot: u32) {
+    /// Whether a slot is dirty.
+    pub(super) fn is_dirty(&self, slot: u32) -> bool {
+        self.places.get(slot as usize).is_some_and(|places| places.written != 0)
+    }
+
+    /// Makes a slot the one used last.
+    pub(super) fn note_use(&mut self, slot: u32) {
         let at = slot as usize;
         if self.places.len() <= at {
-            self.places.resize(at + 1, 0);
+            self.places.resize(at + 1, Places::default());
         }
-        let Some(place) = self.places.get_mut(at) else { return };
-        if *place as usize == self.log.len() && *place != 0 {
+        let Some(places) = self.places.get_mut(at) else { return };
+        if places.used as usize == self.log.len() && places.used != 0 {
             return;
         }
-        if *place == 0 {
-            self.len += 1;
+        if places.used == 0 {
+            self.used_len += 1;
             // Room for all touches until the next rewrite: one of a known slot never allocates.
-            self.log.reserve((2 * self.len + OUTDATED_MAX + 1).saturating_sub(self.log.len()));
+            let room = PLACES_PER_SLOT_MAX * self.used_len + OUTDATED_MAX + 1;
+            self.log.reserve(room.saturating_sub(self.log.len()));
         }
         self.log.push(slot);
-        *place = self.log.len() as u32;
-        if self.log.len() > 2 * self.len + OUTDATED_MAX {
+        places.used = self.log.len() as u32;
+        if self.log.len() > PLACES_PER_SLOT_MAX * self.used_len + OUTDATED_MAX {
             self.rewrite();
         }
     }
 
-    /// Takes a slot out of the order.
-    pub(super) fn remove(&mut self, slot: u32) {
-        if let Some(place) = self.places.get_mut(slot as usize) {
-            self.len -= usize::from(*place != 0);
-            *place = 0;
+    /// Makes a slot the one used and written last.
+    pub(super) fn note_write(&mut self, slot: u32) {
+        self.note_use(slot);
+        let Some(places) = self.places.get_mut(slot as usize) else { return };
+        self.written_len += usize::from(places.written == 0);
+        places.written = places.used;
+        // Its place may be a use that a search for dirty slots has passed.
+        self.written_start = self.written_start.min(self.log.len().saturating_sub(1));
+    }
+
+    /// A slot is not dirty any more.
+    pub(super) fn clean(&mut self, slot: u32) {
+        if let Some(places) = self.places.get_mut(slot as usize) {
+            self.written_len -= usize::from(places.written != 0);
+            places.written = 0;
         }
-        if self.len == 0 {
-            self.log.clear();
-            self.start = 0;
+        if self.written_len == 0 {
+            self.written_start = self.log.len();
         }
     }
 
-    /// The slot whose last touch is the oldest.
-    pub(super) fn oldest(&mut self) -> Option<u32> {
-        while let Some(slot) = self.log.get(self.start) {
-            self.start += 1;
-            if self.places.get(*slot as usize).is_some_and(|place| *place as usize == self.start) {
-                // It still counts: the next call begins here again.
-                self.start -= 1;
-                return Some(*slot);
-            }
+    /// Takes a slot out of both orders.
+    pub(super) fn remove(&mut self, slot: u32) {
+        self.clean(slot);
+        if let Some(places) = self.places.get_mut(slot as usize) {
+            self.used_len -= usize::from(places.used != 0);
+            places.used = 0;
         }
-        None
+        if self.used_len == 0 {
+            self.log.clear();
+            self.used_start = 0;
+            self.written_start = 0;
+        }
+    }
+
+    /// The slot whose last use is the oldest.
+    pub(super) fn oldest_used(&mut self) -> Option<u32> {
+        let is_place = |places: &Places, place| places.used as usize == place;
+        oldest(&self.log, &self.places, &mut self.used_start, is_place)
+    }
+
+    /// The dirty slot whose last write is the oldest.
+    pub(super) fn oldest_written(&mut self) -> Option<u32> {
+        if self.written_len == 0 {
+            return None;
+        }
+        let is_place = |places: &Places, place| places.written as usize == place;
+        oldest(&self.log, &self.places, &mut self.written_start, is_place)
     }
 
     /// Leaves out what is outdated.
     #[cold]
     fn rewrite(&mut self) {
         let mut kept = 0;
-        for at in self.start..self.log.len() {
+        for at in self.used_start.min(self.written_start)..self.log.len() {
             let Some(slot) = self.log.get(at).copied() else { break };
-            let Some(place) = self.places.get_mut(slot as usize) else { continue };
-            if *place as usize != at + 1 {
+            let Some(places) = self.places.get_mut(slot as usize) else { continue };
+            let is_used = places.used as usize == at + 1;
+            let is_written = places.written as usize == at + 1;
+            if !is_used && !is_written {
                 continue;
             }
             if let Some(moved) = self.log.get_mut(kept) {
                 *moved = slot;
             }
             kept += 1;
-            *place = kept as u32;
+            if is_used {
+                places.used = kept as u32;
+            }
+            if is_written {
+                places.written = kept as u32;
+            }
         }
         self.log.truncate(kept);
-        self.start = 0;
+        self.used_start = 0;
+        self.written_start = 0;
     }
+}
+
+/// The slot of the first place from `start` on that still counts; `start` stands there then.
+fn oldest(log: &[u32], places: &[Places], start: &mut usize, is_place: impl Fn(&Places, usize) -> bool) -> Option<u32> {
+    while let Some(slot) = log.get(*start) {
+        if places.get(*slot as usize).is_some_and(|places| is_place(places, *start + 1)) {
+            return Some(*slot);
+        }
+        *start += 1;
+    }
+    None
 }

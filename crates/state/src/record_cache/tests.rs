@@ -186,3 +186,8 @@ fn keys_of_any_length_are_found() {
         assert_eq!(cache.row(slot).and_then(|row| row.value), Some(number));
     }
 }
+
+#[test]
+fn a_write_after_a_flush_takes_the_place_of_its_read() {
+    assert_eq!(run(9, "a b ! ?b ! b ! a ?b b !"), "[ab]+[][b]+[ab]");
+}
