@@ -5,7 +5,9 @@
 //! other dirty entries along, itself first. All stores of a thread share one [`CacheBudget`]. What
 //! leaves dirty counts until it has been forwarded: stores downstream make room for it meanwhile.
 
+mod entry;
 mod order;
+mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +20,11 @@ use hashbrown::HashTable;
 use millstream_types::{Headers, Timestamp};
 
 use crate::bytes::{ByteRange, HASH_SEED};
-use crate::small_bytes::SmallBytes;
+use crate::typed::Lent;
 use crate::{CacheBudget, Origin};
+use entry::{Entry, Held, KeyBytes};
 use order::Order;
+use sources::Sources;
 
 /// Bytes that Kafka Streams counts for an entry besides its key: three references of its list.
 const ENTRY_BYTES: usize = 24;
@@ -31,9 +35,9 @@ const CONTEXT_BYTES: usize = 1 + 8 + 8 + 4;
 /// Scans after which the entries are also kept in key order.
 const SCANS_UNTIL_ORDERED: u32 = 8;
 
-/// What a cached row holds.
+/// What a cached row held when it was taken out.
 pub(crate) struct CachedRow<V> {
-    /// `None` is a deletion that was not written yet.
+    /// `None` is a deletion.
     pub(crate) value: Option<V>,
     /// Timestamp of the value.
     pub(crate) timestamp: Timestamp,
@@ -45,17 +49,23 @@ pub(crate) struct CachedRow<V> {
 /// A dirty row taken out for writing.
 pub(crate) struct DirtyRow<K, V> {
     pub(crate) key: K,
-    pub(crate) key_bytes: SmallBytes,
+    pub(crate) key_bytes: KeyBytes,
     pub(crate) row: CachedRow<V>,
 }
 
-/// What a read or write of a known key touches. In a large cache each line of memory is a miss, so
-/// what only insertion and flush need lies elsewhere.
-struct Entry<V> {
-    key_bytes: SmallBytes,
-    row: CachedRow<V>,
-    /// Bytes counted against the budget.
-    size: usize,
+/// A row's place in the table: its hash lies beside it, so that no other row is looked at, neither
+/// in a search nor when the table grows.
+#[derive(Clone, Copy)]
+struct Place {
+    hash: u32,
+    slot: u32,
+}
+
+impl Place {
+    /// The hash as the table wants it: it picks a place by the low bits and tells apart by the high.
+    fn wide(hash: u32) -> u64 {
+        u64::from(hash) << 32 | u64::from(hash)
+    }
 }
 
 /// Number of an entry's slot.
@@ -66,11 +76,14 @@ pub(crate) struct Slot(u32);
 pub(crate) struct RecordCache<K, V> {
     budget: CacheBudget,
     hasher: FixedState,
-    table: HashTable<u32>,
+    table: HashTable<Place>,
     entries: Vec<Option<Entry<V>>>,
     /// The typed keys, by slot.
     keys: Vec<Option<K>>,
+    /// Headers of the last writes, by slot; none until a record has some.
+    headers: Vec<Headers>,
     free: Vec<u32>,
+    sources: Sources,
     /// All entries in order of use, the dirty ones in order of their last write.
     order: Order,
     /// The slot found last: the write that follows a read of its key need not look it up again.
@@ -78,7 +91,7 @@ pub(crate) struct RecordCache<K, V> {
     scan_count: u32,
     ordered: Option<BTreeMap<Box<[u8]>, u32>>,
     /// Bytes that have left and still count.
-    leaving: usize,
+    leaving: i64,
     /// Whether a read has brought in more than clean entries made room for.
     owes_eviction: bool,
 }
@@ -91,7 +104,9 @@ impl<K, V> RecordCache<K, V> {
             table: HashTable::new(),
             entries: Vec::new(),
             keys: Vec::new(),
+            headers: Vec::new(),
             free: Vec::new(),
+            sources: Sources::default(),
             order: Order::default(),
             last: 0,
             scan_count: 0,
@@ -111,24 +126,31 @@ impl<K, V> RecordCache<K, V> {
 
     /// The entry of a key, which counts as used.
     pub(crate) fn find(&mut self, key_bytes: &[u8]) -> Option<Slot> {
-        let hash = self.hasher.hash_one(key_bytes);
-        let slot = self.slot(hash, key_bytes)?;
+        let slot = self.slot(self.hash(key_bytes), key_bytes)?;
         self.order.note_use(slot);
         self.last = slot;
         Some(Slot(slot))
     }
 
-    /// What an entry holds.
-    pub(crate) fn row(&self, slot: Slot) -> Option<&CachedRow<V>> {
-        self.entry(slot.0).map(|entry| &entry.row)
+    /// Lends what an entry holds.
+    pub(crate) fn row(&self, slot: Slot) -> Lent<'_, V> {
+        self.entry(slot.0).and_then(Entry::lent)
     }
 
-    fn slot(&self, hash: u64, key_bytes: &[u8]) -> Option<u32> {
+    fn hash(&self, key_bytes: &[u8]) -> u32 {
+        self.hasher.hash_one(key_bytes) as u32
+    }
+
+    fn slot(&self, hash: u32, key_bytes: &[u8]) -> Option<u32> {
         let entries = &self.entries;
-        let is_key = |slot: &u32| {
-            entries.get(*slot as usize).and_then(Option::as_ref).is_some_and(|entry| *entry.key_bytes == *key_bytes)
+        let is_key = |place: &Place| {
+            place.hash == hash
+                && entries
+                    .get(place.slot as usize)
+                    .and_then(Option::as_ref)
+                    .is_some_and(|entry| *entry.key_bytes == *key_bytes)
         };
-        self.table.find(hash, is_key).copied()
+        self.table.find(Place::wide(hash), is_key).map(|place| place.slot)
     }
 
     fn entry(&self, slot: u32) -> Option<&Entry<V>> {
@@ -136,11 +158,12 @@ impl<K, V> RecordCache<K, V> {
     }
 
     /// Bytes that an entry counts for, as Kafka Streams counts them.
-    fn size(key_len: usize, value_len: usize, headers: &Headers, origin: &Origin) -> usize {
+    fn size(key_len: usize, value_len: usize, headers: &Headers, origin: &Origin) -> u32 {
         let headers: usize =
             headers.iter().map(|header| header.key.len() + header.value.as_ref().map_or(0, Bytes::len)).sum();
         let topic = origin.topic.as_ref().map_or(0, |topic| topic.len());
-        key_len + ENTRY_BYTES + CONTEXT_BYTES + value_len + headers + topic
+        let size = key_len + ENTRY_BYTES + CONTEXT_BYTES + value_len + headers + topic;
+        u32::try_from(size).unwrap_or(u32::MAX)
     }
 
     /// Writes a row: it becomes the most recently used and the last of the dirty ones.
@@ -157,31 +180,35 @@ impl<K, V> RecordCache<K, V> {
         K: Clone,
     {
         let size = Self::size(key_bytes.len(), value_len, headers, origin);
-        let (value, timestamp) = write;
         let found = if self.entry(self.last).is_some_and(|entry| *entry.key_bytes == *key_bytes) {
             Some(self.last)
         } else {
-            self.slot(self.hasher.hash_one(key_bytes), key_bytes)
+            self.slot(self.hash(key_bytes), key_bytes)
         };
-        let Some(slot) = found else {
-            let hash = self.hasher.hash_one(key_bytes);
-            let row = CachedRow { value, timestamp, headers: headers.clone(), origin: origin.clone() };
-            let slot = self.insert(hash, key_bytes, key.clone(), row, size);
-            self.order.note_write(slot);
-            return;
-        };
+        let slot = found.unwrap_or_else(|| self.insert(key_bytes, key.clone()));
+        let source = self.sources.number(slot, origin);
+        self.put_headers(slot, headers);
         let Some(entry) = self.entries.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        if size != entry.size {
-            self.budget.add(size as i64 - entry.size as i64);
-            entry.size = size;
+        let before = entry.value.size();
+        if size != before {
+            self.budget.add(i64::from(size) - i64::from(before));
         }
-        entry.row.value = value;
-        entry.row.timestamp = timestamp;
-        if !(entry.row.headers.is_empty() && headers.is_empty()) {
-            entry.row.headers = headers.clone();
-        }
-        entry.row.origin.set(origin);
+        let (value, timestamp) = write;
+        entry.value = Held::new(value, size, source);
+        entry.timestamp = timestamp;
+        entry.origin_offset = origin.offset;
+        entry.origin_timestamp = origin.timestamp;
         self.order.note_write(slot);
+    }
+
+    fn put_headers(&mut self, slot: u32, headers: &Headers) {
+        let at = slot as usize;
+        if !headers.is_empty() && self.headers.len() <= at {
+            self.headers.resize(self.entries.len(), Headers::new());
+        }
+        if let Some(place) = self.headers.get_mut(at) {
+            place.clone_from(headers);
+        }
     }
 
     /// Keeps a row that was read from below, unless it is larger than all the room there is. Where
@@ -190,29 +217,35 @@ impl<K, V> RecordCache<K, V> {
         &mut self,
         key_bytes: &[u8],
         key: &K,
-        row: CachedRow<V>,
+        (value, timestamp): (V, Timestamp),
         value_len: usize,
-    ) -> Result<Slot, CachedRow<V>>
+    ) -> Result<Slot, V>
     where
         K: Clone,
     {
-        let size = Self::size(key_bytes.len(), value_len, &row.headers, &row.origin);
-        while self.budget.would_exceed(size) {
-            let Some(oldest) = self.order.oldest_used() else { return Err(row) };
+        let size = Self::size(key_bytes.len(), value_len, &Headers::new(), &Origin::NONE);
+        while self.budget.would_exceed(size as usize) {
+            let Some(oldest) = self.order.oldest_used() else { return Err(value) };
             if self.order.is_dirty(oldest) {
                 self.owes_eviction = true;
                 break;
             }
             self.remove(oldest);
         }
-        let hash = self.hasher.hash_one(key_bytes);
-        Ok(Slot(self.insert(hash, key_bytes, key.clone(), row, size)))
+        let slot = self.insert(key_bytes, key.clone());
+        let source = self.sources.number(slot, &Origin::NONE);
+        self.put_headers(slot, &Headers::new());
+        if let Some(entry) = self.entries.get_mut(slot as usize).and_then(Option::as_mut) {
+            entry.value = Held::new(Some(value), size, source);
+            entry.timestamp = timestamp;
+        }
+        self.budget.add(i64::from(size));
+        Ok(Slot(slot))
     }
 
-    fn insert(&mut self, hash: u64, key_bytes: &[u8], key: K, row: CachedRow<V>, size: usize) -> u32 {
-        let ordered_key = self.ordered.is_some().then(|| key_bytes.into());
-        let key_bytes = SmallBytes::from(key_bytes);
-        let entry = Some(Entry { key_bytes, row, size });
+    /// A new entry, still without a row and without bytes counted.
+    fn insert(&mut self, key_bytes: &[u8], key: K) -> u32 {
+        let entry = Some(Entry::new(key_bytes));
         let slot = if let Some(slot) = self.free.pop() {
             if let (Some(place), Some(key_place)) =
                 (self.entries.get_mut(slot as usize), self.keys.get_mut(slot as usize))
@@ -226,16 +259,11 @@ impl<K, V> RecordCache<K, V> {
             self.keys.push(Some(key));
             (self.entries.len() - 1) as u32
         };
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        let hash_of = |slot: &u32| {
-            let entry = entries.get(*slot as usize).and_then(Option::as_ref);
-            entry.map_or(0, |entry| hasher.hash_one(&*entry.key_bytes))
-        };
-        self.table.insert_unique(hash, slot, hash_of);
+        let hash = self.hash(key_bytes);
+        self.table.insert_unique(Place::wide(hash), Place { hash, slot }, |place| Place::wide(place.hash));
         self.order.note_use(slot);
-        self.budget.add(size as i64);
-        if let (Some(ordered), Some(key)) = (&mut self.ordered, ordered_key) {
-            ordered.insert(key, slot);
+        if let Some(ordered) = &mut self.ordered {
+            ordered.insert(key_bytes.into(), slot);
         }
         slot
     }
@@ -247,28 +275,29 @@ impl<K, V> RecordCache<K, V> {
 
     /// What has left before was forwarded: it counts no more.
     fn settle(&mut self) {
-        self.budget.add(-(std::mem::take(&mut self.leaving) as i64));
+        self.budget.add(-std::mem::take(&mut self.leaving));
     }
 
     /// Removes an entry from everywhere.
-    fn remove(&mut self, slot: u32) -> Option<(K, Entry<V>)> {
-        let (key, entry) = self.take_out(slot)?;
-        self.budget.add(-(entry.size as i64));
-        Some((key, entry))
+    fn remove(&mut self, slot: u32) -> Option<DirtyRow<K, V>> {
+        let (row, size) = self.take_out(slot)?;
+        self.budget.add(-size);
+        Some(row)
     }
 
     /// Removes an entry that counts until it was forwarded.
-    fn remove_dirty(&mut self, slot: u32) -> Option<(K, Entry<V>)> {
-        let (key, entry) = self.take_out(slot)?;
-        self.leaving += entry.size;
-        Some((key, entry))
+    fn remove_dirty(&mut self, slot: u32) -> Option<DirtyRow<K, V>> {
+        let (row, size) = self.take_out(slot)?;
+        self.leaving += size;
+        Some(row)
     }
 
-    fn take_out(&mut self, slot: u32) -> Option<(K, Entry<V>)> {
+    /// Takes an entry out of everything but the budget; gives its row and the bytes it counts for.
+    fn take_out(&mut self, slot: u32) -> Option<(DirtyRow<K, V>, i64)> {
         let entry = self.entries.get_mut(slot as usize)?.take()?;
         let key = self.keys.get_mut(slot as usize)?.take()?;
-        let hash = self.hasher.hash_one(&*entry.key_bytes);
-        if let Ok(found) = self.table.find_entry(hash, |other| *other == slot) {
+        let hash = self.hash(&entry.key_bytes);
+        if let Ok(found) = self.table.find_entry(Place::wide(hash), |place| place.slot == slot) {
             found.remove();
         }
         self.order.remove(slot);
@@ -276,7 +305,23 @@ impl<K, V> RecordCache<K, V> {
             ordered.remove(&*entry.key_bytes);
         }
         self.free.push(slot);
-        Some((key, entry))
+        let (origin, headers) = self.context(slot, &entry);
+        let size = i64::from(entry.value.size());
+        let Entry { key_bytes, value, timestamp, .. } = entry;
+        let row = CachedRow { value: value.into_value(), timestamp, headers, origin };
+        Some((DirtyRow { key, key_bytes, row }, size))
+    }
+
+    /// Where the last write of an entry came from, and its headers.
+    fn context(&self, slot: u32, entry: &Entry<V>) -> (Origin, Headers) {
+        let source = self.sources.get(slot, entry.value.source());
+        let origin = Origin {
+            topic: source.topic,
+            partition: source.partition,
+            offset: entry.origin_offset,
+            timestamp: entry.origin_timestamp,
+        };
+        (origin, self.headers.get(slot as usize).cloned().unwrap_or_default())
     }
 
     /// Evicts until the thread's budget fits or this store has nothing left; then it gives none. A
@@ -294,8 +339,8 @@ impl<K, V> RecordCache<K, V> {
                 self.remove(oldest);
                 continue;
             }
-            let Some((key, entry)) = self.remove_dirty(oldest) else { break };
-            let mut taken = vec![DirtyRow { key, key_bytes: entry.key_bytes, row: entry.row }];
+            let Some(row) = self.remove_dirty(oldest) else { break };
+            let mut taken = vec![row];
             self.take_all_dirty(usize::MAX, &mut taken);
             return taken;
         }
@@ -326,27 +371,24 @@ impl<K, V> RecordCache<K, V> {
         while taken.len() < rows_max
             && let Some(slot) = self.order.oldest_written()
         {
-            if self.entry(slot).is_some_and(|entry| entry.row.value.is_none()) {
-                let Some((key, entry)) = self.remove_dirty(slot) else { return };
-                taken.push(DirtyRow { key, key_bytes: entry.key_bytes, row: entry.row });
+            if self.entry(slot).is_some_and(|entry| entry.lent().is_none()) {
+                let Some(row) = self.remove_dirty(slot) else { return };
+                taken.push(row);
                 continue;
             }
             self.order.clean(slot);
             let Some(key) = self.keys.get(slot as usize).and_then(Clone::clone) else { return };
             let Some(entry) = self.entry(slot) else { return };
-            let row = CachedRow {
-                value: entry.row.value.clone(),
-                timestamp: entry.row.timestamp,
-                headers: entry.row.headers.clone(),
-                origin: entry.row.origin.clone(),
-            };
-            let key_bytes = entry.key_bytes.clone();
-            taken.push(DirtyRow { key, key_bytes, row });
+            let (origin, headers) = self.context(slot, entry);
+            let value = entry.lent().map(|(value, _)| value.clone());
+            let row = CachedRow { value, timestamp: entry.timestamp, headers, origin };
+            taken.push(DirtyRow { key, key_bytes: entry.key_bytes.clone(), row });
         }
     }
 
-    /// Calls `each` for the rows of a range, in order or from the last on; all of them count as used.
-    pub(crate) fn each_in(&mut self, range: &ByteRange, is_reverse: bool, mut each: impl FnMut(&[u8], &CachedRow<V>)) {
+    /// Calls `each` for the rows of a range, deletions among them, in order or from the last on; all of
+    /// them count as used.
+    pub(crate) fn each_in(&mut self, range: &ByteRange, is_reverse: bool, mut each: impl FnMut(&[u8], Lent<'_, V>)) {
         self.scan_count = self.scan_count.saturating_add(1);
         if self.scan_count > SCANS_UNTIL_ORDERED && self.ordered.is_none() {
             let slots = self.entries.iter().zip(0..);
@@ -367,7 +409,7 @@ impl<K, V> RecordCache<K, V> {
         for slot in slots {
             self.order.note_use(slot);
             if let Some(entry) = self.entry(slot) {
-                each(&entry.key_bytes, &entry.row);
+                each(&entry.key_bytes, entry.lent());
             }
         }
     }
@@ -375,7 +417,7 @@ impl<K, V> RecordCache<K, V> {
     /// Forgets everything, dirty or not.
     pub(crate) fn clear(&mut self) {
         self.settle();
-        let held: usize = self.entries.iter().flatten().map(|entry| entry.size).sum();
+        let held: usize = self.entries.iter().flatten().map(|entry| entry.value.size() as usize).sum();
         self.budget.add(-(held as i64));
         let budget = self.budget.clone();
         // The bytes are given back above; what is dropped here has none left to give.
@@ -387,7 +429,7 @@ impl<K, V> RecordCache<K, V> {
 impl<K, V> Drop for RecordCache<K, V> {
     fn drop(&mut self) {
         self.settle();
-        let held: usize = self.entries.iter().flatten().map(|entry| entry.size).sum();
+        let held: usize = self.entries.iter().flatten().map(|entry| entry.value.size() as usize).sum();
         self.budget.add(-(held as i64));
     }
 }

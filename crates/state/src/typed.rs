@@ -8,7 +8,7 @@ use std::sync::Arc;
 use millstream_types::{CodecError, Error, Headers, Result, Serde, Timestamp};
 
 use crate::bytes::{ByteRange, ByteStore, Cell, Rows, TIMESTAMP_LEN, Write};
-use crate::record_cache::{CachedRow, DirtyRow, RecordCache};
+use crate::record_cache::{DirtyRow, RecordCache};
 use crate::{Origin, StoreEnv, StoreFacts, StoreFormat};
 
 pub(crate) use decoder::Decoder;
@@ -127,8 +127,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         if let Some(cache) = &mut self.cache
             && let Some(slot) = cache.find(key_bytes)
         {
-            let row = cache.row(slot);
-            return Ok(use_value(row.and_then(|row| Some((row.value.as_ref()?, row.timestamp)))));
+            return Ok(use_value(cache.row(slot)));
         }
         let decoder = &self.decoder;
         let found = self.below.read(key_bytes, |bytes| {
@@ -140,13 +139,9 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         let Some(cache) = self.cache.as_mut().filter(|_| keeps) else {
             return Ok(use_value(Some((&value, timestamp))));
         };
-        let row = CachedRow { value: Some(value), timestamp, headers: Headers::new(), origin: Origin::NONE };
-        match cache.put_clean(key_bytes, key, row, len) {
-            Ok(slot) => {
-                let row = cache.row(slot);
-                Ok(use_value(row.and_then(|row| Some((row.value.as_ref()?, row.timestamp)))))
-            }
-            Err(row) => Ok(use_value(row.value.as_ref().map(|value| (value, timestamp)))),
+        match cache.put_clean(key_bytes, key, (value, timestamp), len) {
+            Ok(slot) => Ok(use_value(cache.row(slot))),
+            Err(value) => Ok(use_value(Some((&value, timestamp)))),
         }
     }
 
@@ -382,7 +377,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         let Some(cache) = &mut self.cache else { return rows };
         let mut cached = std::collections::BTreeMap::new();
         cache.each_in(range, is_reverse, |key, row| {
-            let cell = row.value.as_ref().map(|value| Cell::Typed(value.clone(), row.timestamp));
+            let cell = row.map(|(value, timestamp)| Cell::Typed(value.clone(), timestamp));
             cached.insert(key.to_vec(), cell);
         });
         if cached.is_empty() { rows } else { rows.with_cached(cached) }

@@ -29,8 +29,7 @@ fn put(cache: &mut Cache, key: &str, value: Option<i64>, timestamp: i64) {
 }
 
 fn clean(cache: &mut Cache, key: &str) -> bool {
-    let row = CachedRow { value: Some(0), timestamp: Timestamp(0), headers: Headers::new(), origin: Origin::NONE };
-    cache.put_clean(key.as_bytes(), &key.to_owned(), row, 8).is_ok()
+    cache.put_clean(key.as_bytes(), &key.to_owned(), (0, Timestamp(0)), 8).is_ok()
 }
 
 fn keys(taken: &[DirtyRow<String, i64>]) -> String {
@@ -183,11 +182,44 @@ fn keys_of_any_length_are_found() {
     keys.iter().zip(0..).for_each(|(key, number)| put(&mut cache, key, Some(number), 0));
     for (key, number) in keys.iter().zip(0..) {
         let slot = cache.find(key.as_bytes()).expect("it was put");
-        assert_eq!(cache.row(slot).and_then(|row| row.value), Some(number));
+        assert_eq!(cache.row(slot), Some((&number, Timestamp(0))));
     }
 }
 
 #[test]
 fn a_write_after_a_flush_takes_the_place_of_its_read() {
     assert_eq!(run(9, "a b ! ?b ! b ! a ?b b !"), "[ab]+[][b]+[ab]");
+}
+
+#[test]
+fn an_entry_of_a_small_value_is_a_line_of_memory() {
+    assert_eq!(size_of::<Option<Entry<i64>>>(), 64);
+}
+
+#[test]
+fn writes_from_several_sources_keep_their_contexts() {
+    let mut cache = Cache::new(CacheBudget::new(1 << 20));
+    let mut headers = Headers::new();
+    headers.add("name", None);
+    let of = |topic: Option<&str>, partition, offset| Origin {
+        topic: topic.map(Into::into),
+        partition: millstream_types::Partition(partition),
+        offset: millstream_types::Offset(offset),
+        timestamp: Timestamp(offset),
+    };
+    let writes = [
+        ("a", of(Some("one"), 0, 1), headers.clone()),
+        ("b", of(Some("two"), 0, 2), Headers::new()),
+        ("c", of(Some("one"), 1, 3), Headers::new()),
+        ("d", of(None, -1, -1), headers.clone()),
+        ("e", of(Some("one"), 0, 5), headers.clone()),
+        ("e", of(Some("two"), 0, 6), Headers::new()),
+    ];
+    for (key, origin, headers) in &writes {
+        cache.put(key.as_bytes(), &(*key).to_owned(), (Some(1), Timestamp(0)), 8, origin, headers);
+    }
+    let taken: Vec<_> = flush(&mut cache).into_iter().map(|row| (row.key, row.row.origin, row.row.headers)).collect();
+    let last = writes.into_iter().enumerate().filter(|(at, _)| *at != 4);
+    let expected: Vec<_> = last.map(|(_, (key, origin, headers))| (key.to_owned(), origin, headers)).collect();
+    assert_eq!(taken, expected);
 }

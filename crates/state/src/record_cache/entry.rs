@@ -1,0 +1,77 @@
+//! What the cache holds under a key.
+
+use millstream_types::{Offset, Timestamp};
+
+use crate::small_bytes::SmallBytes;
+use crate::typed::Lent;
+
+/// Key bytes, small enough that an entry is a line of memory.
+pub(crate) type KeyBytes = SmallBytes<22>;
+
+/// What a read or write of a known key waits for. In a large cache each line of memory is a miss,
+/// so an entry with a small key and value is exactly one, and what only the flush needs (the typed
+/// key, headers) lies elsewhere.
+#[repr(align(64))]
+pub(super) struct Entry<V> {
+    pub(super) key_bytes: KeyBytes,
+    pub(super) value: Held<V>,
+    /// Timestamp of the value.
+    pub(super) timestamp: Timestamp,
+    /// Offset of the record of the last write.
+    pub(super) origin_offset: Offset,
+    /// Its timestamp.
+    pub(super) origin_timestamp: Timestamp,
+}
+
+impl<V> Entry<V> {
+    /// Without a row: an unwritten deletion of no bytes.
+    pub(super) fn new(key_bytes: &[u8]) -> Self {
+        Self {
+            key_bytes: key_bytes.into(),
+            value: Held::Deletion { size: 0, source: 0 },
+            timestamp: Timestamp::UNKNOWN,
+            origin_offset: Offset(-1),
+            origin_timestamp: Timestamp::UNKNOWN,
+        }
+    }
+
+    pub(super) fn lent(&self) -> Lent<'_, V> {
+        match &self.value {
+            Held::Value { value, .. } => Some((value, self.timestamp)),
+            Held::Deletion { .. } => None,
+        }
+    }
+}
+
+/// A value, or a deletion that was not written yet. The bytes counted against the budget and the
+/// number of the [source](super::sources) lie in each variant: there they fit beside the tag.
+pub(super) enum Held<V> {
+    Value { size: u32, source: u16, value: V },
+    Deletion { size: u32, source: u16 },
+}
+
+impl<V> Held<V> {
+    pub(super) fn new(value: Option<V>, size: u32, source: u16) -> Self {
+        match value {
+            Some(value) => Self::Value { size, source, value },
+            None => Self::Deletion { size, source },
+        }
+    }
+
+    pub(super) fn size(&self) -> u32 {
+        let (Self::Value { size, .. } | Self::Deletion { size, .. }) = self;
+        *size
+    }
+
+    pub(super) fn source(&self) -> u16 {
+        let (Self::Value { source, .. } | Self::Deletion { source, .. }) = self;
+        *source
+    }
+
+    pub(super) fn into_value(self) -> Option<V> {
+        match self {
+            Self::Value { value, .. } => Some(value),
+            Self::Deletion { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The topics and partitions that rows came from, each kept once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_types::Partition;
+
+use crate::Origin;
+
+/// The number of a source that has none of its own.
+const UNNUMBERED: u16 = u16::MAX;
+
+/// Topics and partitions by number: a task reads few, and a number fits where a shared pointer to
+/// the topic would not.
+#[derive(Default)]
+pub(super) struct Sources {
+    numbered: Vec<Source>,
+    /// The source of the last write: the next one mostly has the same.
+    last: u16,
+    /// By slot, those of rows that came when all numbers were taken.
+    others: BTreeMap<u32, Source>,
+}
+
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) topic: Option<Arc<str>>,
+    pub(super) partition: Partition,
+}
+
+impl Source {
+    fn is_of(&self, origin: &Origin) -> bool {
+        self.partition == origin.partition
+            && match (&self.topic, &origin.topic) {
+                (Some(own), Some(other)) => Arc::ptr_eq(own, other) || own == other,
+                (None, None) => true,
+                _ => false,
+            }
+    }
+}
+
+impl Sources {
+    /// The number of the source of a slot's write.
+    pub(super) fn number(&mut self, slot: u32, origin: &Origin) -> u16 {
+        if !self.numbered.get(usize::from(self.last)).is_some_and(|source| source.is_of(origin)) {
+            self.last = self.find(slot, origin);
+        }
+        self.last
+    }
+
+    #[cold]
+    fn find(&mut self, slot: u32, origin: &Origin) -> u16 {
+        if let Some(known) = self.numbered.iter().position(|source| source.is_of(origin)) {
+            return known as u16;
+        }
+        let source = Source { topic: origin.topic.clone(), partition: origin.partition };
+        if self.numbered.len() == usize::from(UNNUMBERED) {
+            self.others.insert(slot, source);
+            return UNNUMBERED;
+        }
+        self.numbered.push(source);
+        (self.numbered.len() - 1) as u16
+    }
+
+    /// The source of that number, which a slot's row has.
+    pub(super) fn get(&self, slot: u32, number: u16) -> Source {
+        let source = self.numbered.get(usize::from(number)).or_else(|| self.others.get(&slot));
+        source.cloned().unwrap_or(Source { topic: None, partition: Partition(-1) })
+    }
+}
