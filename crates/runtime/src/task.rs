@@ -266,6 +266,7 @@ impl Task {
             let Some(at) = self.queues.take() else { break };
             let Some(queue) = self.queues.list.get_mut(at) else { break };
             if queue.state == HeadState::Ready {
+                queue.read_ahead(&mut self.flow);
                 let mut env = TaskEnv {
                     output: &mut *output,
                     routes: &mut self.routes,

@@ -35,6 +35,12 @@ const CONTEXT_BYTES: usize = 1 + 8 + 8 + 4;
 /// Scans after which the entries are also kept in key order.
 const SCANS_UNTIL_ORDERED: u32 = 8;
 
+/// Entries from which on it pays to touch them before they are read: fewer are near anyway.
+const READ_AHEAD_FROM: usize = 1024;
+
+/// Most keys that are read ahead at once.
+const READ_AHEAD_MAX: usize = 16;
+
 /// What a cached row held when it was taken out.
 pub(crate) struct CachedRow<V> {
     /// `None` is a deletion.
@@ -130,6 +136,30 @@ impl<K, V> RecordCache<K, V> {
         self.order.note_use(slot);
         self.last = slot;
         Some(Slot(slot))
+    }
+
+    /// Touches the entries of keys that will be read, so that their memory is near by then; gives how
+    /// many of them there are.
+    pub(crate) fn read_ahead(&self, keys: &[&[u8]]) -> usize {
+        if self.entries.len() < READ_AHEAD_FROM {
+            return 0;
+        }
+        // Step by step for all keys: what a step waits for, it waits for at once.
+        let mut places = [Place { hash: 0, slot: u32::MAX }; READ_AHEAD_MAX];
+        for (place, key) in places.iter_mut().zip(keys) {
+            place.hash = self.hash(key);
+        }
+        let mut found = 0;
+        for place in places.iter_mut().take(keys.len()) {
+            let hash = place.hash;
+            if let Some(known) = self.table.find(Place::wide(hash), |known| known.hash == hash) {
+                place.slot = known.slot;
+                found += 1;
+            }
+        }
+        let touch = |place: &Place| Some(self.entry(place.slot)?.touch() ^ self.order.touch(place.slot));
+        std::hint::black_box(places.iter().filter_map(touch).fold(0, |sum, part| sum ^ part));
+        found
     }
 
     /// Lends what an entry holds.

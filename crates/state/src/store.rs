@@ -101,6 +101,12 @@ pub trait StateStore: Any + Send {
     /// Sets where the writes that follow come from: the record, and its headers.
     fn enter(&mut self, origin: &Origin, headers: &Headers);
 
+    /// Hears which keys, as bytes, will probably be read next, and may bring their rows closer; gives
+    /// how many of them it knows. A hint: nothing that can be seen changes.
+    fn read_ahead(&self, _keys: &[&[u8]]) -> usize {
+        0
+    }
+
     /// Writes dirty cache entries through to changelog and overlay without telling anyone; for
     /// cached stores that no DSL operator owns. Nothing to do for stores without a cache.
     fn flush_cache(&mut self) -> Result<()>;

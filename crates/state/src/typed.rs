@@ -145,6 +145,11 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         }
     }
 
+    /// Brings rows closer that will be read; gives how many of them the record cache has.
+    pub(crate) fn read_ahead(&self, keys: &[&[u8]]) -> usize {
+        self.cache.as_ref().map_or(0, |cache| cache.read_ahead(keys))
+    }
+
     /// The writes that follow come from there.
     pub(crate) fn enter(&mut self, origin: &Origin, headers: &Headers) {
         self.origin.set(origin);

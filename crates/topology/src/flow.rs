@@ -5,6 +5,7 @@
 //! it may borrow the rest of the flow; there is no lock, no reference count and no `unsafe` on
 //! the way. What the flow needs from outside comes as [`FlowEnv`].
 
+mod ahead;
 mod arena;
 mod build;
 mod context;

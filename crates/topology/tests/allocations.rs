@@ -177,3 +177,26 @@ fn counting_a_known_key_allocates_nothing() {
     let allocations: u64 = (20..20 + RECORDS).map(&mut count).sum();
     assert_eq!(allocations, 0);
 }
+
+#[test]
+fn keys_are_read_ahead_only_where_a_large_cache_has_them() {
+    let ahead = |running: &mut Running, numbers: std::ops::Range<i64>| {
+        let keys: Vec<[u8; 8]> = numbers.map(i64::to_be_bytes).collect();
+        running.flow.read_ahead(running.source, keys.iter().map(|key| &key[..]))
+    };
+    let builder = StreamsBuilder::new();
+    builder.stream::<i64, i64>("in").filter(|_, _| true).to("out");
+    assert_eq!(ahead(&mut Running::of(&builder), 0..20), usize::MAX, "no store, never again");
+
+    let builder = StreamsBuilder::new();
+    let counts = Materialized::named("counts").with_caching_enabled();
+    builder.stream::<i64, i64>("in").filter(|_, _| true).group_by_key().count_with(counts).to_stream().to("out");
+    let mut running = Running::of(&builder);
+    let pause = ahead(&mut running, 0..20);
+    assert!(pause > 1000, "nothing there");
+    (0..2000u64).for_each(|number| drop(running.run(number, &number.to_be_bytes(), &[1; 8])));
+    assert_eq!(ahead(&mut running, 0..20), 16, "again when these have passed");
+    assert_eq!(ahead(&mut running, 1998..2000), 2, "fewer wait");
+    assert_eq!(ahead(&mut running, 1990..2006), 16, "half of them are there");
+    assert_eq!(ahead(&mut running, 1999..2006), pause, "other keys");
+}

@@ -120,6 +120,13 @@ impl Records {
         Ok(if self.advance()? { self.current() } else { None })
     }
 
+    /// Keys of the records after the current one, in order, as far as they can be read; null ones are
+    /// empty. Reads no further than asked and moves nothing: a hint of what comes.
+    pub fn keys_ahead(&self) -> impl Iterator<Item = &[u8]> {
+        let mut at = self.at;
+        (self.index..self.count).map_while(move |_| key_at(&self.bytes, &mut at))
+    }
+
     /// Bytes that the records take decompressed, all of them.
     pub fn bytes_len(&self) -> usize {
         self.bytes.len()
@@ -183,6 +190,19 @@ fn read(records: &Records) -> Result<Span, &'static str> {
         headers_count: headers_count as usize,
         end,
     })
+}
+
+/// The key of the record at `at`, which then stands at the next.
+#[inline]
+fn key_at<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
+    let len = varint::read_i32(bytes, at)?;
+    let end = at.checked_add(usize::try_from(len).ok()?)?;
+    *at += 1; // Attributes.
+    varint::read_i64(bytes, at)?;
+    varint::read_i32(bytes, at)?;
+    let key = read_bytes(bytes, at)?;
+    *at = end;
+    Some(key.unwrap_or_default())
 }
 
 #[inline]

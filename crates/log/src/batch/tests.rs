@@ -47,6 +47,17 @@ fn read(batch: &Batch, from: i64) -> Result<Vec<RawRecord>, BatchError> {
 }
 
 #[test]
+fn keys_ahead_are_those_of_the_records_after_the_current_one() {
+    let (batch, _) = Batch::parse(build(Stamp::NONE, Compression::None)).unwrap();
+    let mut cursor = batch.cursor(Offset(0)).unwrap();
+    let keys: Vec<Bytes> = records().into_iter().map(|record| record.key.unwrap_or_default()).collect();
+    for passed in 0..=keys.len() {
+        assert!(cursor.keys_ahead().eq(&keys[passed..]));
+        assert_eq!(cursor.advance().unwrap(), passed < keys.len());
+    }
+}
+
+#[test]
 fn records_come_back_as_written() {
     for compression in ALL {
         let stamp = Stamp { producer_id: 7, producer_epoch: 3, base_sequence: 11, is_transactional: true };

@@ -36,6 +36,8 @@ pub(crate) struct RecordQueue {
     pub(crate) cursor: Option<Records>,
     waiting: VecDeque<Waiting>,
     waiting_records: usize,
+    /// Records that may still pass before the stores hear again which keys come.
+    ahead: usize,
     /// Largest timestamp taken out; -1 before the first.
     pub(crate) partition_time: Timestamp,
     /// Where reading goes on when everything here is processed.
@@ -83,6 +85,7 @@ impl RecordQueue {
             cursor: None,
             waiting: VecDeque::new(),
             waiting_records: 0,
+            ahead: 0,
             partition_time: Timestamp::UNKNOWN,
             next: position,
             end: None,
@@ -112,6 +115,17 @@ impl RecordQueue {
     /// The offset that may be committed: everything before it is processed.
     pub(crate) fn committable(&self) -> Offset {
         if self.state == HeadState::None { self.next } else { self.origin.offset }
+    }
+
+    /// Lets the stores know which keys come next, now and then.
+    pub(crate) fn read_ahead(&mut self, flow: &mut Flow) {
+        if self.ahead == 0
+            && let Some(cursor) = &self.cursor
+        {
+            let head = cursor.current().and_then(|record| record.key);
+            self.ahead = flow.read_ahead(self.source, head.into_iter().chain(cursor.keys_ahead()));
+        }
+        self.ahead = self.ahead.saturating_sub(1);
     }
 
     /// Takes the head out, after it was processed.

@@ -35,6 +35,11 @@ impl<V> Entry<V> {
         }
     }
 
+    /// Reads what a read or write will need, and gives something that depends on it.
+    pub(super) fn touch(&self) -> i64 {
+        self.origin_offset.0 ^ self.timestamp.0 ^ i64::from(self.key_bytes.first().copied().unwrap_or_default())
+    }
+
     pub(super) fn lent(&self) -> Lent<'_, V> {
         match &self.value {
             Held::Value { value, .. } => Some((value, self.timestamp)),

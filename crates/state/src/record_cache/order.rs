@@ -45,6 +45,11 @@ impl Order {
         self.places.get(slot as usize).is_some_and(|places| places.written != 0)
     }
 
+    /// Reads what a use or write of the slot will need, and gives something that depends on it.
+    pub(super) fn touch(&self, slot: u32) -> i64 {
+        self.places.get(slot as usize).map_or(0, |places| i64::from(places.used))
+    }
+
     /// Makes a slot the one used last.
     pub(super) fn note_use(&mut self, slot: u32) {
         let at = slot as usize;

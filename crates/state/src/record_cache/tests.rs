@@ -223,3 +223,15 @@ fn writes_from_several_sources_keep_their_contexts() {
     let expected: Vec<_> = last.map(|(_, (key, origin, headers))| (key.to_owned(), origin, headers)).collect();
     assert_eq!(taken, expected);
 }
+
+#[test]
+fn reading_ahead_knows_the_keys_and_changes_nothing() {
+    let mut cache = Cache::new(CacheBudget::new(1 << 20));
+    let name = |number: usize| format!("{number:04}");
+    put(&mut cache, "a", Some(1), 0);
+    assert_eq!(cache.read_ahead(&[b"a"]), 0, "a small cache is near anyway");
+    (0..READ_AHEAD_FROM).for_each(|number| put(&mut cache, &name(number), Some(1), 0));
+    assert_eq!(cache.read_ahead(&[b"0007", b"none", b"a", b""]), 2);
+    assert_eq!(cache.read_ahead(&[b"a".as_slice(); READ_AHEAD_MAX + 1]), READ_AHEAD_MAX, "more are left out");
+    assert_eq!(cache.order.oldest_used(), Some(0), "it is no use");
+}

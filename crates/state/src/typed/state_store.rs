@@ -18,6 +18,10 @@ macro_rules! state_store {
                 self.$core$(.$field)*.enter(origin, headers);
             }
 
+            fn read_ahead(&self, keys: &[&[u8]]) -> usize {
+                self.$core$(.$field)*.read_ahead(keys)
+            }
+
             fn flush_cache(&mut self) -> millstream_types::Result<()> {
                 self.$core$(.$field)*.flush_silently()
             }

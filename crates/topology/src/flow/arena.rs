@@ -42,6 +42,8 @@ pub struct Flow {
     pub(crate) stream_time: Timestamp,
     pub(crate) queue_heads: Vec<(NodeIndex, Arc<dyn Fn() -> Box<dyn Head> + Send + Sync>)>,
     pub(crate) flush_order: Vec<FlushStep>,
+    /// The stores that the records of a source may reach, by place; filled when first asked for.
+    pub(super) stores_below: Vec<(NodeIndex, Box<[usize]>)>,
     /// What processors ask to be remembered with the input offsets, by name.
     pub(crate) metadata: BTreeMap<String, i64>,
     /// A processor that cannot start is never asked about: the task cannot run.
@@ -73,6 +75,7 @@ impl Flow {
             stream_time: Timestamp::UNKNOWN,
             queue_heads: Vec::new(),
             flush_order: Vec::new(),
+            stores_below: Vec::new(),
             metadata: BTreeMap::new(),
             is_starting: false,
             failure: None,
