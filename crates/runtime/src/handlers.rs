@@ -6,8 +6,8 @@ use millstream_topology::flow::{
     DeserializationExceptionHandler, FlowOptions, GlobalState, LogAndContinue, LogAndFail, ProcessingExceptionHandler,
     ProductionExceptionHandler, TimestampExtraction,
 };
-use millstream_types::Config;
 use millstream_types::config::{HandlerChoice, TimestampExtractorChoice};
+use millstream_types::{Config, ProcessingGuarantee};
 use parking_lot::RwLock;
 
 use crate::task::TaskOptions;
@@ -65,6 +65,7 @@ impl Handlers {
             dead_letter_topic: config.dead_letter_queue_topic().map(Into::into),
             idle: config.max_task_idle(),
             buffered_records_max: config.buffered_records_per_partition(),
+            claims_first: config.processing_guarantee() == ProcessingGuarantee::AtMostOnce,
             globals,
         }
     }

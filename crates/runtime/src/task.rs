@@ -8,6 +8,7 @@ mod changelogs;
 mod commit;
 mod env;
 mod heap;
+mod held;
 mod metadata;
 mod options;
 mod output;
@@ -36,6 +37,7 @@ pub use output::TaskOutput;
 
 use changelogs::Changelogs;
 use env::TaskEnv;
+use held::Held;
 use metadata::CommitMetadata;
 use queue::{HeadState, QueueRules, RecordQueue};
 use queues::RecordQueues;
@@ -50,6 +52,10 @@ pub struct Task {
     changelogs: Changelogs,
     globals: Option<Arc<RwLock<GlobalState>>>,
     buffered_records_max: usize,
+    /// Whether offsets are committed before their records are processed (`at_most_once`).
+    claims_first: bool,
+    /// Whether the task is about to be given up: what it claimed and has not processed goes back.
+    is_closing: bool,
     inputs: Vec<InputState>,
     control: Vec<FlowControl>,
     /// Stores whose overlay is sealed and not yet applied, by place.
@@ -69,6 +75,8 @@ struct InputState {
     /// Whether an offset was ever committed.
     has_history: bool,
     is_paused: bool,
+    /// Fetched, and not to be processed before it is committed.
+    held: Held,
 }
 
 impl Task {
@@ -101,6 +109,7 @@ impl Task {
                 committed: (input.position, metadata.partition_time),
                 has_history: !input.metadata.is_empty(),
                 is_paused: false,
+                held: Held::default(),
             });
             queues.push(queue);
         }
@@ -118,6 +127,8 @@ impl Task {
             routes: Routes::default(),
             globals: options.globals.clone(),
             buffered_records_max: options.buffered_records_max,
+            claims_first: options.claims_first,
+            is_closing: false,
             inputs: states,
             control: Vec::new(),
             sealed: Vec::new(),
@@ -149,7 +160,8 @@ impl Task {
 
     /// The input partitions and where reading them goes on.
     pub fn positions(&self) -> impl Iterator<Item = (&TopicPartition, Offset)> {
-        self.queues.list.iter().map(|queue| (&queue.partition, queue.next))
+        let queues = self.queues.list.iter().zip(&self.inputs);
+        queues.map(|(queue, input)| (&queue.partition, input.held.next().unwrap_or(queue.next)))
     }
 
     /// Whether a partition is one of the inputs.
@@ -179,9 +191,14 @@ impl Task {
         fetched: Fetched,
     ) -> Result<bool> {
         let Some(at) = self.queues.find(&fetched.partition) else { return Ok(false) };
-        if let Some(queue) = self.queues.list.get_mut(at) {
-            queue.next = fetched.next;
+        if let (Some(queue), Some(input)) = (self.queues.list.get_mut(at), self.inputs.get_mut(at)) {
             queue.end = Some(fetched.end);
+            if self.claims_first && !(fetched.batches.is_empty() && input.held.is_empty()) {
+                input.held.add(fetched);
+                self.control_flow(at);
+                return Ok(true);
+            }
+            queue.next = fetched.next;
             if !fetched.batches.is_empty() {
                 queue.add(fetched.batches, fetched.from, topic);
                 self.refill(at, output, now)?;
@@ -352,7 +369,8 @@ impl Task {
 
     /// Records waiting in the queues.
     pub fn buffered(&self) -> usize {
-        self.queues.list.iter().map(RecordQueue::len).sum()
+        let held = self.inputs.iter().map(|input| input.held.len()).sum::<usize>();
+        self.queues.list.iter().map(RecordQueue::len).sum::<usize>() + held
     }
 
     /// Records that are known to be in the log and not processed, fetched or not.
@@ -431,7 +449,8 @@ impl Task {
     /// Pauses a partition that holds more than its share, resumes one that does not any more.
     fn control_flow(&mut self, at: usize) {
         let (Some(queue), Some(input)) = (self.queues.list.get(at), self.inputs.get_mut(at)) else { return };
-        let pause = queue.len() > self.buffered_records_max;
+        let held = if input.held.is_empty() { 0 } else { input.held.len() };
+        let pause = queue.len() + held > self.buffered_records_max;
         if pause != input.is_paused {
             input.is_paused = pause;
             self.control.push(FlowControl { partition: queue.partition.clone(), pause });

@@ -5,6 +5,7 @@
 //! is handed in, and what is under way is polled again. The thread is the unit of commit and of
 //! rolling back: all its tasks commit together, and all are dropped together when a commit failed.
 
+mod claim;
 mod commit;
 mod control;
 mod output;
@@ -78,6 +79,8 @@ pub struct StreamThread {
     /// Tasks to close, and to tell the group, after the next commit.
     revoking: Option<Vec<TaskId>>,
     commit: Option<Commit>,
+    /// Offsets on their way to be committed before their records are processed (`at_most_once`).
+    claim: Option<Commit>,
     /// A commit that succeeded and whose local part did not.
     unapplied: Option<Unapplied>,
     topic_ids: BTreeMap<Arc<str>, u128>,
@@ -167,6 +170,7 @@ impl StreamThread {
             suspects: BTreeSet::new(),
             revoking: None,
             commit: None,
+            claim: None,
             unapplied: None,
             topic_ids: BTreeMap::new(),
             cache: shared.thread_cache(),

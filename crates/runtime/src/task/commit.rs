@@ -4,17 +4,65 @@ use std::sync::Arc;
 
 use millstream_log::CommittedOffset;
 use millstream_state::{CommitMark, StateStore};
-use millstream_types::{Offset, Result, TopicPartition};
+use millstream_topology::flow::Flow;
+use millstream_types::{Now, Offset, Result, Timestamp, TopicPartition};
 
 use super::metadata::CommitMetadata;
 use super::queue::RecordQueue;
-use super::{StoreChangelog, Task};
+use super::{StoreChangelog, Task, TaskOutput};
 
 impl Task {
     /// Whether there is something to commit.
     pub fn needs_commit(&self) -> bool {
         self.is_dirty
-            || self.queues.list.iter().zip(&self.inputs).any(|(queue, input)| queue.committable() != input.committed.0)
+            || self
+                .queues
+                .list
+                .iter()
+                .zip(&self.inputs)
+                .any(|(queue, input)| self.offset_of(queue) != input.committed.0)
+    }
+
+    /// The offset to commit for a partition: everything before it is processed or, under
+    /// `at_most_once`, may be.
+    fn offset_of(&self, queue: &RecordQueue) -> Offset {
+        if self.claims_first && !self.is_closing { queue.next } else { queue.committable() }
+    }
+
+    /// Under `at_most_once`: the offsets of what was fetched and not committed yet, to be committed before
+    /// anything of it is processed. Empty if there is nothing.
+    pub fn claim(&mut self) -> Vec<(TopicPartition, CommittedOffset)> {
+        let mut offsets = Vec::new();
+        for (queue, input) in self.queues.list.iter().zip(&mut self.inputs) {
+            let Some(offset) = input.held.claim() else { continue };
+            let metadata = metadata(&self.flow, queue.partition_time);
+            offsets.push((queue.partition.clone(), CommittedOffset { offset, leader_epoch: -1, metadata }));
+        }
+        offsets
+    }
+
+    /// The last [`claim`](Self::claim) is committed: its records may be processed.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn claimed(&mut self, output: &mut dyn TaskOutput, now: Now) -> Result<()> {
+        for at in 0..self.inputs.len() {
+            let (Some(queue), Some(input)) = (self.queues.list.get_mut(at), self.inputs.get_mut(at)) else { break };
+            for stretch in input.held.release() {
+                queue.next = stretch.next;
+                queue.add(stretch.batches, stretch.from, None);
+                input.committed = (queue.next, queue.partition_time);
+                input.has_history = true;
+            }
+            self.refill(at, output, now)?;
+        }
+        Ok(())
+    }
+
+    /// The task is given up with the next commit. Under `at_most_once` that one gives back what was
+    /// claimed and is not processed, so nothing may be processed after it.
+    pub fn prepare_close(&mut self) {
+        self.is_closing = true;
     }
 
     /// Whether a processor asked for a commit since the last one.
@@ -28,16 +76,12 @@ impl Task {
     pub fn committable(&self) -> Vec<(TopicPartition, CommittedOffset)> {
         let mut offsets = Vec::new();
         for (queue, input) in self.queues.list.iter().zip(&self.inputs) {
-            let offset = queue.committable();
+            let offset = self.offset_of(queue);
             let is_first = self.is_dirty && !input.has_history;
             if (offset, queue.partition_time) == input.committed && !is_first {
                 continue;
             }
-            let metadata = CommitMetadata {
-                partition_time: queue.partition_time,
-                processors: self.flow.processor_metadata().clone(),
-            }
-            .encode();
+            let metadata = metadata(&self.flow, queue.partition_time);
             offsets.push((queue.partition.clone(), CommittedOffset { offset, leader_epoch: -1, metadata }));
         }
         offsets
@@ -57,9 +101,10 @@ impl Task {
     /// The commit succeeded: what was [`committable`](Self::committable) is committed.
     pub fn committed(&mut self) {
         let is_dirty = self.is_dirty;
-        for (queue, input) in self.queues.list.iter().zip(&mut self.inputs) {
-            input.has_history |= is_dirty || queue.committable() != input.committed.0;
-            input.committed = (queue.committable(), queue.partition_time);
+        let offsets: Vec<Offset> = self.queues.list.iter().map(|queue| self.offset_of(queue)).collect();
+        for ((queue, input), offset) in self.queues.list.iter().zip(&mut self.inputs).zip(offsets) {
+            input.has_history |= is_dirty || offset != input.committed.0;
+            input.committed = (offset, queue.partition_time);
         }
         self.commit_requested = false;
         self.is_dirty = false;
@@ -104,4 +149,9 @@ impl Task {
         position.sort();
         position
     }
+}
+
+/// What is committed with an offset.
+fn metadata(flow: &Flow, partition_time: Timestamp) -> String {
+    CommitMetadata { partition_time, processors: flow.processor_metadata().clone() }.encode()
 }

@@ -20,6 +20,9 @@ pub struct TaskOptions {
     pub idle: TaskIdle,
     /// `buffered.records.per.partition`: a partition with more is paused.
     pub buffered_records_max: usize,
+    /// Whether fetched records wait until [`Task::claimed`](super::Task::claimed) says that their offsets
+    /// are committed (`at_most_once`).
+    pub claims_first: bool,
     /// The global stores, if the topology has any.
     pub globals: Option<Arc<RwLock<GlobalState>>>,
 }

@@ -93,6 +93,7 @@ fn options() -> TaskOptions {
         dead_letter_topic: None,
         idle: TaskIdle::Never,
         buffered_records_max: 2,
+        claims_first: false,
         globals: None,
     }
 }

@@ -59,6 +59,18 @@ impl Commit {
         }
     }
 
+    /// Starts to commit offsets and nothing else.
+    pub(crate) fn of_offsets(
+        member: &mut dyn Member,
+        offsets: Vec<(TopicPartition, CommittedOffset)>,
+        timeout_ns: u64,
+        now: Now,
+    ) -> Self {
+        let give_up_ns = now.mono_ns.saturating_add(timeout_ns);
+        let stage = Stage::Committing(member.commit(offsets.clone()));
+        Self { stage, offsets, acks: BTreeMap::new(), is_transactional: false, give_up_ns }
+    }
+
     /// Last offset written to a partition by this commit: `None` when nothing was written,
     /// `Some(None)` when the offset is not known.
     #[expect(clippy::option_option, reason = "nothing written and an unknown offset are different things")]

@@ -29,7 +29,9 @@ impl StreamThread {
             return self.die(error);
         }
         tracing::warn!(thread = %self.control.metadata().name, %error, "beginning anew from the last commit");
-        let must_join = error.kind() == ErrorKind::Fenced;
+        // An offset commit of ours that is still on its way must find another member: it could take back
+        // what the next ones say.
+        let must_join = error.kind() == ErrorKind::Fenced || self.claims_first();
         self.roll_back(must_join);
         Step::Progress
     }
@@ -84,6 +86,7 @@ impl StreamThread {
         }
         self.tasks.clear();
         self.commit = None;
+        self.claim = None;
         self.unapplied = None;
         self.takeover = None;
         self.takeover_pause = None;

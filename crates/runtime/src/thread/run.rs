@@ -95,6 +95,7 @@ impl StreamThread {
         }
         let mut progress = self.take_over(now)?;
         progress |= self.fetch(now)?;
+        progress |= self.claim(now)?;
         let processed = self.process(now)?;
         let punctuated = self.punctuate(now)?;
         let committed = self.commit_if_due(now)?;
@@ -140,7 +141,7 @@ impl StreamThread {
             // Not ours any more without having been revoked. What they wrote lies in the transaction
             // of all: the others cannot be committed without them.
             self.assigned = active;
-            self.roll_back(false);
+            self.roll_back(self.claims_first());
             return;
         }
         self.waiting.retain(|task| active.contains(task));
@@ -181,6 +182,15 @@ impl StreamThread {
 
     /// Commits, then gives tasks up: those revoked, or all when the thread stops.
     fn let_go(&mut self, now: Now) -> Result<Step> {
+        if let Some(until_ns) = self.finish_claim(now)? {
+            return Ok(Step::Idle { until_ns });
+        }
+        let revoking = self.revoking.as_deref().filter(|_| !self.control.is_stopping());
+        for task in &mut self.tasks {
+            if revoking.is_none_or(|tasks| tasks.contains(&task.id())) {
+                task.prepare_close();
+            }
+        }
         // State that could not be applied is no reason to stay: it heals from its changelog.
         if self.unapplied.is_none() && self.tasks.iter().any(Task::needs_commit) {
             self.start_commit(now)?;

@@ -16,13 +16,8 @@ const APPLY_BACKOFF_NS: (u64, u64) = (100_000_000, 10_000_000_000);
 impl StreamThread {
     /// Commits if it is time, a processor asked, or the stores hold too much; whether it did.
     pub(super) fn commit_if_due(&mut self, now: Now) -> Result<bool> {
-        let last_ns = *self.last_commit_ns.get_or_insert(now.mono_ns);
-        let is_time = now.mono_ns.saturating_sub(last_ns) > self.commit_interval_ns();
-        let is_due = is_time
-            || self.tasks.iter().any(Task::commit_requested)
-            || self.tasks.iter().map(Task::uncommitted_bytes).sum::<usize>()
-                > self.shared.config.statestore_uncommitted_max_bytes();
-        if !is_due {
+        // A claim under way goes first: the two could overtake each other.
+        if !self.is_commit_due(now) || self.claim.is_some() {
             return Ok(false);
         }
         self.last_commit_ns = Some(now.mono_ns);
@@ -33,6 +28,15 @@ impl StreamThread {
         self.start_commit(now)?;
         self.finish_commit(now)?;
         Ok(true)
+    }
+
+    /// Whether it is time for a commit.
+    pub(super) fn is_commit_due(&mut self, now: Now) -> bool {
+        let last_ns = *self.last_commit_ns.get_or_insert(now.mono_ns);
+        now.mono_ns.saturating_sub(last_ns) > self.commit_interval_ns()
+            || self.tasks.iter().any(Task::commit_requested)
+            || self.tasks.iter().map(Task::uncommitted_bytes).sum::<usize>()
+                > self.shared.config.statestore_uncommitted_max_bytes()
     }
 
     /// A transaction must end well before the log ends it.
@@ -212,8 +216,7 @@ fn mark(
         None => None,
         // The source topic is the changelog: its offset is that of the input.
         Some((partition, true)) => {
-            let committed = commit.offsets().iter().find(|(input, _)| input == partition);
-            committed.map(|(_, committed)| Offset(committed.offset.0 - 1))
+            position.iter().find(|(input, _)| input == partition).map(|(_, processed)| *processed)
         }
         Some((partition, false)) => commit.ack(partition).flatten(),
     };

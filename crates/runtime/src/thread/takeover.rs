@@ -8,7 +8,7 @@ use millstream_state::{CacheBudget, CommitMark, StoreEnv, StoreFactory};
 use millstream_topology::flow::{Flow, FlowBuild};
 use millstream_topology::graph::OffsetReset;
 use millstream_types::config::OffsetReset as ConfiguredReset;
-use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
+use millstream_types::{Error, ErrorKind, Now, Offset, ProcessingGuarantee, Result, TaskId, TopicPartition};
 
 use super::output::WriterOutput;
 use super::restore::{Restore, StoreRestore, Work};
@@ -315,7 +315,7 @@ impl NewTask {
                 && store.records > 0
                 && !self.subtopology.changelogs.iter().any(|log| log.is_source && log.store == store.name)
         });
-        let has_state = self.has_history || (tools.shared.config.is_exactly_once() && was_restored);
+        let has_state = self.has_history || (offsets_precede_state(tools.shared) && was_restored);
         if self.is_committed || !has_state || self.inputs.is_empty() {
             tools.suspects.remove(&self.id);
             return Ok(());
@@ -349,7 +349,12 @@ impl NewTask {
 /// Whether there can be no such mark without committed offsets. Under at-least-once a restore leaves
 /// one too, of changes whose offsets were never committed; only a commit knows the inputs' position.
 fn proves_commit(mark: &CommitMark, shared: &Shared) -> bool {
-    !mark.position.is_empty() || (shared.config.is_exactly_once() && mark.changelog_offset.0 >= 0)
+    !mark.position.is_empty() || (offsets_precede_state(shared) && mark.changelog_offset.0 >= 0)
+}
+
+/// Whether no change is seen in a changelog before an offset was committed.
+fn offsets_precede_state(shared: &Shared) -> bool {
+    shared.config.processing_guarantee() != ProcessingGuarantee::AtLeastOnce
 }
 
 /// Takes the answers for inputs that start at a point in time; whether all are there.

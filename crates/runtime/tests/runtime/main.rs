@@ -9,6 +9,7 @@
 )]
 //! Behaviour of instances on the log in memory.
 
+mod at_most_once;
 mod buffers;
 mod count;
 mod failures;

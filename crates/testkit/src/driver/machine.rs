@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_runtime::{Handlers, StoreChangelog, Task, TaskInput};
+use millstream_runtime::{Handlers, StoreChangelog, Task, TaskInput, TaskOptions};
 use millstream_state::{CacheBudget, CommitMark, MemoryEngines, StateStore, StoreEnv};
 use millstream_topology::flow::{Flow, FlowBuild, FlowOptions};
 use millstream_topology::graph::{NodeKind, TopicPattern, Topology};
@@ -349,6 +349,8 @@ fn task(
 ) -> Result<Task> {
     let changelogs = changelogs(topology, config);
     let options = handlers.task_options(config, Some(Arc::clone(&globals.state)));
+    // There are no offsets to commit here.
+    let options = TaskOptions { claims_first: false, ..options };
     Task::new(flow(topology, config, handlers)?, inputs, &changelogs, &options)
 }
 

@@ -1,6 +1,6 @@
 //! What a run does, made from its seed before it starts.
 
-use millstream_types::{Timestamp, partition_for_key};
+use millstream_types::{ProcessingGuarantee, Timestamp, partition_for_key};
 
 use super::FaultRates;
 use super::scenario::ScenarioKind;
@@ -17,8 +17,8 @@ pub struct Plan {
     pub seed: u64,
     /// The topology that runs.
     pub scenario: ScenarioKind,
-    /// `exactly_once_v2`, or `at_least_once`.
-    pub is_exactly_once: bool,
+    /// `processing.guarantee`.
+    pub guarantee: ProcessingGuarantee,
     /// Whether stores have a record cache.
     pub is_cached: bool,
     /// Partitions of the input and output topics.
@@ -120,7 +120,11 @@ impl Plan {
         Self {
             seed,
             scenario,
-            is_exactly_once,
+            guarantee: if is_exactly_once {
+                ProcessingGuarantee::ExactlyOnceV2
+            } else {
+                ProcessingGuarantee::AtLeastOnce
+            },
             is_cached: random.coin(),
             partitions,
             instances,
@@ -133,6 +137,20 @@ impl Plan {
             strikes: strikes(&mut Random::domain(seed, "strikes"), instances),
             heal_ms: INPUT_MS + 700,
         }
+    }
+
+    /// The plan of a seed under `at_most_once`, with a topology that tells what is processed twice.
+    pub fn at_most_once(seed: u64) -> Self {
+        let plan = Self::new(seed);
+        let kinds = [ScenarioKind::Latest, ScenarioKind::Count, ScenarioKind::Windows];
+        let scenario = Random::domain(seed, "at most once").pick(&kinds).copied().unwrap_or(ScenarioKind::Latest);
+        let inputs = inputs(&mut Random::domain(seed, "inputs"), scenario, plan.partitions);
+        Self { guarantee: ProcessingGuarantee::AtMostOnce, scenario, inputs, ..plan }
+    }
+
+    /// Whether the plan runs under `exactly_once_v2`.
+    pub fn is_exactly_once(&self) -> bool {
+        self.guarantee == ProcessingGuarantee::ExactlyOnceV2
     }
 
     /// Whether an instance may write after its tasks were given to another. Under at-least-once
@@ -235,7 +253,7 @@ mod tests {
         let share = |is_on: fn(&Plan) -> bool| plans.iter().filter(|plan| is_on(plan)).count();
         assert!((10..54).contains(&share(|plan| plan.rates.lost_reply > 0)));
         assert!((10..54).contains(&share(|plan| plan.disk_failures > 0)));
-        assert!((10..64).contains(&share(|plan| plan.is_exactly_once)));
+        assert!((10..64).contains(&share(Plan::is_exactly_once)));
         let kill = |strike: &Strike| matches!(strike.kind, StrikeKind::Kill { .. });
         assert!(plans.iter().any(|plan| plan.strikes.iter().any(kill)));
     }

@@ -7,7 +7,7 @@ use millstream_log::Log;
 use millstream_runtime::{Components, GlobalThread, Handlers, Instance, Metrics, Step, StreamThread, ThreadState};
 use millstream_state::EngineProvider;
 use millstream_types::clock::Clock;
-use millstream_types::{Config, Now, ProcessingGuarantee, Result, TaskId};
+use millstream_types::{Config, Now, Result, TaskId};
 
 use super::log::{FaultyLog, Network};
 use super::plan::{Plan, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS};
@@ -160,12 +160,10 @@ impl Process {
 }
 
 fn config(plan: &Plan) -> Result<Config> {
-    let guarantee =
-        if plan.is_exactly_once { ProcessingGuarantee::ExactlyOnceV2 } else { ProcessingGuarantee::AtLeastOnce };
     Config::builder()
         .application_id(APPLICATION)
         .bootstrap_servers("memory:")
-        .processing_guarantee(guarantee)
+        .processing_guarantee(plan.guarantee)
         .num_stream_threads(plan.threads)
         .commit_interval(Duration::from_millis(plan.commit_interval_ms))
         .session_timeout(Duration::from_millis(SESSION_TIMEOUT_MS))

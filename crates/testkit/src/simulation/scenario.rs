@@ -5,13 +5,14 @@ mod count;
 mod global;
 mod join;
 mod latest;
+mod once;
 mod ticker;
 mod windows;
 
 use std::collections::BTreeMap;
 
 use millstream_topology::graph::Topology;
-use millstream_types::RawRecord;
+use millstream_types::{ProcessingGuarantee, RawRecord};
 
 use super::observer::View;
 use super::plan::Plan;
@@ -70,6 +71,9 @@ impl ScenarioKind {
     /// # Errors
     /// What is wrong.
     pub fn check(self, plan: &Plan, view: &View) -> Result<(), String> {
+        if plan.guarantee == ProcessingGuarantee::AtMostOnce {
+            return once::check(self, plan, view);
+        }
         match self {
             Self::Count => count::check(plan, view),
             Self::Windows => windows::check(plan, view),
@@ -98,7 +102,8 @@ impl ScenarioKind {
     /// What is wrong.
     pub fn check_end(self, plan: &Plan, view: &View) -> Result<(), String> {
         match self {
-            Self::Latest if plan.is_exactly_once || !plan.makes_zombies() => latest::check_end(plan, view),
+            _ if plan.guarantee == ProcessingGuarantee::AtMostOnce => once::check_end(self, plan, view),
+            Self::Latest if plan.is_exactly_once() || !plan.makes_zombies() => latest::check_end(plan, view),
             _ => Ok(()),
         }
     }

@@ -17,7 +17,7 @@ pub(super) fn check(plan: &Plan, view: &View, machine: &Machine) -> Result<(), S
         return check_global(plan, view, machine);
     }
     // Under at-least-once a zombie may write into the changelog behind the back of the owner.
-    if !plan.is_exactly_once {
+    if !plan.is_exactly_once() {
         return Ok(());
     }
     let (store, has_timestamp) = plan.scenario.store();
@@ -86,7 +86,7 @@ pub(super) fn check_owners(
     machines: &[Machine],
     owners: &[(usize, TaskId)],
 ) -> Result<(), String> {
-    if !plan.is_exactly_once {
+    if !plan.is_exactly_once() {
         return Ok(());
     }
     let (store, has_timestamp) = plan.scenario.store();

@@ -299,7 +299,7 @@ impl<'a> World<'a> {
         let now = self.now(0);
         let mut observer = lock(&self.observer);
         let view = observer.look(now);
-        let regressions: &[String] = if self.plan.is_exactly_once { &view.regressions } else { &[] };
+        let regressions: &[String] = if self.plan.is_exactly_once() { &view.regressions } else { &[] };
         if let Some(problem) = view.problems.iter().chain(regressions).next() {
             return Err(problem.clone());
         }

@@ -12,8 +12,14 @@ use std::sync::Arc;
 use millstream_testkit::simulation::{Failure, Plan, Report, Wrap, run};
 use planted::{Bug, BuggyEngines, BuggyLog};
 
+/// `MILLSTREAM_GUARANTEE=at_most_once` beside a seed asks for its plan under that guarantee.
+fn plan(seed: u64) -> Plan {
+    let guarantee = std::env::var("MILLSTREAM_GUARANTEE").unwrap_or_default();
+    if guarantee == "at_most_once" { Plan::at_most_once(seed) } else { Plan::new(seed) }
+}
+
 fn seed(seed: u64) -> Result<Report, Failure> {
-    run(&Plan::new(seed), &Wrap::default(), false)
+    run(&plan(seed), &Wrap::default(), false)
 }
 
 /// Runs seeds; one that fails runs again with a trace.
@@ -32,7 +38,7 @@ fn seeds(from: u64, to: u64) {
 #[test]
 fn one_seed_is_replayed_on_request() {
     let Ok(number) = std::env::var("MILLSTREAM_SEED") else { return };
-    let plan = Plan::new(number.parse().expect("MILLSTREAM_SEED is a number"));
+    let plan = plan(number.parse().expect("MILLSTREAM_SEED is a number"));
     println!("{:#?}", Plan { inputs: Vec::new(), ..plan.clone() });
     match run(&plan, &Wrap::default(), true) {
         Ok(report) => {
@@ -113,6 +119,35 @@ fn a_seed_does_the_same_again() {
         let (first, second) = (seed(number).unwrap(), seed(number).unwrap());
         assert_eq!((first.hash, first.events), (second.hash, second.events), "seed {number}");
     }
+}
+
+fn at_most_once(number: u64, wrap: &Wrap) -> Result<Report, Failure> {
+    run(&Plan::at_most_once(number), wrap, false)
+}
+
+#[test]
+fn under_at_most_once_nothing_has_its_effect_twice() {
+    for number in 0..150 {
+        if let Err(failure) = at_most_once(number, &Wrap::default()) {
+            panic!("MILLSTREAM_GUARANTEE=at_most_once {failure}");
+        }
+    }
+}
+
+#[test]
+fn under_at_most_once_nothing_is_lost_without_faults() {
+    for number in 0..20 {
+        if let Err(failure) = run(&Plan::at_most_once(number).calm(), &Wrap::default(), false) {
+            panic!("calm, at most once: {failure}");
+        }
+    }
+}
+
+#[test]
+fn a_record_processed_again_is_found_under_at_most_once() {
+    let wrap = with_bug(Bug::ResumedOneTooEarly);
+    let found = (0..150).find_map(|number| at_most_once(number, &wrap).err());
+    println!("{}", found.expect("processing a record twice is found"));
 }
 
 fn with_bug(bug: Bug) -> Wrap {

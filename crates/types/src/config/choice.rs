@@ -49,6 +49,8 @@ choices! {
         AtLeastOnce = "at_least_once",
         /// Outputs, state and progress are committed together.
         ExactlyOnceV2 = "exactly_once_v2",
+        /// Nothing is processed twice; records may be lost. Not in Kafka Streams.
+        AtMostOnce = "at_most_once",
     }
 
     /// What a handler does with a record that fails, where none is given in code.

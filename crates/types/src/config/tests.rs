@@ -167,7 +167,7 @@ fn a_bad_value_is_told_with_what_is_allowed() {
     refuses("num.stream.threads", "two", "a whole number of 32 bits, 0 or more");
     refuses("max.warmup.replicas", "0", "a whole number of 32 bits, 1 or more");
     refuses("ensure.explicit.internal.resource.naming", "yes", "true or false");
-    refuses("processing.guarantee", "exactly_once", "one of at_least_once, exactly_once_v2");
+    refuses("processing.guarantee", "exactly_once", "one of at_least_once, exactly_once_v2, at_most_once");
     refuses("group.protocol", "consumer", "one of classic, streams, in any case");
     refuses("deserialization.exception.handler", "com.example.Mine", "one of fail, continue");
     refuses("probing.rebalance.interval.ms", "1", "a whole number of 64 bits, 60000 or more");

@@ -64,7 +64,7 @@ pub(super) fn check(plan: &Plan, view: &View) -> Result<(), String> {
         for topic in ["out", changelog(STORE).as_str()] {
             let what = format!("{topic}-{partition}");
             let records = view.records(topic, partition);
-            if plan.is_exactly_once {
+            if plan.is_exactly_once() {
                 compare(&what, &kept(records), &wanted, view.is_stable(topic, partition))?;
             } else {
                 at_least_once(&what, view.records("in", partition), records, &wanted)?;

@@ -22,6 +22,11 @@ fn group_of(value: &str) -> String {
     format!("g{}", number % 3)
 }
 
+/// The topic between the two halves.
+pub(super) fn repartition_topic() -> String {
+    format!("{}-{REPARTITION}", super::APPLICATION)
+}
+
 /// Key and window start, the count, and the timestamp it should have.
 type Counted = ((String, i64), Option<i64>, i64);
 
@@ -63,7 +68,7 @@ pub(super) fn topology(plan: &Plan) -> Result<Topology> {
 }
 
 pub(super) fn check(plan: &Plan, view: &View) -> Result<(), String> {
-    let repartition = format!("{}-{REPARTITION}", super::APPLICATION);
+    let repartition = repartition_topic();
     check_repartition(plan, view, &repartition)?;
     let out_partitions = view.partition_count("out").max(1);
     let counted: Vec<Vec<Counted>> =

@@ -1,0 +1,79 @@
+//! `processing.guarantee=at_most_once`: offsets first, then the records.
+
+use std::time::Duration;
+
+use crate::support::*;
+use millstream_types::{Offset, ProcessingGuarantee};
+
+fn at_most_once() -> millstream_types::config::ConfigBuilder {
+    config(ProcessingGuarantee::AtMostOnce)
+}
+
+#[test]
+fn what_a_crash_finds_committed_and_not_written_is_lost_and_never_repeated() {
+    let mut world = World::new(&[("in", 1), ("out", 1)]);
+    let engines = disk();
+    // No commit of what was processed before the crash.
+    let slow = at_most_once().commit_interval(Duration::from_secs(3600)).build().unwrap();
+    let mut app = App::new(&world, &counting(), &slow, engines.clone());
+    world.produce("in", 0, &[("a", "x", 1), ("a", "x", 2)]);
+    world.settle(&mut [&mut app]);
+    assert_eq!(app.instance.metrics().processed(), 2);
+    assert_eq!(world.committed("in", 0), Some(Offset(2)), "offsets are committed at once");
+    drop(app);
+
+    let mut app = App::new(&world, &counting(), &at_most_once().build().unwrap(), engines);
+    world.produce("in", 0, &[("a", "x", 3)]);
+    world.settle(&mut [&mut app]);
+
+    app.assert_running();
+    assert_eq!(world.lines("out"), ["a=1"], "the first two are lost");
+    app.close(&mut world);
+}
+
+#[test]
+fn a_close_in_order_loses_nothing() {
+    let mut world = World::new(&[("in", 2), ("out", 1)]);
+    let engines = disk();
+    let config = at_most_once().build().unwrap();
+    for round in 1..=5 {
+        let mut app = App::new(&world, &counting(), &config, engines.clone());
+        let records: Vec<_> = (0..40).map(|_| ("a", "x", round)).collect();
+        world.produce("in", 0, &records);
+        world.produce("in", 1, &records);
+        // Somewhere between claiming and processing all.
+        for _ in 0..round * 3 {
+            app.step(world.now);
+        }
+        app.close(&mut world);
+    }
+    let mut app = App::new(&world, &counting(), &config, engines);
+    world.settle(&mut [&mut app]);
+    app.close(&mut world);
+
+    let lines = world.lines("out");
+    assert_eq!(lines.len(), 400);
+    assert_eq!(lines.iter().filter(|line| *line == "a=200").count(), 2, "one count of 200 for each partition");
+}
+
+#[test]
+fn a_rebalance_loses_nothing_either() {
+    let mut world = World::new(&[("in", 4), ("out", 1)]);
+    let config = at_most_once().build().unwrap();
+    let mut one = App::new(&world, &counting(), &config, disk());
+    let records: Vec<_> = (0..50).map(|at| ("k", "x", at)).collect();
+    for partition in 0..4 {
+        world.produce("in", partition, &records);
+    }
+    for _ in 0..12 {
+        one.step(world.now);
+    }
+    let other = std::sync::Arc::new(millstream_state::MemoryEngines::simulated_disk("process-2"));
+    let mut two = App::new(&world, &counting(), &config, other);
+    world.settle(&mut [&mut one, &mut two]);
+
+    assert_eq!(two.threads[0].metadata().active.len(), 2);
+    assert_eq!(world.lines("out").iter().filter(|line| *line == "k=50").count(), 4);
+    one.close(&mut world);
+    two.close(&mut world);
+}
