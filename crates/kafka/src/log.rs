@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_log::{Admin, Isolation, Log, Member, MemberConfig, Reader, Writer};
-use millstream_types::config::HostPort;
-use millstream_types::{Clock, Config, Result};
+use millstream_types::config::{GroupProtocol, HostPort};
+use millstream_types::{Clock, Config, Error, ErrorKind, Result};
 
 use crate::admin::KafkaAdmin;
 use crate::driver::Driver;
-use crate::member::KafkaMember;
+use crate::member::{KafkaMember, RefusedMember};
 use crate::reader::KafkaReader;
 use crate::settings::Settings;
 use crate::writer::KafkaWriter;
@@ -19,6 +19,8 @@ use crate::writer::KafkaWriter;
 pub struct KafkaLog {
     driver: Driver,
     settings: Settings,
+    /// Why no group can be joined.
+    no_groups: Option<Error>,
 }
 
 impl KafkaLog {
@@ -31,7 +33,16 @@ impl KafkaLog {
     pub fn connect(config: &Config, bootstrap: &[HostPort], clock: Arc<dyn Clock>, seed: u64) -> Result<Self> {
         let settings = Settings::of(config, bootstrap, seed)?;
         let driver = Driver::start(settings.client.clone(), clock)?;
-        Ok(Self { driver, settings })
+        Ok(Self { driver, settings, no_groups: no_groups(config) })
+    }
+
+    /// Whether the configured groups can be joined, for those who want to know before they start. What
+    /// reads and writes topics needs none.
+    ///
+    /// # Errors
+    /// `Configuration` for classic groups, with what to set.
+    pub fn check_groups(&self) -> Result<()> {
+        self.no_groups.clone().map_or(Ok(()), Err)
     }
 }
 
@@ -49,7 +60,10 @@ impl Log for KafkaLog {
     }
 
     fn member(&self, config: MemberConfig) -> Box<dyn Member> {
-        Box::new(KafkaMember::new(self.driver.clone(), config))
+        match &self.no_groups {
+            None => Box::new(KafkaMember::new(self.driver.clone(), config)),
+            Some(error) => Box::new(RefusedMember::new(config, error.clone())),
+        }
     }
 
     fn wait(&self, timeout: Duration) {
@@ -65,4 +79,10 @@ impl std::fmt::Debug for KafkaLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KafkaLog").field("bootstrap", &self.settings.client.bootstrap).finish_non_exhaustive()
     }
+}
+
+fn no_groups(config: &Config) -> Option<Error> {
+    let message =
+        "group.protocol: classic groups are not there yet; set group.protocol=streams (KIP-1071, Kafka 4.2 or newer)";
+    (config.group_protocol() != GroupProtocol::Streams).then(|| Error::new(ErrorKind::Configuration, message))
 }

@@ -5,6 +5,7 @@
 
 mod commit;
 mod heartbeat;
+mod refused;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use crate::call::{Slot, call};
 use crate::driver::Driver;
 use commit::OffsetCommit;
 use heartbeat::Heartbeats;
+pub(crate) use refused::RefusedMember;
 
 /// A member, on a stream thread.
 pub(crate) struct KafkaMember {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_log::batch::Compression;
-use millstream_types::config::{Client as Of, GroupProtocol, HostPort};
+use millstream_types::config::{Client as Of, HostPort};
 use millstream_types::{Config, Error, ErrorKind, Result};
 
 use crate::client::ClientOptions;
@@ -38,6 +38,7 @@ impl Settings {
         given.number("socket.connection.setup.timeout.ms", &mut client.connection_setup_timeout_ms);
         given.number("connections.max.idle.ms", &mut client.connections_max_idle_ms);
         given.number("metadata.max.age.ms", &mut client.metadata_max_age_ms);
+        given.number("default.api.timeout.ms", &mut client.api_timeout_ms);
         given.number("fetch.max.wait.ms", &mut fetch.wait_max_ms);
         given.number("fetch.min.bytes", &mut fetch.bytes_min);
         given.number("fetch.max.bytes", &mut fetch.bytes_max);
@@ -74,12 +75,6 @@ impl Settings {
 /// What is asked for and not there yet. Going on with something else would be worse than stopping.
 fn missing(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
-    if config.group_protocol() != GroupProtocol::Streams {
-        problems.push(
-            "group.protocol: classic groups are not there yet; set group.protocol=streams (KIP-1071, Kafka 4.2 or newer)"
-                .to_owned(),
-        );
-    }
     let secure = |of: Of| config.client_configs(of).get("security.protocol").cloned();
     for protocol in [Of::MainConsumer, Of::Producer, Of::Admin].into_iter().filter_map(secure) {
         let problem = format!("security.protocol: {protocol} is not there yet, only PLAINTEXT is");
@@ -127,7 +122,6 @@ mod tests {
         let config = Config::builder()
             .application_id("app")
             .bootstrap_servers("b:9092")
-            .set("group.protocol", "streams")
             .set("consumer.fetch.max.wait.ms", 7)
             .set("producer.batch.size", 100)
             .set("request.timeout.ms", 9)
@@ -144,7 +138,7 @@ mod tests {
             .build()
             .unwrap();
         let error = Settings::of(&config, &[], 1).unwrap_err().to_string();
-        for problem in ["brotli", "SSL", "group.protocol=streams"] {
+        for problem in ["brotli", "SSL"] {
             assert!(error.contains(problem), "{error}");
         }
     }

@@ -1,8 +1,8 @@
 //! Kafka Streams for Rust: an embedded, fault-tolerant, stateful stream-processing engine.
 //!
 //! A topology is written with [`StreamsBuilder`], or by hand as a [`Topology`]; [`Streams`] runs it
-//! inside the process. The log it runs on is named by `bootstrap.servers`: `embedded:DIR` keeps
-//! topics in files, `memory:` for as long as the process lives.
+//! inside the process. The log it runs on is named by `bootstrap.servers`: `host:port` of Kafka
+//! brokers; `embedded:DIR` keeps topics in files, `memory:` for as long as the process lives.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -41,7 +41,8 @@ pub use millstream_log::{EmbeddedLog, Log};
 pub use millstream_runtime::shutdown_flag;
 pub use millstream_runtime::{
     Components, ConsumedRecord, Consumer, Handlers, Instance, Metrics, Producer, State, StateListener,
-    StreamThreadExceptionResponse, Streams, ThreadMetadata, ThreadState, UncaughtExceptionHandler, log_options,
+    StreamThreadExceptionResponse, Streams, ThreadMetadata, ThreadState, UncaughtExceptionHandler, answer, log_options,
+    open_log,
 };
 #[cfg(feature = "fjall")]
 pub use millstream_state::FjallEngines;

@@ -9,9 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millstream::log::{NewTopic, Outcome};
+use millstream::log::NewTopic;
 use millstream::prelude::*;
-use millstream::{Clock, Log, SystemClock};
+use millstream::{ErrorKind, Log};
 use millstream_testbroker::Cluster;
 
 /// Tells a child of this test what it is: addresses and state directory of an instance.
@@ -84,15 +84,7 @@ impl Desk {
             replication_factor: -1,
             configs: vec![],
         });
-        let clock = SystemClock::new();
-        let mut call = log.admin().create_topics(&topics);
-        loop {
-            match call.poll(clock.now()) {
-                Outcome::Pending => log.wait(LIMIT),
-                Outcome::Done(()) => break,
-                Outcome::Failed(failure) => panic!("{failure:?}"),
-            }
-        }
+        millstream::answer(&*log, log.admin().create_topics(&topics)).unwrap();
         Self {
             lines: Producer::new(Arc::clone(&log), "lines", Serdes::string(), Serdes::string()).unwrap(),
             sent: 0,
@@ -153,7 +145,9 @@ fn words_are_counted_exactly_once_while_an_instance_is_killed() {
         .unwrap_or_else(|error| panic!("{error}"));
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let streams = Streams::new(&topology(), &config(&cluster.bootstrap(), folders[0].path())).unwrap();
-    let mut desk = Desk::new(streams.log());
+    // Who reads and writes topics is in no group, and says nothing of group protocols.
+    let beside = Config::builder().application_id("desk").bootstrap_servers(&cluster.bootstrap()).build().unwrap();
+    let mut desk = Desk::new(millstream::open_log(&beside).unwrap());
     streams.start().unwrap();
     desk.work_until("the first instance runs all tasks", |desk| active_tasks(&streams) == 8 && desk.read_all() > 0);
 
@@ -173,4 +167,12 @@ fn words_are_counted_exactly_once_while_an_instance_is_killed() {
     }
     assert!(streams.close(Duration::from_secs(60)));
     drop(cluster);
+}
+
+#[test]
+fn classic_groups_are_refused_at_start_with_what_to_set() {
+    let config = Config::builder().application_id("count-words").bootstrap_servers("127.0.0.1:1").build().unwrap();
+    let error = Streams::new(&topology(), &config).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("group.protocol=streams"), "{error}");
 }

@@ -1,5 +1,5 @@
-//! Typed reading and writing of topics from outside a topology: how records get into an embedded
-//! log and out of it. These block the calling thread; nothing of the runtime uses them.
+//! Typed reading and writing of topics from outside a topology: how records get into a log and out of
+//! it. These block the calling thread; nothing of the runtime uses them.
 
 mod consumer;
 mod producer;
@@ -10,16 +10,30 @@ pub use producer::Producer;
 use std::time::Duration;
 
 use millstream_log::{Call, Log, Outcome};
+use millstream_types::clock::SystemClock;
 use millstream_types::{Clock, Error, ErrorKind, Now, Result};
 
-/// Longest wait for an answer of the log.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// Longest wait for an answer of the log: longer than its own calls take, which know why they failed.
+const ANSWER_MAX: Duration = Duration::from_secs(150);
 /// Longest wait between two looks at it.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Waits for the answer of a call.
-fn answer<T>(log: &dyn Log, clock: &dyn Clock, mut call: Call<T>) -> Result<T> {
-    wait(log, clock, |now| call.poll(now))
+/// Waits for the answer of a call to a log, on the calling thread: for programs beside an application,
+/// never for what runs inside one.
+///
+/// ```
+/// use millstream_log::{EmbeddedLog, Log, NewTopic, Options};
+///
+/// let log = EmbeddedLog::memory(Options::default());
+/// let topic = NewTopic { name: "words".into(), partitions: 4, replication_factor: -1, configs: vec![] };
+/// millstream_runtime::answer(&log, log.admin().create_topics(&[topic]))?;
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
+///
+/// # Errors
+/// What the log answers; `Retriable` when it does not answer for minutes.
+pub fn answer<T>(log: &dyn Log, mut call: Call<T>) -> Result<T> {
+    wait(log, &SystemClock::new(), |now| call.poll(now))
 }
 
 /// Number of partitions of a topic, made by the log if it does not exist and the log does so.
@@ -39,7 +53,7 @@ fn wait<T>(log: &dyn Log, clock: &dyn Clock, mut poll: impl FnMut(Now) -> Outcom
             Outcome::Failed(failure) => return Err(failure.error),
             Outcome::Pending if now.mono_ns < give_up_ns => log.wait(LOOK),
             Outcome::Pending => {
-                return Err(Error::new(ErrorKind::Retriable, "the log gave no answer within a minute"));
+                return Err(Error::new(ErrorKind::Retriable, "the log gave no answer for minutes"));
             }
         }
     }

@@ -17,7 +17,7 @@ pub mod task;
 mod task_lock;
 pub mod thread;
 
-pub use client::{ConsumedRecord, Consumer, Producer};
+pub use client::{ConsumedRecord, Consumer, Producer, answer};
 pub use globals::GlobalThread;
 pub use handlers::Handlers;
 pub use instance::{Components, Instance};
@@ -25,7 +25,7 @@ pub use metrics::Metrics;
 #[cfg(feature = "signals")]
 pub use streams::shutdown_flag;
 pub use streams::{
-    State, StateListener, StreamThreadExceptionResponse, Streams, UncaughtExceptionHandler, log_options,
+    State, StateListener, StreamThreadExceptionResponse, Streams, UncaughtExceptionHandler, log_options, open_log,
 };
 pub use task::{FlowControl, StoreChangelog, Task, TaskInput, TaskOptions, TaskOutput};
 pub use thread::{Step, StreamThread, ThreadMetadata, ThreadState};

@@ -17,7 +17,7 @@ use millstream_types::clock::SystemClock;
 use millstream_types::{Clock, Config, Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
-pub use log::log_options;
+pub use log::{log_options, open_log};
 #[cfg(feature = "signals")]
 pub use signals::shutdown_flag;
 pub use state::{State, StateListener};
@@ -57,13 +57,13 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Prepares an application on the log that `bootstrap.servers` names: `memory:` or
-    /// `embedded:DIR`. Persistent stores lie under `state.dir`.
+    /// Prepares an application on the log that `bootstrap.servers` names: `memory:`,
+    /// `embedded:DIR`, or `host:port` of Kafka brokers. Persistent stores lie under `state.dir`.
     ///
     /// # Errors
-    /// `Configuration` for Kafka brokers, which this build has no client for; `Topology` with every
-    /// problem of the topology; `Storage` when a directory cannot be used, or is in use by another
-    /// process.
+    /// `Configuration` for settings that the log cannot serve, such as classic groups on brokers;
+    /// `Topology` with every problem of the topology; `Storage` when a directory cannot be used, or is
+    /// in use by another process.
     pub fn new(topology: &Topology, config: &Config) -> Result<Self> {
         Self::with_handlers(topology, config, Handlers::default())
     }
@@ -76,7 +76,7 @@ impl Streams {
         // A faulty topology is said before anything is opened.
         topology.check()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let log = log::open(config, &clock)?;
+        let log = log::open(config, &clock, log::Use::Application)?;
         let engines = engines::open(topology, config, clock.now())?;
         Self::with_log(topology, config, Components { log, engines, clock, handlers })
     }
@@ -192,8 +192,7 @@ impl Streams {
         self.supervisor.metadata()
     }
 
-    /// The log the application runs on: to write its input and read its output, where that log is
-    /// the embedded one.
+    /// The log the application runs on: to write its input and read its output.
     pub fn log(&self) -> Arc<dyn millstream_log::Log> {
         Arc::clone(&self.components.log)
     }

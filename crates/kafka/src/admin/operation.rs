@@ -7,9 +7,6 @@ use crate::client::{Client, Node, Ticket};
 use crate::driver::{Actor, Turn};
 use crate::protocol::Request;
 
-/// `default.api.timeout.ms`.
-const TIMEOUT_MS: i64 = 60_000;
-
 /// One try. It is dropped and begun again after a retriable failure.
 pub(super) trait Step<T>: Send {
     /// Does what is due; `None` while it waits.
@@ -40,7 +37,8 @@ impl<T: Send> Actor for Operation<T> {
             return Turn::Finished;
         }
         let now_ms = client.now().mono_ms();
-        let deadline_ms = *self.deadline_ms.get_or_insert(now_ms.saturating_add(TIMEOUT_MS));
+        let timeout_ms = client.options().api_timeout_ms;
+        let deadline_ms = *self.deadline_ms.get_or_insert(now_ms.saturating_add(timeout_ms));
         if let Some((failure, until)) = &self.pause {
             if now_ms >= deadline_ms {
                 self.slot.end(Err(failure.clone()));
@@ -56,7 +54,7 @@ impl<T: Send> Actor for Operation<T> {
             // A broker that nobody can reach: metadata or coordinator never come.
             None if now_ms >= deadline_ms => {
                 let why = client.cluster().failure.clone().unwrap_or_else(|| "no broker could be asked".to_owned());
-                let message = format!("no answer within {TIMEOUT_MS} ms: {why}");
+                let message = format!("no answer within {timeout_ms} ms: {why}");
                 self.slot.end(Err(crate::call::retriable(message)));
                 Turn::Finished
             }

@@ -23,6 +23,8 @@ pub(crate) struct ClientOptions {
     pub(crate) connections_max_idle_ms: i64,
     /// `metadata.max.age.ms`.
     pub(crate) metadata_max_age_ms: i64,
+    /// `default.api.timeout.ms`: how long a call about topics or offsets is tried.
+    pub(crate) api_timeout_ms: i64,
     /// Longest frame taken from a broker, in bytes.
     pub(crate) frame_bytes_max: usize,
     /// Seed of the generator behind the jitter of backoffs.
@@ -42,6 +44,7 @@ impl ClientOptions {
             connection_setup_timeout_ms: 10_000,
             connections_max_idle_ms: 540_000,
             metadata_max_age_ms: 300_000,
+            api_timeout_ms: 60_000,
             frame_bytes_max: 128 * 1024 * 1024,
             seed,
         }

@@ -45,7 +45,7 @@ impl<K, V> Consumer<K, V> {
         let clock = SystemClock::new();
         let count = partition_count(&*log, &clock, topic)?;
         let partitions: Vec<TopicPartition> = (0..count).map(|number| TopicPartition::new(topic, number)).collect();
-        let starts = answer(&*log, &clock, log.admin().offsets(&partitions, OffsetSpec::Start))?;
+        let starts = answer(&*log, log.admin().offsets(&partitions, OffsetSpec::Start))?;
         let mut reader = log.reader(Isolation::ReadCommitted);
         let positions: Vec<(TopicPartition, Offset)> = partitions.into_iter().zip(starts).collect();
         reader.assign(&positions);

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use millstream_log::{Log, PartitionHandle, Writer};
+use millstream_log::{Log, Outcome, PartitionHandle, Writer};
 use millstream_types::clock::SystemClock;
 use millstream_types::{
     CodecError, Error, ErrorKind, Partition, Record, Result, Serde, TopicPartition, partition_for_key,
 };
 
-use super::{answer, partition_count};
+use super::{answer, partition_count, wait};
 
 /// Writes typed records to one topic, outside any transaction. The partition follows from the key as
 /// everywhere in Kafka (murmur2 of its bytes); records without key go round.
@@ -53,7 +53,7 @@ impl<K, V> Producer<K, V> {
         let clock = SystemClock::new();
         let count = partition_count(&*log, &clock, topic)?;
         let mut writer = log.writer(None);
-        answer(&*log, &clock, writer.init())?;
+        answer(&*log, writer.init())?;
         let topic: Arc<str> = topic.into();
         let partitions = (0..count)
             .map(|number| writer.partition(&TopicPartition { topic: Arc::clone(&topic), partition: Partition(number) }))
@@ -62,12 +62,16 @@ impl<K, V> Producer<K, V> {
         Ok(Self { log, clock, writer, topic, partitions, key, value, key_bytes, value_bytes, round: 0 })
     }
 
-    /// Adds a record to the open batch of its partition. It is written for sure only after
-    /// [`flush`](Self::flush).
+    /// Adds a record to the open batch of its partition, and waits where too much is under way. It is
+    /// written for sure only after [`flush`](Self::flush).
     ///
     /// # Errors
-    /// `Production` when the record cannot be serialised or is too large; the producer goes on.
+    /// `Production` when the record cannot be serialised or is too large; the producer goes on. What the
+    /// log gives when it takes nothing more.
     pub fn send(&mut self, record: &Record<K, V>) -> Result<()> {
+        if self.writer.is_full() {
+            self.wait_for_room()?;
+        }
         self.key_bytes.clear();
         self.value_bytes.clear();
         let has_key = self.key.encode(&record.key, &mut self.key_bytes).map_err(|error| refused("key", error))?;
@@ -89,12 +93,19 @@ impl<K, V> Producer<K, V> {
         self.writer.append(*partition, record.timestamp, key, value, &record.headers)
     }
 
+    /// A log that takes nothing ends this by failing what is under way.
+    #[cold]
+    fn wait_for_room(&mut self) -> Result<()> {
+        let writer = &self.writer;
+        wait(&*self.log, &self.clock, |_| if writer.is_full() { Outcome::Pending } else { Outcome::Done(()) })
+    }
+
     /// Waits until everything sent is written.
     ///
     /// # Errors
     /// What the log gives; some of the records may not be written then.
     pub fn flush(&mut self) -> Result<()> {
-        answer(&*self.log, &self.clock, self.writer.flush()).map(drop)
+        answer(&*self.log, self.writer.flush()).map(drop)
     }
 }
 

@@ -4,27 +4,54 @@ use std::sync::Arc;
 
 use millstream_log::batch::Compression;
 use millstream_log::{EmbeddedLog, Flush, Log, Options};
+use millstream_types::clock::SystemClock;
 use millstream_types::config::{Bootstrap, EmbeddedCompression, HostPort, LogFlush};
 use millstream_types::{Clock, Config, Result};
 
-pub(super) fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Log>> {
+/// Opens the log that `bootstrap.servers` names, for programs beside an application: to create topics,
+/// to write its input with a [`Producer`](crate::Producer), to read its output with a
+/// [`Consumer`](crate::Consumer). A log in memory, or one that is embedded and in use, is shared
+/// through [`Streams::log`](super::Streams::log) instead.
+///
+/// # Errors
+/// `Configuration` for settings that do not fit the client; `Storage` when a directory cannot be used,
+/// or is in use by another process. Brokers that do not answer are told by the first call.
+pub fn open_log(config: &Config) -> Result<Arc<dyn Log>> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    open(config, &clock, Use::Topics)
+}
+
+/// What a log is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Reading and writing topics.
+    Topics,
+    /// An application, which joins a group.
+    Application,
+}
+
+pub(super) fn open(config: &Config, clock: &Arc<dyn Clock>, used_for: Use) -> Result<Arc<dyn Log>> {
     match config.bootstrap() {
         Bootstrap::Memory => Ok(Arc::new(EmbeddedLog::memory(log_options(config)))),
         Bootstrap::Embedded(dir) => Ok(Arc::new(EmbeddedLog::open(dir, log_options(config))?)),
-        Bootstrap::Brokers(brokers) => connect(config, brokers, clock),
+        Bootstrap::Brokers(brokers) => connect(config, brokers, clock, used_for),
     }
 }
 
 /// The one place that knows of a client for brokers; everything else sees a log.
 #[cfg(feature = "kafka")]
-fn connect(config: &Config, brokers: &[HostPort], clock: &Arc<dyn Clock>) -> Result<Arc<dyn Log>> {
+fn connect(config: &Config, brokers: &[HostPort], clock: &Arc<dyn Clock>, used_for: Use) -> Result<Arc<dyn Log>> {
     // Only spreads pauses: instances that started at the same time must not all come back at once.
     let seed = clock.now().mono_ns ^ clock.now().wall_ms.unsigned_abs() ^ u64::from(std::process::id());
-    Ok(Arc::new(millstream_kafka::KafkaLog::connect(config, brokers, Arc::clone(clock), seed)?))
+    let log = millstream_kafka::KafkaLog::connect(config, brokers, Arc::clone(clock), seed)?;
+    if used_for == Use::Application {
+        log.check_groups()?;
+    }
+    Ok(Arc::new(log))
 }
 
 #[cfg(not(feature = "kafka"))]
-fn connect(_: &Config, _: &[HostPort], _: &Arc<dyn Clock>) -> Result<Arc<dyn Log>> {
+fn connect(_: &Config, _: &[HostPort], _: &Arc<dyn Clock>, _: Use) -> Result<Arc<dyn Log>> {
     let message = "bootstrap.servers names Kafka brokers, but Millstream was built without its feature `kafka`";
     Err(millstream_types::Error::new(millstream_types::ErrorKind::Configuration, message))
 }
