@@ -20,8 +20,8 @@ use hashbrown::HashTable;
 use millstream_types::{Headers, Timestamp};
 
 use crate::bytes::{ByteRange, HASH_SEED};
-use crate::typed::Lent;
 use crate::{CacheBudget, Origin};
+pub(crate) use entry::Lent;
 use entry::{Entry, Held, KeyBytes};
 use order::Order;
 use sources::Sources;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use millstream_types::{CodecError, Error, Headers, Result, Serde, Timestamp};
 
 use crate::bytes::{ByteRange, ByteStore, Cell, Rows, TIMESTAMP_LEN, Write};
-use crate::record_cache::{DirtyRow, RecordCache};
+use crate::record_cache::{DirtyRow, Lent, RecordCache};
 use crate::{Origin, StoreEnv, StoreFacts, StoreFormat};
 
 pub(crate) use decoder::Decoder;
@@ -45,9 +45,6 @@ pub struct FlushedEntry<K, V> {
     /// A window store dropped the row because its time was over when it left the cache.
     pub is_expired: bool,
 }
-
-/// A value and its time, as lent by [`Core::read`].
-pub(crate) type Lent<'a, V> = Option<(&'a V, Timestamp)>;
 
 /// A typed store by physical key bytes. What the facades add is the key layout.
 pub(crate) struct Core<K, V> {

@@ -1,12 +1,11 @@
 //! Where the topics of global stores begin and end.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_log::{Admin, Call, FailureKind, OffsetSpec, Outcome, TopicMetadata};
 use millstream_types::{Error, ErrorKind, Now, Offset, Result, TopicPartition};
 
-use super::feed::Feed;
+use super::feed::{Feed, TopicFacts};
 use crate::shared::{Shared, failed};
 
 /// The questions, in order.
@@ -15,14 +14,6 @@ pub(super) struct Bootstrap {
     asked: Question,
     facts: TopicFacts,
     partitions: Vec<TopicPartition>,
-}
-
-/// The answers.
-#[derive(Default)]
-pub(super) struct TopicFacts {
-    pub(super) topics: BTreeMap<Arc<str>, TopicMetadata>,
-    /// First and one past the last offset.
-    pub(super) ranges: BTreeMap<TopicPartition, (Offset, Offset)>,
 }
 
 #[derive(Default)]

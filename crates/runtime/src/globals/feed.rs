@@ -1,9 +1,10 @@
 //! The topic of one global store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_log::Fetched;
 use millstream_log::batch::RecordView;
+use millstream_log::{Fetched, TopicMetadata};
 use millstream_state::CommitMark;
 use millstream_topology::flow::{
     ErrorHandlerContext, GlobalFlow, GlobalState, HandlerDecision, Head, HeadOutcome, RawHead, TimestampExtraction,
@@ -12,7 +13,6 @@ use millstream_topology::graph::GlobalStore;
 use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, Timestamp, TopicPartition};
 use parking_lot::RwLock;
 
-use super::bootstrap::TopicFacts;
 use crate::guard::guarded;
 use crate::shared::Shared;
 
@@ -29,6 +29,14 @@ pub(super) struct Feed {
     flow: Option<GlobalFlow>,
     topic_id: u128,
     partitions: Vec<FeedPartition>,
+}
+
+/// What is known of the topics of all global stores when they are opened.
+#[derive(Default)]
+pub(super) struct TopicFacts {
+    pub(super) topics: BTreeMap<Arc<str>, TopicMetadata>,
+    /// First and one past the last offset.
+    pub(super) ranges: BTreeMap<TopicPartition, (Offset, Offset)>,
 }
 
 struct FeedPartition {

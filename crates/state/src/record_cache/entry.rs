@@ -3,7 +3,9 @@
 use millstream_types::{Offset, Timestamp};
 
 use crate::small_bytes::SmallBytes;
-use crate::typed::Lent;
+
+/// A value and its time, lent without a copy.
+pub(crate) type Lent<'a, V> = Option<(&'a V, Timestamp)>;
 
 /// Key bytes, small enough that an entry is a line of memory.
 pub(crate) type KeyBytes = SmallBytes<22>;
