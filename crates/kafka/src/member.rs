@@ -5,14 +5,20 @@
 
 mod commit;
 mod heartbeat;
+mod others;
 mod refused;
+mod remedy;
+mod tasks;
 #[cfg(test)]
 mod tests;
+mod topology;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_log::{Call, CommittedOffset, GroupMetadata, GroupTopology, Member, MemberConfig, MemberEvent};
+use millstream_log::{
+    Call, CommittedOffset, Departure, GroupMetadata, GroupTopology, Member, MemberConfig, MemberEvent,
+};
 use millstream_types::{Now, TopicPartition};
 
 use crate::call::{Slot, call};
@@ -44,7 +50,7 @@ pub(super) enum Order {
     Join(GroupTopology),
     /// The tasks of the last `Revoke` are closed.
     Revoked,
-    Leave(Slot<()>),
+    Leave(Departure, Slot<()>),
 }
 
 /// The lock; what a panicking thread left is whole, since every change is.
@@ -111,9 +117,9 @@ impl Member for KafkaMember {
         }
     }
 
-    fn leave(&mut self) -> Call<()> {
+    fn leave(&mut self, departure: Departure) -> Call<()> {
         let (call, slot) = call();
-        self.order(Order::Leave(slot));
+        self.order(Order::Leave(departure, slot));
         call
     }
 }

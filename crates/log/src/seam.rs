@@ -11,7 +11,9 @@ mod reader;
 mod writer;
 
 pub use admin::{Admin, NewTopic, OffsetSpec, TopicMetadata};
-pub use member::{CommittedOffset, GroupMetadata, GroupTopology, Member, MemberConfig, MemberEvent, SubtopologyFacts};
+pub use member::{
+    CommittedOffset, Departure, GroupMetadata, GroupTopology, Member, MemberConfig, MemberEvent, SubtopologyFacts,
+};
 pub use outcome::{Call, Failure, FailureKind, Outcome, Pending};
 pub use reader::{Fetched, Isolation, Reader, ReaderEvent};
 pub use writer::{Acks, PartitionHandle, Writer};

@@ -3,7 +3,7 @@
 
 mod support;
 
-use millstream_log::FailureKind;
+use millstream_log::{Departure, FailureKind};
 use support::*;
 
 #[test]
@@ -47,7 +47,7 @@ fn a_leaver_frees_its_tasks_at_once() {
         let all: Vec<String> = members.iter_mut().map(|member| poll(member, at(1))).collect();
         assert_eq!(all, ["+0_0", "+0_2", "+0_1"]);
         let [mut a, mut b, mut c] = members;
-        ok(b.leave());
+        ok(b.leave(Departure::Leave));
         assert_eq!(poll(&mut b, at(2)), "");
         assert_eq!(poll(&mut a, at(2)), "+0_0 0_2");
         assert_eq!(poll(&mut c, at(2)), "");
@@ -110,7 +110,7 @@ fn a_proof_from_before_a_revocation_is_stale_and_one_from_before_a_mere_change_i
         ok(out.init());
         let second = a.metadata();
         poll(&mut b, at(0));
-        ok(b.leave());
+        ok(b.leave(Departure::Leave));
         // It gained a task, so what it committed under the proof before is its own still.
         assert_eq!(poll(&mut a, at(0)), "+0_0 0_1");
         ok(out.commit(vec![(tp("in", 0), offset(3))], &second));
@@ -128,7 +128,7 @@ fn a_restarted_member_replaces_the_one_with_its_id() {
         new.join(topology(2));
         assert_eq!(poll(&mut new, at(0)), "+0_0 0_1");
         assert_eq!(poll(&mut old, at(0)), "!");
-        ok(old.leave());
+        ok(old.leave(Departure::Leave));
         assert_eq!(poll(&mut new, at(0)), "");
     }
 }
@@ -186,7 +186,7 @@ fn no_task_ever_has_two_owners() {
             let (member, owned, revoking) = &mut members[index];
             match random(30) {
                 0 => {
-                    ok(member.leave());
+                    ok(member.leave(Departure::Leave));
                     (*owned, *revoking) = (vec![], None);
                 }
                 1 | 2 if step < 300 => {

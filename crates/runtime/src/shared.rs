@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use millstream_log::{Failure, FailureKind, Isolation, Log, OffsetSpec};
+use millstream_log::{Departure, Failure, FailureKind, Isolation, Log, OffsetSpec};
 use millstream_state::{CacheBudget, EngineProvider};
 use millstream_topology::flow::{FlowOptions, GlobalState};
 use millstream_topology::graph::Topology;
@@ -42,6 +42,12 @@ impl Shared {
     /// Where a reader of the inputs ends.
     pub(crate) fn input_end(&self) -> OffsetSpec {
         if self.config.is_exactly_once() { OffsetSpec::EndCommitted } else { OffsetSpec::EndUncommitted }
+    }
+
+    /// What becomes of the membership of a thread that ends, where nothing else is said. Who comes back with
+    /// another id would find the tasks taken by one that is gone.
+    pub(crate) fn departure(&self) -> Departure {
+        if self.engines.keeps_process_id() { Departure::LeaveToOthers } else { Departure::Leave }
     }
 
     /// Whether tasks may run.

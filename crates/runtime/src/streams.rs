@@ -1,5 +1,6 @@
 //! The handle of an application: its threads and its state.
 
+mod close;
 mod driver;
 mod engines;
 mod log;
@@ -17,6 +18,7 @@ use millstream_types::clock::SystemClock;
 use millstream_types::{Clock, Config, Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
+pub use close::{CloseOptions, GroupMembershipOperation};
 pub use log::{log_options, open_log};
 #[cfg(feature = "signals")]
 pub use signals::shutdown_flag;

@@ -146,10 +146,8 @@ impl StreamThread {
             group: Arc::clone(&shared.application_id),
             member_id: member_id.into(),
             process_id: Arc::clone(&shared.process_id),
-            // A member shows its life in each step, so a closure that runs long must not cost it its
-            // tasks before `max.poll.interval.ms`, as in Kafka.
-            session_timeout_ms: i64::try_from(config.session_timeout().max(config.max_poll_interval()).as_millis())
-                .unwrap_or(i64::MAX),
+            session_timeout_ms: i64::try_from(config.session_timeout().as_millis()).unwrap_or(i64::MAX),
+            max_poll_interval_ms: i64::try_from(config.max_poll_interval().as_millis()).unwrap_or(i64::MAX),
         });
         let writer = shared.log.writer(config.is_exactly_once().then_some(&*transactional_id));
         Self {

@@ -98,4 +98,9 @@ pub trait EngineProvider: Send + Sync {
 
     /// A stable id of this state directory, made at its first use (the process id).
     fn process_id(&self) -> Arc<str>;
+
+    /// Whether a later process finds the same id here. Then it takes the place of this one in its group.
+    fn keeps_process_id(&self) -> bool {
+        false
+    }
 }

@@ -1,19 +1,22 @@
 //! Heartbeats: what a member tells its group, and what it hears of its tasks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use millstream_log::{Failure, FailureKind, GroupTopology, MemberConfig, MemberEvent, SubtopologyFacts};
-use millstream_types::{Error, ErrorKind, TaskId};
+use millstream_log::{Departure, Failure, FailureKind, GroupTopology, MemberConfig, MemberEvent};
+use millstream_types::TaskId;
 
+use super::others::Others;
+use super::remedy::explained;
+use super::tasks::{Tasks, heard, told};
+use super::topology::topology;
 use super::{Order, Shared, lock};
-use crate::call::{Slot, refused, unanswered};
+use crate::call::{Slot, unanswered};
 use crate::client::{Client, CoordinatorKind, RequestError, Ticket};
 use crate::driver::{Actor, Turn};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::streams_group_heartbeat::{
-    RequestTaskIds, ResponseTaskIds, Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse, Subtopology,
-    TopicInfo, Topology,
+    Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
 };
 
 /// Epochs with a meaning of their own.
@@ -47,9 +50,9 @@ pub(super) struct Heartbeats {
     /// Whether the broker must be told what we run.
     must_tell: bool,
     /// What the broker wants us to run.
-    target: Option<BTreeSet<TaskId>>,
+    target: Option<Tasks>,
     /// What the stream thread runs.
-    owned: BTreeSet<TaskId>,
+    owned: Tasks,
     /// Whether the stream thread was told to give tasks up and has not answered yet.
     is_revoking: bool,
     /// Whether it was told its tasks since it joined or gave some up.
@@ -57,6 +60,8 @@ pub(super) struct Heartbeats {
     /// Statuses of the group, and in how many answers in a row.
     statuses: BTreeMap<i8, u32>,
     leaving: Option<(Slot<()>, i64)>,
+    /// Whether there is anybody to leave to, while that is asked.
+    others: Option<Others>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +87,12 @@ impl Heartbeats {
             under_way: None,
             must_tell: false,
             target: None,
-            owned: BTreeSet::new(),
+            owned: Tasks::default(),
             is_revoking: false,
             is_settled: false,
             statuses: BTreeMap::new(),
             leaving: None,
+            others: None,
         }
     }
 
@@ -105,20 +111,28 @@ impl Heartbeats {
                     self.is_revoking = false;
                     self.is_settled = false;
                     let target = self.target.as_ref();
-                    self.owned.retain(|task| target.is_some_and(|target| target.contains(task)));
+                    self.owned.active.retain(|task| target.is_some_and(|target| target.active.contains(task)));
                     self.must_tell = true;
                     self.next_ms = now_ms;
                 }
-                Order::Leave(slot) if matches!(self.state, State::Outside) => slot.end(Ok(())),
-                Order::Leave(slot) => {
-                    self.state = State::Leaving;
-                    self.leaving = Some((slot, now_ms + LEAVE_TIMEOUT_MS));
-                    // What is under way would put us back.
-                    self.next_ms = now_ms;
-                }
+                Order::Leave(departure, slot) => self.depart(departure, slot, now_ms),
             }
         }
         shared.epoch = if self.state == State::Outside { LEAVE } else { self.epoch };
+    }
+
+    fn depart(&mut self, departure: Departure, slot: Slot<()>, now_ms: i64) {
+        if self.state == State::Outside || departure == Departure::Remain {
+            self.outside();
+            slot.end(Ok(()));
+            return;
+        }
+        self.state = State::Leaving;
+        self.leaving = Some((slot, now_ms + LEAVE_TIMEOUT_MS));
+        self.others = (departure == Departure::LeaveToOthers).then(Others::default);
+        // Whatever is answered now is no answer to this.
+        self.under_way = None;
+        self.next_ms = now_ms;
     }
 
     /// Not a member any more.
@@ -126,8 +140,9 @@ impl Heartbeats {
         self.state = State::Outside;
         self.epoch = JOIN;
         self.under_way = None;
+        self.others = None;
         self.target = None;
-        self.owned.clear();
+        self.owned = Tasks::default();
         self.is_revoking = false;
         self.is_settled = false;
         self.must_tell = true;
@@ -151,15 +166,15 @@ impl Heartbeats {
             ..StreamsGroupHeartbeatRequest::default()
         };
         if joins {
-            request.rebalance_timeout_ms = i32::try_from(self.config.session_timeout_ms).unwrap_or(i32::MAX);
+            request.rebalance_timeout_ms = i32::try_from(self.config.max_poll_interval_ms).unwrap_or(i32::MAX);
             request.topology = Some(topology(&self.topology));
             request.process_id = Some(self.config.process_id.to_string());
             request.client_tags = Some(Vec::new());
         }
         if joins || self.state == State::Member && self.must_tell {
-            request.active_tasks = Some(told(&self.owned));
-            request.standby_tasks = Some(Vec::new());
-            request.warmup_tasks = Some(Vec::new());
+            request.active_tasks = Some(told(&self.owned.active));
+            request.standby_tasks = Some(told(&self.owned.standby));
+            request.warmup_tasks = Some(told(&self.owned.warm_up));
         }
         request
     }
@@ -168,12 +183,20 @@ impl Heartbeats {
         let Some(answer) = self.under_way.as_ref().and_then(|ticket| client.take(ticket)) else { return };
         self.under_way = None;
         let now_ms = client.now().mono_ms();
+        self.next_ms = now_ms + client.options().retry_backoff_ms;
         if self.state == State::Leaving {
-            // Whatever the answer: a member that is not known has left.
-            self.left();
+            let may_retry = match &answer {
+                Ok(response) => ErrorCode(response.error_code).is_retriable(),
+                Err(error) => error.is_retriable(),
+            };
+            if may_retry && self.leaving.is_some() {
+                client.forget_coordinator(CoordinatorKind::Group, &self.config.group);
+            } else {
+                // Whatever the answer: a member that is not known has left.
+                self.left();
+            }
             return;
         }
-        self.next_ms = now_ms + client.options().retry_backoff_ms;
         match answer {
             Err(RequestError::Unsupported { .. }) => {
                 self.fail(explained(&self.config, ErrorCode::UNSUPPORTED_VERSION, None));
@@ -215,8 +238,14 @@ impl Heartbeats {
         self.take_statuses(response.status.unwrap_or_default());
         let is_delayed = self.statuses.contains_key(&ASSIGNMENT_DELAYED);
         self.next_ms = now_ms + if is_delayed { DELAYED_INTERVAL_MS.min(self.interval_ms) } else { self.interval_ms };
-        if let Some(active) = response.active_tasks {
-            self.target = Some(tasks(&active));
+        let kinds = [response.active_tasks, response.standby_tasks, response.warmup_tasks];
+        if kinds.iter().any(Option::is_some) {
+            let target = self.target.get_or_insert_default();
+            for (known, told) in [&mut target.active, &mut target.standby, &mut target.warm_up].into_iter().zip(kinds) {
+                if let Some(told) = told {
+                    *known = heard(&told);
+                }
+            }
         }
         self.reconcile(now_ms);
     }
@@ -243,7 +272,7 @@ impl Heartbeats {
     /// Moves what the stream thread runs towards what it is to run: first it gives up, then it gets.
     fn reconcile(&mut self, now_ms: i64) {
         let Some(target) = self.target.clone().filter(|_| !self.is_revoking) else { return };
-        let revoked: Vec<TaskId> = self.owned.difference(&target).copied().collect();
+        let revoked: Vec<TaskId> = self.owned.active.difference(&target.active).copied().collect();
         if !revoked.is_empty() {
             self.is_revoking = true;
             self.event(MemberEvent::Revoke { tasks: revoked });
@@ -258,7 +287,8 @@ impl Heartbeats {
             self.next_ms = now_ms;
             self.owned.clone_from(&target);
         }
-        self.event(MemberEvent::Assigned { active: target.into_iter().collect(), standby: Vec::new() });
+        let standby = target.copies();
+        self.event(MemberEvent::Assigned { active: target.active.into_iter().collect(), standby });
     }
 
     fn fail(&mut self, failure: Failure) {
@@ -276,7 +306,7 @@ impl Heartbeats {
     /// A stream thread that does not poll must not keep its tasks for ever.
     fn watch(&mut self, now_ms: i64) {
         let polled_ms = lock(&self.shared).polled_ms;
-        let limit = self.config.session_timeout_ms;
+        let limit = self.config.max_poll_interval_ms;
         if self.state == State::Member && polled_ms.is_some_and(|polled| now_ms - polled > limit) {
             tracing::warn!(
                 member = %self.config.member_id,
@@ -284,6 +314,8 @@ impl Heartbeats {
             );
             self.state = State::Leaving;
             self.leaving = None;
+            self.under_way = None;
+            self.next_ms = now_ms;
             self.event(MemberEvent::Lost);
         }
     }
@@ -309,6 +341,17 @@ impl Actor for Heartbeats {
         if self.state == State::Outside {
             return Turn::Until(i64::MAX);
         }
+        if let Some(others) = &mut self.others {
+            match others.turn(client, &self.config) {
+                None => return Turn::Until(others.due_ms().min(now_ms + self.interval_ms)),
+                Some(true) => self.others = None,
+                Some(false) => {
+                    tracing::debug!(member = %self.config.member_id, "nobody is there to leave to: the membership stays");
+                    self.left();
+                    return Turn::Until(i64::MAX);
+                }
+            }
+        }
         if self.under_way.is_none() && now_ms >= self.next_ms {
             match client.coordinator(CoordinatorKind::Group, &self.config.group) {
                 Some(node) => self.under_way = Some(client.send(node, self.request())),
@@ -319,86 +362,4 @@ impl Actor for Heartbeats {
         let next = if self.under_way.is_some() { i64::MAX } else { self.next_ms };
         Turn::Until(next.min(leave_until).min(now_ms + self.interval_ms))
     }
-}
-
-/// What a refusal for good means, and what to do.
-fn explained(config: &MemberConfig, code: ErrorCode, detail: Option<&str>) -> Failure {
-    let group = &config.group;
-    let remedy = match code {
-        ErrorCode::INVALID_REQUEST | ErrorCode::STREAMS_INVALID_TOPOLOGY_EPOCH | ErrorCode::STREAMS_TOPOLOGY_FENCED => {
-            Some(
-                "brokers up to 4.3 do not let a group change its topology: stop all instances, and delete the group after \
-             saving its offsets, or use another application.id",
-            )
-        }
-        ErrorCode::GROUP_ID_NOT_FOUND | ErrorCode::INCONSISTENT_GROUP_PROTOCOL => Some(
-            "a group of another protocol has the application.id: stop its members first, or use another application.id",
-        ),
-        ErrorCode::GROUP_AUTHORIZATION_FAILED | ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
-            Some("the principal lacks rights: READ on the group, DESCRIBE and CREATE on its topics")
-        }
-        ErrorCode::UNSUPPORTED_VERSION => Some("the broker does not know streams groups: Kafka 4.2 or newer is needed"),
-        _ => None,
-    };
-    let failure = refused(&format!("joining group {group}"), code, detail);
-    match remedy {
-        None => failure,
-        Some(remedy) => {
-            let error = Error::new(ErrorKind::Configuration, format!("{}; {remedy}", failure.error));
-            Failure { kind: FailureKind::Fatal, error }
-        }
-    }
-}
-
-fn topology(topology: &GroupTopology) -> Topology {
-    Topology { epoch: 0, subtopologies: topology.subtopologies.iter().map(subtopology).collect() }
-}
-
-fn subtopology(facts: &SubtopologyFacts) -> Subtopology {
-    let sorted = |names: &[Arc<str>]| {
-        let mut names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        names.sort();
-        names
-    };
-    let topic = |(name, partitions): (&Arc<str>, i32)| TopicInfo {
-        name: name.to_string(),
-        partitions,
-        replication_factor: 0,
-        topic_configs: Vec::new(),
-    };
-    let mut repartitions: Vec<TopicInfo> =
-        facts.repartition_sources.iter().map(|(name, partitions)| topic((name, *partitions))).collect();
-    // The number of a changelog's partitions is the broker's to derive.
-    let mut changelogs: Vec<TopicInfo> = facts.changelogs.iter().map(|name| topic((name, 0))).collect();
-    repartitions.sort_by(|left, right| left.name.cmp(&right.name));
-    changelogs.sort_by(|left, right| left.name.cmp(&right.name));
-    Subtopology {
-        subtopology_id: facts.id.to_string(),
-        source_topics: sorted(&facts.source_topics),
-        source_topic_regex: Vec::new(),
-        state_changelog_topics: changelogs,
-        repartition_sink_topics: sorted(&facts.repartition_sinks),
-        repartition_source_topics: repartitions,
-        copartition_groups: Vec::new(),
-    }
-}
-
-fn told(tasks: &BTreeSet<TaskId>) -> Vec<RequestTaskIds> {
-    let mut told: Vec<RequestTaskIds> = Vec::new();
-    for task in tasks {
-        let id = task.subtopology.to_string();
-        match told.last_mut().filter(|last| last.subtopology_id == id) {
-            Some(last) => last.partitions.push(task.partition),
-            None => told.push(RequestTaskIds { subtopology_id: id, partitions: vec![task.partition] }),
-        }
-    }
-    told
-}
-
-fn tasks(told: &[ResponseTaskIds]) -> BTreeSet<TaskId> {
-    let of = |ids: &ResponseTaskIds| {
-        let subtopology = ids.subtopology_id.parse().unwrap_or(-1);
-        ids.partitions.iter().map(move |partition| TaskId { subtopology, partition: *partition }).collect::<Vec<_>>()
-    };
-    told.iter().flat_map(of).collect()
 }

@@ -1,7 +1,8 @@
 //! A member that cannot join: its group's protocol is not spoken.
 
 use millstream_log::{
-    Call, CommittedOffset, Failure, FailureKind, GroupMetadata, GroupTopology, Member, MemberConfig, MemberEvent,
+    Call, CommittedOffset, Departure, Failure, FailureKind, GroupMetadata, GroupTopology, Member, MemberConfig,
+    MemberEvent,
 };
 use millstream_types::{Error, Now, TopicPartition};
 
@@ -39,7 +40,7 @@ impl Member for RefusedMember {
         GroupMetadata { group: self.config.group.clone(), member_id: self.config.member_id.clone(), epoch: -1 }
     }
 
-    fn leave(&mut self) -> Call<()> {
+    fn leave(&mut self, _: Departure) -> Call<()> {
         Call::done(())
     }
 }
@@ -52,8 +53,7 @@ mod tests {
 
     #[test]
     fn joining_is_answered_with_the_reason_once() {
-        let config =
-            MemberConfig { group: "g".into(), member_id: "m".into(), process_id: "p".into(), session_timeout_ms: 1 };
+        let config = MemberConfig { group: "g".into(), member_id: "m".into(), ..MemberConfig::default() };
         let mut member = RefusedMember::new(config, Error::new(ErrorKind::Configuration, "not spoken"));
         let mut events = Vec::new();
         member.poll(Now::default(), &mut events);

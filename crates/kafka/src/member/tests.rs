@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use millstream_log::{
-    CommittedOffset, FailureKind, GroupTopology, Member, MemberConfig, MemberEvent, SubtopologyFacts,
+    CommittedOffset, Departure, FailureKind, GroupTopology, Member, MemberConfig, MemberEvent, SubtopologyFacts,
 };
 use millstream_types::{Offset, TaskId, TopicPartition};
 
@@ -13,27 +13,33 @@ use crate::protocol::messages::metadata::MetadataRequest;
 use crate::protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
+use crate::protocol::messages::streams_group_describe::{
+    DescribedGroup, Member as DescribedMember, StreamsGroupDescribeRequest, StreamsGroupDescribeResponse,
+};
 use crate::protocol::messages::streams_group_heartbeat::{
-    ResponseTaskIds, Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
+    RequestTaskIds, ResponseTaskIds, Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
 };
 use crate::protocol::{ErrorCode, Request, RequestHeader};
 
 type Heartbeats = Arc<Mutex<Vec<StreamsGroupHeartbeatRequest>>>;
 type Epochs = Arc<Mutex<Vec<i32>>>;
+/// Processes that have members; `None` when nobody may ask.
+type Described = Arc<Mutex<Option<Vec<&'static str>>>>;
 
 struct Rig {
     fake: Fake,
     member: KafkaMember,
     heartbeats: Heartbeats,
     commits: Epochs,
+    described: Described,
 }
 
 /// A member whose group answers by a function of the heartbeat's number.
 fn joined(
     mut answer: impl FnMut(usize, &StreamsGroupHeartbeatRequest) -> StreamsGroupHeartbeatResponse + Send + 'static,
 ) -> Rig {
-    let (heartbeats, commits) = (Heartbeats::default(), Epochs::default());
-    let (seen, committed) = (Arc::clone(&heartbeats), Arc::clone(&commits));
+    let (heartbeats, commits, described) = (Heartbeats::default(), Epochs::default(), Described::default());
+    let (seen, committed, processes) = (Arc::clone(&heartbeats), Arc::clone(&commits), Arc::clone(&described));
     let script = move |_: &Address, header: &RequestHeader, body| match header.key {
         MetadataRequest::KEY => Reply::to::<MetadataRequest>(header, &metadata("words", 2)),
         FindCoordinatorRequest::KEY => coordinator(header),
@@ -47,6 +53,19 @@ fn joined(
             let response = OffsetCommitResponse { topics: vec![topic], ..OffsetCommitResponse::default() };
             Reply::to::<OffsetCommitRequest>(header, &response)
         }
+        StreamsGroupDescribeRequest::KEY => {
+            let member = |process: &&str| DescribedMember { process_id: (*process).to_owned(), ..Default::default() };
+            let group = match &*processes.lock().unwrap() {
+                Some(processes) => {
+                    DescribedGroup { members: processes.iter().map(member).collect(), ..DescribedGroup::default() }
+                }
+                None => {
+                    DescribedGroup { error_code: ErrorCode::GROUP_AUTHORIZATION_FAILED.0, ..DescribedGroup::default() }
+                }
+            };
+            let response = StreamsGroupDescribeResponse { groups: vec![group], ..Default::default() };
+            Reply::to::<StreamsGroupDescribeRequest>(header, &response)
+        }
         _ => {
             let request = read::<StreamsGroupHeartbeatRequest>(header, body);
             let number = seen.lock().unwrap().len();
@@ -56,8 +75,13 @@ fn joined(
         }
     };
     let fake = Fake::new(FakeTransport::new(script));
-    let config =
-        MemberConfig { group: "app".into(), member_id: "m".into(), process_id: "p".into(), session_timeout_ms: 60_000 };
+    let config = MemberConfig {
+        group: "app".into(),
+        member_id: "m".into(),
+        process_id: "p".into(),
+        session_timeout_ms: 45_000,
+        max_poll_interval_ms: 60_000,
+    };
     let mut member = KafkaMember::new(fake.driver.clone(), config);
     let facts = SubtopologyFacts {
         id: 0,
@@ -68,7 +92,7 @@ fn joined(
         ..SubtopologyFacts::default()
     };
     member.join(GroupTopology { subtopologies: vec![facts] });
-    Rig { fake, member, heartbeats, commits }
+    Rig { fake, member, heartbeats, commits, described }
 }
 
 fn told(epoch: i32, partitions: &[i32]) -> StreamsGroupHeartbeatResponse {
@@ -116,7 +140,12 @@ impl Rig {
 fn word(event: MemberEvent) -> String {
     let partitions = |tasks: &[TaskId]| tasks.iter().map(|task| task.partition).collect::<Vec<_>>();
     match event {
-        MemberEvent::Assigned { active, .. } => format!("assigned {:?}", partitions(&active)),
+        MemberEvent::Assigned { active, standby } if standby.is_empty() => {
+            format!("assigned {:?}", partitions(&active))
+        }
+        MemberEvent::Assigned { active, standby } => {
+            format!("assigned {:?} and copies {:?}", partitions(&active), partitions(&standby))
+        }
         MemberEvent::Revoke { tasks } => format!("revoke {:?}", partitions(&tasks)),
         MemberEvent::Lost => "lost".to_owned(),
         MemberEvent::Status { code, .. } => format!("status {code}"),
@@ -217,7 +246,7 @@ fn a_group_that_cannot_run_says_so_after_a_while() {
 fn leaving_tells_the_group_and_ends_even_without_an_answer() {
     let mut rig = joined(|number, _| if number == 0 { told(1, &[0]) } else { unchanged(1) });
     rig.events(500);
-    let leave = rig.member.leave();
+    let leave = rig.member.leave(Departure::Leave);
     rig.fake.wait(leave).unwrap();
     assert_eq!(rig.heartbeats.lock().unwrap().last().unwrap().member_epoch, -1);
     rig.member.join(GroupTopology::default());
@@ -225,8 +254,66 @@ fn leaving_tells_the_group_and_ends_even_without_an_answer() {
     let address = Address { host: "broker-1".to_owned(), port: 9092 };
     rig.fake.engine.transport.refusing.push(address);
     rig.fake.engine.transport.hang_up();
-    let leave = rig.member.leave();
+    let leave = rig.member.leave(Departure::Leave);
     rig.fake.wait(leave).unwrap();
+}
+
+/// Epochs of the heartbeats that came after the first, when a member of process `p` ends while these processes
+/// have members.
+fn epochs_of_departure(departure: Departure, processes: &'static [&'static str], is_answered: bool) -> Vec<i32> {
+    let mut rig = joined(|number, _| if number == 0 { told(1, &[0]) } else { unchanged(1) });
+    rig.described.lock().unwrap().clone_from(&is_answered.then(|| processes.to_vec()));
+    rig.events(200);
+    let before = rig.heartbeats.lock().unwrap().len();
+    let leave = rig.member.leave(departure);
+    rig.fake.wait(leave).unwrap();
+    rig.heartbeats.lock().unwrap()[before..].iter().map(|heartbeat| heartbeat.member_epoch).collect()
+}
+
+#[test]
+fn a_member_leaves_as_told_and_unless_told_only_to_others() {
+    assert_eq!(epochs_of_departure(Departure::Leave, &["p"], true), [-1]);
+    assert_eq!(epochs_of_departure(Departure::Remain, &["p", "q"], true), [0; 0]);
+    assert_eq!(epochs_of_departure(Departure::LeaveToOthers, &["p", "p"], true), [0; 0]);
+    assert_eq!(epochs_of_departure(Departure::LeaveToOthers, &["p", "q"], true), [-1]);
+    assert_eq!(epochs_of_departure(Departure::LeaveToOthers, &["p"], false), [-1], "who may not ask leaves");
+}
+
+#[test]
+fn a_coordinator_that_moves_while_a_member_leaves_is_told_again() {
+    let mut rig = joined(|number, request| match (number, request.member_epoch) {
+        (0, _) => told(1, &[0]),
+        (2..4, -1) => refused(ErrorCode::NOT_COORDINATOR),
+        _ => unchanged(1),
+    });
+    rig.events(500);
+    let leave = rig.member.leave(Departure::Leave);
+    rig.fake.wait(leave).unwrap();
+    let heartbeats = rig.heartbeats.lock().unwrap();
+    assert!(heartbeats.len() >= 4 && heartbeats.last().unwrap().member_epoch == -1);
+}
+
+#[test]
+fn copies_are_kept_as_the_broker_says() {
+    let mut rig = joined(|number, request| match number {
+        0 => StreamsGroupHeartbeatResponse { standby_tasks: told(1, &[2]).active_tasks, ..told(1, &[0, 1]) },
+        2 => StreamsGroupHeartbeatResponse {
+            standby_tasks: Some(Vec::new()),
+            warmup_tasks: told(1, &[3]).active_tasks,
+            ..unchanged(1)
+        },
+        _ => unchanged(request.member_epoch.max(1)),
+    });
+    assert_eq!(rig.events(2_500), ["assigned [0, 1] and copies [2]", "assigned [0, 1] and copies [3]"]);
+    let heartbeats = rig.heartbeats.lock().unwrap();
+    let of = |ids: &Option<Vec<_>>| {
+        ids.as_ref()
+            .map(|ids: &Vec<RequestTaskIds>| ids.iter().flat_map(|ids| ids.partitions.clone()).collect::<Vec<_>>())
+    };
+    let told: Vec<_> =
+        heartbeats[1..].iter().map(|heartbeat| (of(&heartbeat.standby_tasks), of(&heartbeat.warmup_tasks))).collect();
+    assert_eq!(told[0], (Some(vec![2]), Some(vec![])));
+    assert!(told.contains(&(Some(vec![]), Some(vec![3]))), "{told:?}");
 }
 
 #[test]

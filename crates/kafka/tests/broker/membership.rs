@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use millstream_kafka::KafkaLog;
-use millstream_log::{FailureKind, GroupTopology, Log, Member, MemberConfig, MemberEvent, SubtopologyFacts};
+use millstream_log::{Departure, FailureKind, GroupTopology, Log, Member, MemberConfig, MemberEvent, SubtopologyFacts};
 use millstream_types::TaskId;
 
 use crate::support::*;
@@ -57,7 +57,8 @@ pub(crate) fn join(log: &KafkaLog, group: &str, id: &str) -> Box<dyn Member> {
         group: group.into(),
         member_id: id.into(),
         process_id: format!("process of {id}").into(),
-        session_timeout_ms: 60_000,
+        max_poll_interval_ms: 60_000,
+        ..MemberConfig::default()
     });
     member.join(topology(group));
     member
@@ -104,10 +105,10 @@ fn tasks_move_to_who_joins_and_back_from_who_leaves() {
     let other = connect();
     let mut second = Worker::join(&other, "moves", "b");
     settle(&log, &mut [&mut first, &mut second], &[2, 2]);
-    ok(&other, second.member.leave());
+    ok(&other, second.member.leave(Departure::Leave));
     second.running.clear();
     settle(&log, &mut [&mut first, &mut second], &[4, 0]);
-    ok(&log, first.member.leave());
+    ok(&log, first.member.leave(Departure::Leave));
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn offsets_are_committed_by_a_member_with_and_without_transaction() {
     put(&mut writer, &partition, "x");
     ok(&log, writer.commit(vec![(partition.clone(), offset(5))], &worker.member.metadata()));
     assert_eq!(committed_offset(&log, "commits", &partition), Some(offset(5)));
-    ok(&log, worker.member.leave());
+    ok(&log, worker.member.leave(Departure::Leave));
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn a_silent_member_is_expelled_and_what_it_commits_later_is_fenced() {
     ok(&log, zombie.init());
     assert!(committed(&log, &partition).is_empty());
     assert_eq!(committed_offset(&log, "silent", &partition), None);
-    ok(&log, heir.member.leave());
+    ok(&log, heir.member.leave(Departure::Leave));
 }
 
 #[test]
@@ -160,5 +161,5 @@ fn a_member_that_stays_is_not_lost() {
         assert!(!worker.is_lost && worker.running.len() == 4);
         (now().mono_ms() > joined + SESSION_MS * 3 / 2).then_some(())
     });
-    ok(&log, worker.member.leave());
+    ok(&log, worker.member.leave(Departure::Leave));
 }

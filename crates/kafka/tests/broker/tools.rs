@@ -1,6 +1,6 @@
 //! Kafka's own tools see what they would see of a Java application.
 
-use millstream_log::OffsetSpec;
+use millstream_log::{Departure, OffsetSpec};
 
 use crate::membership::{Worker, settle};
 use crate::support::*;
@@ -44,5 +44,5 @@ fn kafkas_tools_show_group_records_and_transactions() {
         assert_eq!(records.join().unwrap().trim(), "committed");
     });
     ok(&log, writer.abort());
-    ok(&log, worker.member().leave());
+    ok(&log, worker.member().leave(Departure::Leave));
 }

@@ -58,7 +58,9 @@ impl Group {
         let membership = Membership {
             incarnation,
             process_id: config.process_id.clone(),
-            session_timeout_ms: config.session_timeout_ms,
+            // A member shows its life in each step, so a closure that runs long must not cost it its tasks before
+            // `max.poll.interval.ms`, as in Kafka.
+            session_timeout_ms: config.session_timeout_ms.max(config.max_poll_interval_ms),
             seen_ms: now_ms,
             epoch: 0,
             fence: i32::MAX,

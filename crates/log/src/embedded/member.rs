@@ -7,7 +7,7 @@ use millstream_types::{ErrorKind, Now, TopicPartition};
 use super::Shared;
 use super::failure::{call, fatal};
 use super::group::Standing;
-use crate::seam::{Call, CommittedOffset, GroupMetadata, GroupTopology, Member, MemberConfig, MemberEvent};
+use crate::seam::{Call, CommittedOffset, Departure, GroupMetadata, GroupTopology, Member, MemberConfig, MemberEvent};
 
 /// A member, or one that may become it.
 pub(super) struct EmbeddedMember {
@@ -84,8 +84,11 @@ impl Member for EmbeddedMember {
         GroupMetadata { group: self.config.group.clone(), member_id: self.config.member_id.clone(), epoch: self.epoch }
     }
 
-    fn leave(&mut self) -> Call<()> {
-        if let Some(incarnation) = self.incarnation.take() {
+    /// A group of the embedded log lives no longer than its process, and the next one starts at once: to stay
+    /// would only keep tasks from others in this process.
+    fn leave(&mut self, departure: Departure) -> Call<()> {
+        let incarnation = self.incarnation.take();
+        if let Some(incarnation) = incarnation.filter(|_| departure != Departure::Remain) {
             let config = &self.config;
             self.shared.request(|broker| {
                 broker.version += 1;

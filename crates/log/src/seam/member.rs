@@ -7,16 +7,32 @@ use millstream_types::{Now, Offset, TaskId, TopicPartition};
 use super::{Call, Failure};
 
 /// Who joins.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct MemberConfig {
     /// Group id: the application id.
     pub group: Arc<str>,
-    /// Unique among the members of the group; made by the caller.
+    /// Unique among the members of the group; made by the caller. Who joins with the id of a member takes its
+    /// place, and its tasks.
     pub member_id: Arc<str>,
     /// The process (instance) the member belongs to; members of one process share state.
     pub process_id: Arc<str>,
-    /// A member silent for longer is expelled and its tasks given away. In ms.
+    /// A process silent for longer is expelled and its tasks given away. In ms.
     pub session_timeout_ms: i64,
+    /// A member that is not polled for longer loses its tasks; also what it has to give tasks up. In ms.
+    pub max_poll_interval_ms: i64,
+}
+
+/// What becomes of a membership when its member ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// The member leaves: its tasks are given away at once.
+    Leave,
+    /// The membership stays until its session ends. Who joins with the same member id before that has its tasks
+    /// back at once, and nobody else is disturbed.
+    Remain,
+    /// Leaves, unless all members of the group are of this process: then nobody could take the tasks, and a
+    /// membership that stays spares the next start the wait of a new group.
+    LeaveToOthers,
 }
 
 /// What the group must know of the topology to make tasks.
@@ -85,8 +101,8 @@ pub trait Member: Send {
     /// Proof of membership for transactional commits.
     fn metadata(&self) -> GroupMetadata;
 
-    /// Leaves; the tasks are given away at once.
-    fn leave(&mut self) -> Call<()>;
+    /// Ends the membership. Over when the group knows, or is not to know.
+    fn leave(&mut self, departure: Departure) -> Call<()>;
 }
 
 /// Something the group tells a member.

@@ -167,6 +167,7 @@ pub(crate) fn member(log: &EmbeddedLog, id: &str) -> Box<dyn Member> {
         member_id: id.into(),
         process_id: format!("process of {id}").into(),
         session_timeout_ms: 1000,
+        ..MemberConfig::default()
     })
 }
 

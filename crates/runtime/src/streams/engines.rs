@@ -1,20 +1,33 @@
-//! The engines of an application's stores, as configured.
+//! The engines of an application's stores, as configured, and the id of its process.
 
 use std::sync::Arc;
 
 use millstream_state::{EngineProvider, MemoryEngines};
 use millstream_topology::graph::Topology;
+use millstream_types::config::Bootstrap;
 use millstream_types::{Config, Now, Result};
 
-/// Opens the state directory if the topology has persistent stores; nothing is touched otherwise.
+/// Opens the state directory if the topology has persistent stores, or where a process id that is kept spares the
+/// next start a wait: on brokers. Nothing is touched otherwise.
 pub(super) fn open(topology: &Topology, config: &Config, now: Now) -> Result<Arc<dyn EngineProvider>> {
     let locals = topology.facts().stores.iter();
     let globals = topology.global_stores().iter().map(|global| &global.store);
     let fresh_id = || process_id(now);
     match locals.chain(globals).find(|store| store.is_persistent) {
         Some(store) => persistent(config, &store.name, fresh_id),
-        None => Ok(Arc::new(MemoryEngines::new(fresh_id()))),
+        None => Ok(Arc::new(in_memory(config, fresh_id))),
     }
+}
+
+/// Several instances may share a state directory that none of them needs: only the first one's id is kept there.
+fn in_memory(config: &Config, fresh_id: impl Fn() -> String) -> MemoryEngines {
+    if !matches!(config.bootstrap(), Bootstrap::Brokers(_)) {
+        return MemoryEngines::new(fresh_id());
+    }
+    MemoryEngines::with_kept_id(config.state_dir(), config.application_id(), &fresh_id).unwrap_or_else(|error| {
+        tracing::info!(%error, "the process id is not kept: after a crash the group waits for the session's end");
+        MemoryEngines::new(fresh_id())
+    })
 }
 
 #[cfg(feature = "fjall")]

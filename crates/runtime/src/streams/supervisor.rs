@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_log::Log;
+use millstream_log::{Departure, Log};
 use millstream_types::{Error, Now};
 use parking_lot::{Condvar, Mutex};
 
@@ -109,6 +109,13 @@ impl Supervisor {
     pub(super) fn not_started(&self, error: &Error) {
         self.failed(error);
         self.ended();
+    }
+
+    /// Says what becomes of the memberships when the threads end.
+    pub(super) fn set_departure(&self, departure: Departure) {
+        for thread in &self.threads.lock().stream {
+            thread.set_departure(departure);
+        }
     }
 
     fn stop_all(&self) {

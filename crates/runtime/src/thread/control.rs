@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use millstream_log::Departure;
 use millstream_types::{Error, TaskId};
 use parking_lot::Mutex;
 
@@ -44,6 +45,7 @@ pub struct ThreadMetadata {
 pub(crate) struct ThreadControl {
     name: Arc<str>,
     stop: AtomicBool,
+    departure: Mutex<Option<Departure>>,
     metadata: Mutex<ThreadMetadata>,
 }
 
@@ -56,12 +58,21 @@ impl ThreadControl {
             restoring: vec![],
             paused: None,
         };
-        Self { name, stop: AtomicBool::new(false), metadata: Mutex::new(metadata) }
+        Self { name, stop: AtomicBool::new(false), departure: Mutex::default(), metadata: Mutex::new(metadata) }
     }
 
     /// Asks the thread to commit, close its tasks and end.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
+    }
+
+    /// Says what becomes of the thread's membership when it ends.
+    pub(crate) fn set_departure(&self, departure: Departure) {
+        *self.departure.lock() = Some(departure);
+    }
+
+    pub(crate) fn departure(&self) -> Option<Departure> {
+        *self.departure.lock()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -28,7 +28,7 @@ impl StreamThread {
             Phase::Dead => Ok(Step::Stopped),
             Phase::Failed => {
                 // A member that cannot leave is expelled in the end.
-                drop(self.member.leave());
+                drop(self.member.leave(self.shared.departure()));
                 self.phase = Phase::Dead;
                 Ok(Step::Stopped)
             }
@@ -216,7 +216,8 @@ impl StreamThread {
         self.close(&ids);
         self.takeover = None;
         self.unapplied = None;
-        self.phase = Phase::Leaving(self.member.leave());
+        let departure = self.control.departure().unwrap_or_else(|| self.shared.departure());
+        self.phase = Phase::Leaving(self.member.leave(departure));
         Step::Progress
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use millstream_log::{
-    Acks, Admin, Call, CommittedOffset, FailureKind, GroupMetadata, GroupTopology, Isolation, Log, Member,
+    Acks, Admin, Call, CommittedOffset, Departure, FailureKind, GroupMetadata, GroupTopology, Isolation, Log, Member,
     MemberConfig, MemberEvent, Outcome, PartitionHandle, Reader, Writer,
 };
 use millstream_runtime::{Handlers, Step};
@@ -118,8 +118,8 @@ impl Member for LossyMember {
     fn metadata(&self) -> GroupMetadata {
         self.inner.metadata()
     }
-    fn leave(&mut self) -> Call<()> {
-        self.inner.leave()
+    fn leave(&mut self, departure: Departure) -> Call<()> {
+        self.inner.leave(departure)
     }
 }
 

@@ -98,6 +98,10 @@ impl EngineProvider for FjallEngines {
     fn process_id(&self) -> Arc<str> {
         Arc::clone(self.database.directory().process_id())
     }
+
+    fn keeps_process_id(&self) -> bool {
+        true
+    }
 }
 
 fn keyspace_name(task: Option<TaskId>, store: &str) -> Result<String> {

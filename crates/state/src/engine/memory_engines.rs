@@ -1,6 +1,7 @@
 //! Engines in memory, kept over re-opens where a test or simulation asks for it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use millstream_types::{Result, TaskId};
@@ -8,6 +9,7 @@ use millstream_types::{Result, TaskId};
 use super::memory::{MemoryEngine, Table, lock};
 use super::{Engine, EngineProvider};
 use crate::StoreFacts;
+use crate::directory::StateDirectory;
 
 /// Batches of each engine that [`MemoryEngines::crash`] may take back.
 const UNDO_MAX: usize = 8;
@@ -18,6 +20,8 @@ pub struct MemoryEngines {
     process_id: Arc<str>,
     /// Tables of persistent stores; `None` keeps nothing.
     disk: Option<Arc<Mutex<Tables>>>,
+    /// Where the process id comes from, if it is kept.
+    directory: Option<Arc<StateDirectory>>,
 }
 
 type Tables = BTreeMap<(Option<TaskId>, Arc<str>), Arc<Mutex<Table>>>;
@@ -25,13 +29,29 @@ type Tables = BTreeMap<(Option<TaskId>, Arc<str>), Arc<Mutex<Table>>>;
 impl MemoryEngines {
     /// Engines that are empty at every open.
     pub fn new(process_id: impl Into<Arc<str>>) -> Self {
-        Self { process_id: process_id.into(), disk: None }
+        Self { process_id: process_id.into(), disk: None, directory: None }
+    }
+
+    /// Engines that are empty at every open, of a process whose id is kept in the state directory of an
+    /// application, `<state.dir>/<application.id>`: who starts there next takes its place. `fresh_id` gives the id
+    /// at the first use.
+    ///
+    /// # Errors
+    /// `Storage` if the directory is in use or the file system refuses, `Configuration` if it belongs to another
+    /// application or a newer version, `Corrupted` if it cannot be read.
+    pub fn with_kept_id(
+        state_dir: impl AsRef<Path>,
+        application_id: &str,
+        fresh_id: impl FnOnce() -> String,
+    ) -> Result<Self> {
+        let directory = StateDirectory::open(state_dir.as_ref(), application_id, fresh_id)?;
+        Ok(Self { process_id: Arc::clone(directory.process_id()), disk: None, directory: Some(Arc::new(directory)) })
     }
 
     /// A disk in memory: persistent stores find their data again when they are opened again, also
     /// after a [crash](Self::crash). For simulations and tests.
     pub fn simulated_disk(process_id: impl Into<Arc<str>>) -> Self {
-        Self { process_id: process_id.into(), disk: Some(Arc::default()) }
+        Self { process_id: process_id.into(), disk: Some(Arc::default()), directory: None }
     }
 
     /// What a crash of the machine does: of each engine the last batches that were not synced, up
@@ -79,5 +99,25 @@ impl EngineProvider for MemoryEngines {
 
     fn process_id(&self) -> Arc<str> {
         Arc::clone(&self.process_id)
+    }
+
+    fn keeps_process_id(&self) -> bool {
+        self.directory.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_id_is_the_next_process_s_too_and_one_process_s_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |id: &'static str| MemoryEngines::with_kept_id(dir.path(), "app", || id.to_owned());
+        let first = open("one").unwrap();
+        assert!(first.keeps_process_id());
+        assert!(open("two").is_err(), "the directory is in use");
+        drop(first);
+        assert_eq!(&*open("three").unwrap().process_id(), "one");
     }
 }

@@ -1,6 +1,6 @@
 //! The group member, with faults.
 
-use millstream_log::{Call, CommittedOffset, GroupMetadata, GroupTopology, Member, MemberEvent};
+use millstream_log::{Call, CommittedOffset, Departure, GroupMetadata, GroupTopology, Member, MemberEvent};
 use millstream_types::{Now, TopicPartition};
 
 use super::connection::{Connection, Effects};
@@ -56,7 +56,7 @@ impl Member for FaultyMember {
         self.connection.peek(Member::metadata)
     }
 
-    fn leave(&mut self) -> Call<()> {
-        self.connection.request("leave", Effects::Once, Member::leave)
+    fn leave(&mut self, departure: Departure) -> Call<()> {
+        self.connection.request("leave", Effects::Once, move |member| member.leave(departure))
     }
 }
