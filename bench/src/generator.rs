@@ -1,4 +1,4 @@
-//! The input: records that depend on their number and nothing else.
+//! The input: records that depend on their number and nothing else. `Gen.java` makes the same ones.
 
 use std::fmt::Write;
 
@@ -10,8 +10,15 @@ const SCATTER: u64 = 7919;
 const START_MS: i64 = 1_700_000_040_000;
 /// Length of a value, in bytes.
 const VALUE_LEN: usize = 100;
-/// Bytes of a value in front of its payload: number, comma, amount, comma.
-const PAYLOAD_AT: usize = 18;
+/// The table's rows lie this long before the first record, in ms.
+const TABLE_BEFORE_MS: i64 = 10_000_000;
+/// Numbers of the table's payloads begin here.
+const TABLE_AT: u64 = 1 << 40;
+
+/// Keys of the workloads.
+pub(crate) const KEYS: u64 = 1_000_000;
+/// Rows of W4's table: those of the hottest keys.
+pub(crate) const TABLE_RECORDS: u64 = 100_000;
 
 /// Makes records with a skewed choice of keys: the hottest tenth gets 46 % of them.
 pub(crate) struct Generator {
@@ -37,24 +44,41 @@ impl Generator {
 
     /// The record of that number.
     pub(crate) fn record(&mut self, number: u64) -> Generated<'_> {
-        self.key.clear();
         self.value.clear();
         // Writing to a string cannot fail.
-        let _ = write!(self.key, "user-{:08}", self.key_id(number));
         let _ = write!(self.value, "{number:010},{:06},", below(random(number, 1), 1_000_000));
-        for letter in 0..(VALUE_LEN - PAYLOAD_AT) as u64 {
+        self.fill(number);
+        let late_ms = below(random(number, 2), 5000) as i64;
+        self.keyed(self.rank(number), START_MS + (number / 4) as i64 - late_ms)
+    }
+
+    /// The row of that number in the table.
+    pub(crate) fn row(&mut self, number: u64) -> Generated<'_> {
+        self.value.clear();
+        let _ = write!(self.value, "T{number:09},");
+        self.fill(TABLE_AT + number);
+        self.keyed(number, START_MS - TABLE_BEFORE_MS + number as i64)
+    }
+
+    /// How hot a record's key is: 0 for the hottest.
+    pub(crate) fn rank(&self, number: u64) -> u64 {
+        let x = random(number, 0) >> 32;
+        let cube = (((x * x) >> 32) * x) >> 32;
+        (self.keys * cube) >> 32
+    }
+
+    fn keyed(&mut self, rank: u64, timestamp_ms: i64) -> Generated<'_> {
+        self.key.clear();
+        let _ = write!(self.key, "user-{:08}", rank * SCATTER % self.keys);
+        Generated { key: &self.key, value: &self.value, timestamp_ms }
+    }
+
+    /// Fills the value up with letters.
+    fn fill(&mut self, number: u64) {
+        for letter in 0..(VALUE_LEN - self.value.len()) as u64 {
             let bits = random(number, 3 + letter / 16) >> (4 * (letter % 16)) & 15;
             self.value.push(char::from(b'a' + bits as u8));
         }
-        let late_ms = below(random(number, 2), 5000) as i64;
-        Generated { key: &self.key, value: &self.value, timestamp_ms: START_MS + (number / 4) as i64 - late_ms }
-    }
-
-    fn key_id(&self, number: u64) -> u64 {
-        let x = random(number, 0) >> 32;
-        let cube = (((x * x) >> 32) * x) >> 32;
-        let rank = (self.keys * cube) >> 32;
-        rank * SCATTER % self.keys
     }
 }
 
@@ -64,7 +88,7 @@ pub(crate) fn amount(value: &str) -> u32 {
 }
 
 fn random(number: u64, stream: u64) -> u64 {
-    mix(SEED.wrapping_add((16 * number + stream + 1).wrapping_mul(GOLDEN)))
+    mix(SEED.wrapping_add((16u64.wrapping_mul(number).wrapping_add(stream + 1)).wrapping_mul(GOLDEN)))
 }
 
 /// A number under `limit` from the upper half of random bits.

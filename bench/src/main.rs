@@ -1,50 +1,45 @@
-//! The whole application on one stream thread and the embedded log in memory: CPU seconds a
-//! million records, from the start of the application until all of its input is processed and
-//! committed and it is closed.
+//! Measurements of whole applications: Millstream and Kafka Streams side by side on one broker
+//! (`compare`), and Millstream alone on the embedded log (`embedded`). What is measured is one program
+//! (`app`) with one topology for each workload.
 //!
-//! The limiting resource is the CPU: input lies in memory before the clock starts, and output goes
-//! there. Each run is a process of its own, so that its peak memory is its own; the input is part
-//! of that. Every run checks its output before it prints a figure.
+//! The limiting resource is the CPU: on a broker that shares the machine, the wall clock says as much
+//! about the neighbours.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints its figures")]
+#![allow(clippy::disallowed_methods, reason = "processes, files and clocks are what this program is about")]
 
-mod args;
+mod answer;
+mod app;
+mod compare;
+mod embedded;
 mod generator;
-mod input;
-mod output;
-mod run;
+mod options;
 mod usage;
+mod workload;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use args::{Args, Guarantee, Workload};
+const HELP: &str = "\
+usage: cargo run --release -p millstream-bench -- <task> [options]
+
+  compare   Millstream and Kafka Streams on one Kafka broker, in turn (needs Java 17 and Maven)
+  embedded  Millstream alone, on the embedded log in memory
+  app       one workload: the program that `compare` and `embedded` start
+
+bench/README.md says what is measured, and how.";
 
 fn main() -> ExitCode {
-    match Args::parse(std::env::args().skip(1)).and_then(|args| start(&args)) {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let result = match given.split_first() {
+        Some((task, options)) if task == "compare" => compare::run(options),
+        Some((task, options)) if task == "embedded" => embedded::run_all(options),
+        Some((task, options)) if task == "app" => app::run(options),
+        _ => Err(HELP.to_owned()),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("{message}");
             ExitCode::FAILURE
         }
     }
-}
-
-/// One run where workload and guarantee are given; else one process for each.
-fn start(args: &Args) -> Result<(), String> {
-    if let (Some(workload), Some(guarantee)) = (args.workload, args.guarantee) {
-        println!("{}", run::run(workload, guarantee, args)?);
-        return Ok(());
-    }
-    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
-    for workload in args.workload.map_or_else(|| Workload::ALL.to_vec(), |workload| vec![workload]) {
-        for guarantee in args.guarantee.map_or_else(|| Guarantee::ALL.to_vec(), |guarantee| vec![guarantee]) {
-            let status = Command::new(&program)
-                .args(args.of_run(workload, guarantee))
-                .status()
-                .map_err(|error| format!("cannot start a run: {error}"))?;
-            if !status.success() {
-                return Err(format!("a run ended with {status}"));
-            }
-        }
-    }
-    Ok(())
 }

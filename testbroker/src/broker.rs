@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::cluster::Purpose;
 use crate::jars::{self, Jars};
 use crate::keeper::Keeper;
 use crate::{probe, wait};
@@ -33,6 +34,7 @@ pub(crate) struct Common {
     /// Ports for clients, in the order of the brokers, and for controllers.
     pub(crate) ports: Vec<(u16, u16)>,
     pub(crate) heap: String,
+    pub(crate) purpose: Purpose,
     pub(crate) settings: Vec<(String, String)>,
 }
 
@@ -63,7 +65,10 @@ impl Broker {
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
         ];
-        let mut command = common.jars.java(&options, "kafka.Kafka");
+        let mut command = match common.purpose {
+            Purpose::Tests => common.jars.java(&options, "kafka.Kafka"),
+            Purpose::Measurements => common.jars.java_as_it_is(&options, "kafka.Kafka"),
+        };
         command.push(config.display().to_string());
         Ok(Self { node, port, folder: folder.to_owned(), command, keeper: None })
     }
@@ -131,6 +136,10 @@ impl Broker {
         self.keeper.take().is_some_and(|mut keeper| keeper.stop(STOP_LIMIT))
     }
 
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.keeper.as_ref().and_then(Keeper::pid)
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.keeper.is_some()
     }
@@ -179,8 +188,9 @@ share.coordinator.state.topic.min.isr={in_sync}
         voters.join(","),
         data.display(),
     );
-    let quick = QUICK.iter().map(|(key, value)| format!("{key}={value}\n"));
-    text.extend(quick);
+    if common.purpose == Purpose::Tests {
+        text.extend(QUICK.iter().map(|(key, value)| format!("{key}={value}\n")));
+    }
     text.extend(common.settings.iter().map(|(key, value)| format!("{key}={value}\n")));
     text
 }

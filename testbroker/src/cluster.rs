@@ -22,7 +22,17 @@ pub struct Builder {
     pub(crate) brokers: usize,
     pub(crate) port: Option<u16>,
     pub(crate) heap: String,
+    pub(crate) purpose: Purpose,
     pub(crate) settings: Vec<(String, String)>,
+}
+
+/// What brokers are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Up soon and quick to react.
+    Tests,
+    /// As in production, to be measured.
+    Measurements,
 }
 
 impl Builder {
@@ -51,6 +61,14 @@ impl Builder {
     #[must_use]
     pub fn heap(mut self, heap: &str) -> Self {
         heap.clone_into(&mut self.heap);
+        self
+    }
+
+    /// Takes Kafka's defaults and the JVM's own compilers and garbage collector, in place of what makes tests
+    /// quick: brokers to be measured.
+    #[must_use]
+    pub fn like_production(mut self) -> Self {
+        self.purpose = Purpose::Measurements;
         self
     }
 
@@ -94,6 +112,7 @@ impl Builder {
             cluster_id: unique_id(),
             ports: clients.iter().copied().zip(controllers.iter().copied()).collect(),
             heap: self.heap.clone(),
+            purpose: self.purpose,
             settings: self.settings.clone(),
         })
     }
@@ -116,6 +135,7 @@ impl Cluster {
             brokers: 1,
             port: None,
             heap: "300m".to_owned(),
+            purpose: Purpose::Tests,
             settings: Vec::new(),
         }
     }
@@ -142,6 +162,11 @@ impl Cluster {
     pub fn bootstrap(&self) -> String {
         let addresses: Vec<String> = self.brokers.iter().map(|broker| format!("127.0.0.1:{}", broker.port)).collect();
         addresses.join(",")
+    }
+
+    /// The process of a broker, to look at what it uses (Linux only); `node` counts from 1.
+    pub fn pid(&self, node: usize) -> Option<u32> {
+        self.brokers.iter().find(|broker| broker.node == node).and_then(Broker::pid)
     }
 
     /// Kills a broker (SIGKILL); `node` counts from 1, as `node.id` does.

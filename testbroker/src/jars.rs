@@ -83,10 +83,17 @@ impl Jars {
 
     /// The command that runs a Java class with these jars.
     pub(crate) fn java(&self, options: &[&str], class: &str) -> Vec<String> {
-        let path = format!("{}/*", self.libraries().display());
         // Compiled once and quickly: a test ends before the second compiler has paid for itself.
-        let fixed = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"];
-        fixed.iter().chain(options).map(ToString::to_string).chain(["-cp".to_owned(), path, class.to_owned()]).collect()
+        let fixed = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"];
+        let all: Vec<&str> = fixed.iter().chain(options).copied().collect();
+        self.java_as_it_is(&all, class)
+    }
+
+    /// The same with the JVM's own choices.
+    pub(crate) fn java_as_it_is(&self, options: &[&str], class: &str) -> Vec<String> {
+        let path = format!("{}/*", self.libraries().display());
+        let program = ["java"].iter().chain(options).map(ToString::to_string);
+        program.chain(["-cp".to_owned(), path, class.to_owned()]).collect()
     }
 
     /// Runs a Java class to its end. What it printed, or why it failed.

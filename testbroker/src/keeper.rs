@@ -59,6 +59,13 @@ impl Keeper {
         Ok(Self { shell, pipe })
     }
 
+    /// The process that is kept: the first one the shell started. Known on Linux only.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        let shell = self.shell.id();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).ok()?;
+        children.split_whitespace().next()?.parse().ok()
+    }
+
     /// Whether the process has ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.shell.try_wait(), Ok(None))
