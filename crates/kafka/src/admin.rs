@@ -1,5 +1,6 @@
 //! Topics and offsets: calls that ask a broker, wait, and ask again where that may help.
 
+mod agreement;
 mod offsets;
 mod operation;
 mod topics;

@@ -3,6 +3,7 @@
 //! producer, member, admin calls) start requests here and look for their answers.
 
 mod cluster;
+mod coordinators;
 mod link;
 mod options;
 mod request;
@@ -13,15 +14,17 @@ use std::sync::Arc;
 use millstream_types::Now;
 
 pub(crate) use cluster::{Cluster, Leader, TopicState};
+pub(crate) use coordinators::CoordinatorKind;
+use coordinators::{Coordinators, Search};
 use link::{Link, LinkState};
+use millstream_log::Failure;
 pub(crate) use options::ClientOptions;
-use request::Body;
-pub(crate) use request::{Answer, RequestError, Ticket};
+use request::{Answer, Body, ticket};
+pub(crate) use request::{RequestError, Ticket};
 
 #[cfg(test)]
 use crate::net::Address;
 use crate::net::{ConnectionId, Transport, TransportEvent};
-use crate::protocol::messages::find_coordinator::FindCoordinatorRequest;
 use crate::protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use crate::protocol::{ErrorCode, Request};
 
@@ -44,21 +47,6 @@ impl Lane {
     pub(crate) const CONTROL: Self = Self(0);
 }
 
-/// What a coordinator is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum CoordinatorKind {
-    Group,
-    Transaction,
-}
-
-/// A coordinator as far as it is known.
-enum Coordinator {
-    Asked(Ticket<FindCoordinatorRequest>),
-    Known(i32),
-    /// Ask again from then on, in ms.
-    After(i64),
-}
-
 /// Connections, metadata and coordinators of one process.
 pub(crate) struct Client {
     options: ClientOptions,
@@ -66,11 +54,7 @@ pub(crate) struct Client {
     by_connection: HashMap<ConnectionId, Node>,
     cluster: Cluster,
     metadata: Option<Ticket<MetadataRequest>>,
-    coordinators: BTreeMap<(CoordinatorKind, Arc<str>), Coordinator>,
-    /// Answers that nobody has taken yet.
-    answers: HashMap<u64, Answer>,
-    /// Tickets whose holders are still interested.
-    next_ticket: u64,
+    coordinators: Coordinators,
     next_bootstrap: usize,
     next_lane: u32,
     /// Features as of the last connection that was made.
@@ -92,10 +76,9 @@ impl Client {
             links,
             by_connection: HashMap::new(),
             metadata: None,
-            coordinators: BTreeMap::new(),
-            answers: HashMap::new(),
-            next_ticket: 1,
-            next_bootstrap: 0,
+            coordinators: Coordinators::default(),
+            // Many clients with one list must not all begin with the same broker.
+            next_bootstrap: usize::try_from(options.seed % 1024).unwrap_or(0),
             next_lane: 1,
             features: BTreeMap::new(),
             epochs: BTreeMap::new(),
@@ -156,14 +139,11 @@ impl Client {
     }
 
     fn enqueue<R>(&mut self, node: Node, body: Body, timeout_ms: i64) -> Ticket<R> {
-        let ticket = Ticket::new(self.next_ticket);
-        self.next_ticket += 1;
+        let (ticket, reply) = ticket();
         let deadline_ms = self.now.mono_ms().saturating_add(timeout_ms);
         match self.link(node) {
-            Some(link) => link.enqueue(ticket.number(), deadline_ms, body),
-            None => {
-                self.answers.insert(ticket.number(), Answer::failed(RequestError::NotSent("the broker is not known")));
-            }
+            Some(link) => link.enqueue(reply, deadline_ms, body),
+            None => reply.give(Answer::failed(RequestError::NotSent("the broker is not known".to_owned()))),
         }
         ticket
     }
@@ -177,27 +157,25 @@ impl Client {
         self.links.get_mut(&node)
     }
 
-    /// Takes the answer to a request, once it is there.
-    pub(crate) fn take<R: Request + 'static>(
-        &mut self,
-        ticket: &Ticket<R>,
-    ) -> Option<Result<R::Response, RequestError>> {
-        self.answers.remove(&ticket.number()).map(Answer::of::<R>)
-    }
-
     /// A broker that can be asked anything: one that is connected, else any.
-    pub(crate) fn any_node(&mut self) -> Node {
+    pub(crate) fn any_node(&self) -> Node {
         let now_ms = self.now.mono_ms();
         let brokers = self.cluster.brokers().keys().map(|id| Node::Broker(*id, Lane::CONTROL));
         // Connected ones first, then those never tried, then those that failed least.
         let best = brokers.filter(|node| self.links.get(node).is_none_or(|link| link.may_connect(now_ms))).min_by_key(
-            |node| self.links.get(node).map_or((1, 0), |link| (i32::from(!link.is_ready()), link.failures)),
+            |node| self.links.get(node).map_or((1, 0), |link| (i32::from(!link.is_ready(now_ms)), link.failures)),
         );
-        best.unwrap_or_else(|| Node::Bootstrap(self.next_bootstrap % self.options.bootstrap.len().max(1)))
+        let waiting = || match self.options.rebootstrap_trigger_ms {
+            // Those of `bootstrap.servers` are not to be asked once others are known.
+            None => self.cluster.brokers().keys().next().map(|id| Node::Broker(*id, Lane::CONTROL)),
+            Some(_) => None,
+        };
+        let bootstrap = || Node::Bootstrap(self.next_bootstrap % self.options.bootstrap.len().max(1));
+        best.or_else(waiting).unwrap_or_else(bootstrap)
     }
 
     /// The cluster's controller, as far as brokers tell clients of one; any broker passes requests on.
-    pub(crate) fn controller(&mut self) -> Node {
+    pub(crate) fn controller(&self) -> Node {
         match self.cluster.controller.filter(|id| self.cluster.brokers().contains_key(id)) {
             Some(id) => Node::Broker(id, Lane::CONTROL),
             None => self.any_node(),
@@ -228,35 +206,32 @@ impl Client {
 
     /// The coordinator of a group or transactional id; asks for it when it is not known.
     pub(crate) fn coordinator(&mut self, kind: CoordinatorKind, key: &Arc<str>) -> Option<Node> {
-        let name = (kind, Arc::clone(key));
-        match self.coordinators.get(&name) {
-            Some(Coordinator::Known(id)) if self.cluster.brokers().contains_key(id) => {
-                return Some(Node::Broker(*id, Lane::CONTROL));
-            }
+        match self.coordinators.search(kind, key, self.now.mono_ms()) {
+            Search::Known(id) if self.cluster.brokers().contains_key(&id) => Some(Node::Broker(id, Lane::CONTROL)),
             // A broker that metadata does not know yet.
-            Some(Coordinator::Known(_)) => {
+            Search::Known(_) => {
                 self.cluster.is_stale = true;
-                return None;
+                None
             }
-            Some(Coordinator::Asked(_)) => return None,
-            Some(Coordinator::After(ms)) if *ms > self.now.mono_ms() => return None,
-            Some(Coordinator::After(_)) | None => {}
+            Search::Wait => None,
+            Search::Ask(request) => {
+                let node = self.any_node();
+                let ticket = self.send(node, request);
+                self.coordinators.asked(kind, key, ticket);
+                None
+            }
         }
-        let key_type = match kind {
-            CoordinatorKind::Group => 0,
-            CoordinatorKind::Transaction => 1,
-        };
-        let request = FindCoordinatorRequest { key_type, coordinator_keys: vec![key.to_string()] };
-        let node = self.any_node();
-        let ticket = self.send(node, request);
-        self.coordinators.insert(name, Coordinator::Asked(ticket));
-        None
+    }
+
+    /// Why the brokers name no [`coordinator`](Self::coordinator), if asking again is of no use.
+    pub(crate) fn coordinator_failure(&self, kind: CoordinatorKind, key: &Arc<str>) -> Option<Failure> {
+        self.coordinators.failure(kind, key)
     }
 
     /// The coordinator answered that it is none: the next one is asked for after a moment.
     pub(crate) fn forget_coordinator(&mut self, kind: CoordinatorKind, key: &Arc<str>) {
-        let after = self.now.mono_ms() + self.options.retry_backoff_ms;
-        self.coordinators.insert((kind, Arc::clone(key)), Coordinator::After(after));
+        let after = self.now.mono_ms().saturating_add(self.options.retry_backoff_ms);
+        self.coordinators.forget(kind, key, after);
     }
 
     /// A member joined, or its epoch moved.
@@ -286,15 +261,12 @@ impl Client {
         };
         let Some(node) = self.by_connection.get(&connection).copied() else { return };
         let Some(link) = self.links.get_mut(&node) else { return };
-        let (answers, features) = (&mut self.answers, &mut self.features);
         let result = match event {
             TransportEvent::Connected(_) => {
                 link.connected(transport, &self.options);
                 Ok(())
             }
-            TransportEvent::Frame(_, frame) => link.frame(frame, self.now, features, &mut |number, answer| {
-                answers.insert(number, answer);
-            }),
+            TransportEvent::Frame(_, frame) => link.frame(frame, self.now, &mut self.features),
             TransportEvent::Closed(_, reason) => Err(reason),
         };
         if let Err(reason) = result {
@@ -308,17 +280,13 @@ impl Client {
         self.now = now;
         self.take_metadata(transport);
         self.ask_for_metadata();
-        self.take_coordinators();
         let now_ms = now.mono_ms();
+        self.coordinators.take_answers(now_ms.saturating_add(self.options.retry_backoff_ms));
         let mut due = now_ms.saturating_add(self.options.metadata_max_age_ms);
         let nodes: Vec<Node> = self.links.keys().copied().collect();
         for node in nodes {
             let Some(link) = self.links.get_mut(&node) else { continue };
-            let answers = &mut self.answers;
-            let mut answer = |number, answer| {
-                answers.insert(number, answer);
-            };
-            match link.turn(transport, now, &self.options, &mut answer) {
+            match link.turn(transport, now, &self.options) {
                 Ok(next) => due = due.min(next),
                 Err(reason) => self.disconnect(transport, node, &reason),
             }
@@ -329,11 +297,7 @@ impl Client {
             }
         }
         // Whoever waits for a coordinator asks for it again then.
-        let pauses = self.coordinators.values().filter_map(|coordinator| match coordinator {
-            Coordinator::After(ms) if *ms > now_ms => Some(*ms),
-            _ => None,
-        });
-        pauses.fold(due.min(self.cluster.due_ms(now_ms, &self.options)), i64::min)
+        due.min(self.coordinators.due_ms(now_ms)).min(self.cluster.due_ms(now_ms, &self.options))
     }
 
     fn disconnect(&mut self, transport: &mut dyn Transport, node: Node, reason: &str) {
@@ -345,9 +309,7 @@ impl Client {
             self.by_connection.remove(&connection);
         }
         tracing::debug!(address = %link.address, reason, "a connection to a broker is over");
-        for (number, answer) in link.disconnected(now_ms, &self.options, jitter, reason) {
-            self.answers.insert(number, answer);
-        }
+        link.disconnected(now_ms, &self.options, jitter, reason);
         if matches!(node, Node::Bootstrap(_)) {
             self.next_bootstrap = self.next_bootstrap.wrapping_add(1);
         }
@@ -375,27 +337,41 @@ impl Client {
         let topics = if is_all { self.cluster.wanted().map(topic).collect() } else { created };
         let request =
             MetadataRequest { topics: Some(topics), allow_auto_topic_creation: !is_all, ..Default::default() };
+        let now_ms = self.now.mono_ms();
+        self.cluster.asked(now_ms, is_all);
+        if self.options.rebootstrap_trigger_ms.is_some_and(|trigger| self.cluster.has_tried_for(trigger, now_ms)) {
+            tracing::warn!("no broker that is known has answered for long: asking bootstrap.servers again");
+            self.cluster.rebootstrap();
+        }
         let node = self.any_node();
-        self.cluster.asked(self.now.mono_ms(), is_all);
         self.metadata = Some(self.send(node, request));
     }
 
     fn take_metadata(&mut self, transport: &mut dyn Transport) {
         let Some(ticket) = self.metadata.take() else { return };
-        let Some(answer) = self.take(&ticket) else {
+        let Some(answer) = ticket.take() else {
             self.metadata = Some(ticket);
             return;
         };
-        match answer {
+        let useless = match answer {
+            Ok(response) if response.error_code != 0 => {
+                let code = ErrorCode(response.error_code);
+                if code == ErrorCode::REBOOTSTRAP_REQUIRED && self.options.rebootstrap_trigger_ms.is_some() {
+                    self.cluster.rebootstrap();
+                }
+                code.to_string()
+            }
+            // A broker that is starting knows nobody yet.
+            Ok(response) if response.brokers.is_empty() => "the broker knows of no brokers".to_owned(),
             Ok(response) => {
                 self.cluster.update(&response, self.now.mono_ms());
-                self.follow_brokers(transport);
+                return self.follow_brokers(transport);
             }
-            Err(error) => {
-                self.cluster.failed(error.to_string());
-                self.next_bootstrap = self.next_bootstrap.wrapping_add(1);
-            }
-        }
+            // Its connection is over: that alone moves on to the next address.
+            Err(error) => return self.cluster.failed(error.full_text()),
+        };
+        self.cluster.failed(useless);
+        self.next_bootstrap = self.next_bootstrap.wrapping_add(1);
     }
 
     /// Has no links to brokers that are gone or have moved.
@@ -408,30 +384,9 @@ impl Client {
             self.links.iter().filter(|(node, link)| is_gone(node, link)).map(|(node, _)| *node).collect();
         for node in gone {
             self.disconnect(transport, node, "the broker is gone from the cluster or has moved");
-            for number in self.links.remove(&node).map(Link::unsent).unwrap_or_default() {
-                let error = RequestError::NotSent("the broker is gone from the cluster or has moved");
-                self.answers.insert(number, Answer::failed(error));
+            if let Some(link) = self.links.remove(&node) {
+                link.give_up("the broker is gone from the cluster or has moved");
             }
-        }
-    }
-
-    fn take_coordinators(&mut self) {
-        let asked: Vec<(CoordinatorKind, Arc<str>)> = self
-            .coordinators
-            .iter()
-            .filter(|(_, coordinator)| matches!(coordinator, Coordinator::Asked(_)))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in asked {
-            let Some(Coordinator::Asked(ticket)) = self.coordinators.get(&name) else { continue };
-            let ticket = ticket.clone();
-            let Some(answer) = self.take(&ticket) else { continue };
-            let found = answer.ok().and_then(|response| response.coordinators.into_iter().next());
-            let coordinator = match found {
-                Some(found) if ErrorCode::check(found.error_code).is_ok() => Coordinator::Known(found.node_id),
-                _ => Coordinator::After(self.now.mono_ms() + self.options.retry_backoff_ms),
-            };
-            self.coordinators.insert(name, coordinator);
         }
     }
 }

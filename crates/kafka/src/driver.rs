@@ -127,6 +127,11 @@ impl<T: Transport> Engine<T> {
         Self { client, transport, actors: Vec::new(), events: Vec::new() }
     }
 
+    #[cfg(test)]
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(crate) fn add(&mut self, actor: Box<dyn Actor>) {
         self.actors.push(actor);
     }

@@ -18,7 +18,7 @@ use crate::protocol::messages::find_coordinator::{Coordinator, FindCoordinatorRe
 use crate::protocol::messages::metadata::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use crate::protocol::{Reader, Request, RequestHeader, encode_response, split_request};
+use crate::protocol::{ErrorCode, Reader, Request, RequestHeader, encode_response, split_request};
 
 /// Id of the topic that [`metadata`] tells of.
 pub(crate) const TOPIC_ID: u128 = 77;
@@ -97,6 +97,10 @@ pub(crate) struct FakeTransport {
     pub(crate) versions: Vec<(i16, i16, i16)>,
     /// `transaction.version` of the cluster.
     pub(crate) transaction_version: i16,
+    /// What all brokers answer when they are asked for versions.
+    pub(crate) versions_error: ErrorCode,
+    /// How often somebody tried to connect.
+    pub(crate) tried: usize,
     /// Brokers that refuse connections.
     pub(crate) refusing: Vec<Address>,
     /// Keys of all requests but `ApiVersions`, in order.
@@ -113,9 +117,23 @@ impl FakeTransport {
             events: VecDeque::new(),
             versions: (0..100).map(|key| (key, 0, i16::MAX)).collect(),
             transaction_version: 2,
+            versions_error: ErrorCode::NONE,
+            tried: 0,
             refusing: Vec::new(),
             seen: Vec::new(),
         }
+    }
+
+    /// Whether there is a connection to this host.
+    pub(crate) fn is_open(&self, host: &str) -> bool {
+        self.open.values().any(|address| address.host == host)
+    }
+
+    /// Says something on all connections to a host that nobody asked for.
+    pub(crate) fn whisper(&mut self, host: &str, frame: &[u8]) {
+        let connections = self.open.iter().filter(|(_, address)| address.host == host);
+        let said = connections.map(|(id, _)| TransportEvent::Frame(*id, Bytes::copy_from_slice(frame)));
+        self.events.extend(said);
     }
 
     /// Ends all connections.
@@ -130,6 +148,7 @@ impl Transport for FakeTransport {
     fn connect(&mut self, address: &Address) -> ConnectionId {
         let connection = ConnectionId(self.next);
         self.next += 1;
+        self.tried += 1;
         if self.refusing.contains(address) {
             self.events.push_back(TransportEvent::Closed(connection, "connection refused".to_owned()));
         } else {
@@ -161,7 +180,12 @@ impl Transport for FakeTransport {
                 let finalized_features = vec![feature];
                 Reply::to::<ApiVersionsRequest>(
                     &header,
-                    &ApiVersionsResponse { api_keys, finalized_features, ..Default::default() },
+                    &ApiVersionsResponse {
+                        error_code: self.versions_error.0,
+                        api_keys,
+                        finalized_features,
+                        ..Default::default()
+                    },
                 )
             } else {
                 self.seen.push(header.key);
@@ -204,8 +228,13 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) fn new(transport: FakeTransport) -> Self {
+        Self::with_options(transport, |_| {})
+    }
+
+    pub(crate) fn with_options(transport: FakeTransport, change: impl FnOnce(&mut ClientOptions)) -> Self {
         let bootstrap = Address { host: "bootstrap".to_owned(), port: 9092 };
-        let options = ClientOptions::new(vec![bootstrap], 7);
+        let mut options = ClientOptions::new(vec![bootstrap], 7);
+        change(&mut options);
         let (driver, added) = Driver::detached();
         Self { engine: Engine::new(Client::new(options), transport), now_ms: 1, driver, added }
     }

@@ -1,6 +1,7 @@
 //! Bytes to and from brokers. [`Transport`] is the seam: TCP in production, a scripted broker in tests.
 
 mod frames;
+mod resolver;
 mod tcp;
 
 use std::time::Duration;

@@ -32,4 +32,7 @@ pub trait Request: Encode + Decode {
     const NAME: &'static str;
     /// Versions that Millstream can encode.
     const VERSIONS: std::ops::RangeInclusive<i16>;
+
+    /// How long the broker will read nothing more from this connection, in ms (KIP-219).
+    fn throttle_time_ms(response: &Self::Response) -> i32;
 }

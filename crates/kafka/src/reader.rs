@@ -80,13 +80,24 @@ struct Feed {
     end: Option<i64>,
     /// Fetched, oldest first, with its bytes.
     ahead: VecDeque<(ReaderEvent, usize)>,
+    /// No fetch before this time, in ms: the broker answered with an error.
+    retry_at_ms: i64,
     /// A replica that the leader named to read from instead of it, and until when.
     replica: Option<(i32, i64)>,
 }
 
 impl Feed {
     fn new(position: i64, is_paused: bool) -> Self {
-        Self { position, is_paused, is_over: false, topic_id: None, end: None, ahead: VecDeque::new(), replica: None }
+        Self {
+            position,
+            is_paused,
+            is_over: false,
+            topic_id: None,
+            end: None,
+            ahead: VecDeque::new(),
+            retry_at_ms: i64::MIN,
+            replica: None,
+        }
     }
 }
 

@@ -39,6 +39,7 @@ impl Settings {
         given.number("connections.max.idle.ms", &mut client.connections_max_idle_ms);
         given.number("metadata.max.age.ms", &mut client.metadata_max_age_ms);
         given.number("default.api.timeout.ms", &mut client.api_timeout_ms);
+        given.rebootstrap(&mut client.rebootstrap_trigger_ms);
         given.number("fetch.max.wait.ms", &mut fetch.wait_max_ms);
         given.number("fetch.min.bytes", &mut fetch.bytes_min);
         given.number("fetch.max.bytes", &mut fetch.bytes_max);
@@ -100,6 +101,13 @@ impl Given<'_> {
         }
     }
 
+    fn rebootstrap(&mut self, target: &mut Option<i64>) {
+        let mut trigger_ms = target.unwrap_or_default();
+        self.number("metadata.recovery.rebootstrap.trigger.ms", &mut trigger_ms);
+        let strategy = self.values.get("metadata.recovery.strategy");
+        *target = Some(trigger_ms).filter(|_| !strategy.is_some_and(|text| text.eq_ignore_ascii_case("none")));
+    }
+
     fn compression(&mut self, target: &mut Compression) {
         let Some(text) = self.values.get("compression.type") else { return };
         match text.as_str() {
@@ -125,10 +133,12 @@ mod tests {
             .set("consumer.fetch.max.wait.ms", 7)
             .set("producer.batch.size", 100)
             .set("request.timeout.ms", 9)
+            .set("metadata.recovery.strategy", "NONE")
             .build()
             .unwrap();
         let settings = Settings::of(&config, &[], 1).unwrap();
         assert_eq!((settings.fetch.wait_max_ms, settings.produce.batch_bytes_max), (7, 100));
+        assert_eq!(settings.client.rebootstrap_trigger_ms, None);
         assert_eq!((settings.client.request_timeout_ms, settings.client.client_id.as_str()), (9, "app"));
         let config = Config::builder()
             .application_id("app")

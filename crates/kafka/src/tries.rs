@@ -59,16 +59,25 @@ where
                 At::Coordinator(kind, key) => client.coordinator(kind, key),
                 At::Anyone => Some(client.any_node()),
             };
+            if let (At::Coordinator(kind, key), None) = (at, node)
+                && let Some(failure) = client.coordinator_failure(kind, key)
+            {
+                return Some(Err(failure));
+            }
             match node {
                 Some(node) => self.ticket = Some(client.send_up_to(node, request(), version_max)),
                 None if now_ms >= deadline_ms => {
-                    return Some(Err(unanswered(what, RequestError::NotSent("no coordinator was found"), true)));
+                    return Some(Err(unanswered(
+                        what,
+                        RequestError::NotSent("no coordinator was found".to_owned()),
+                        true,
+                    )));
                 }
                 None => self.pause_until = now_ms + client.options().retry_backoff_ms,
             }
             return None;
         };
-        let answer = client.take(ticket)?;
+        let answer = ticket.take()?;
         self.ticket = None;
         let (failure, is_moved, is_concurrent) = match answer {
             Ok(response) => match ErrorCode(code(&response)) {

@@ -52,7 +52,8 @@ pub(crate) fn pair(request: &Schema, response: &Schema) -> String {
     let _ = writeln!(
         out,
         "impl Request for {name}Request {{\n    type Response = {name}Response;\n    const KEY: i16 = {};\n    \
-         const NAME: &'static str = \"{name}\";\n    const VERSIONS: std::ops::RangeInclusive<i16> = {}..={};\n}}",
+         const NAME: &'static str = \"{name}\";\n    const VERSIONS: std::ops::RangeInclusive<i16> = {}..={};\n\n    \
+         fn throttle_time_ms(response: &{name}Response) -> i32 {{\n        response.throttle_time_ms\n    }}\n}}",
         request.key, request.first, request.last
     );
     out

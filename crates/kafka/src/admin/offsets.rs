@@ -91,7 +91,7 @@ where
             return None;
         };
         let mut failure = None;
-        tickets.retain(|ticket| match client.take(ticket) {
+        tickets.retain(|ticket| match ticket.take() {
             None => true,
             Some(answer) => {
                 let result = answer.map_err(|error| unanswered(what, error, false));
@@ -282,9 +282,10 @@ impl Step<Vec<Option<CommittedOffset>>> for Committed {
             }
         };
         let coordinator = |client: &mut Client| client.coordinator(CoordinatorKind::Group, group);
-        let answer = match self.asked.answer(client, "asking for committed offsets", false, coordinator, request)? {
-            Ok(answer) => answer,
-            Err(failure) => {
+        let answer = match self.asked.answer(client, "asking for committed offsets", false, coordinator, request) {
+            None => return client.coordinator_failure(CoordinatorKind::Group, group).map(Err),
+            Some(Ok(answer)) => answer,
+            Some(Err(failure)) => {
                 client.forget_coordinator(CoordinatorKind::Group, group);
                 return Some(Err(failure));
             }

@@ -101,7 +101,7 @@ where
             self.ticket = Some(client.send(node, request()));
             return None;
         };
-        let answer = client.take(ticket)?;
+        let answer = ticket.take()?;
         self.ticket = None;
         Some(answer.map_err(|error| unanswered(what, error, has_effect)))
     }

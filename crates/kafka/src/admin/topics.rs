@@ -1,16 +1,16 @@
 //! Calls about topics.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_log::{Failure, NewTopic, TopicMetadata};
 
+use super::agreement::{Agreement, Expected};
 use super::operation::{Asked, Step};
 use crate::call::{fatal, refused, retriable};
 use crate::client::Client;
 use crate::protocol::ErrorCode;
-use crate::protocol::messages::create_topics::{
-    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse,
-};
+use crate::protocol::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use crate::protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use crate::protocol::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
 use crate::protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponseTopic};
@@ -158,15 +158,18 @@ impl Step<Vec<TopicMetadata>> for ListTopics {
 pub(super) struct CreateTopics {
     topics: Vec<NewTopic>,
     create: Asked<CreateTopicsRequest>,
-    existing: Option<Topics>,
+    /// Once all were created or existed.
+    agreement: Option<Agreement>,
+    existing: Topics,
 }
 
 impl CreateTopics {
     pub(super) fn new(topics: Vec<NewTopic>) -> Self {
-        Self { topics, create: Asked::default(), existing: None }
+        let names = topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
+        Self { topics, create: Asked::default(), agreement: None, existing: Topics::new(names) }
     }
 
-    fn create(&mut self, client: &mut Client) -> Option<Result<CreateTopicsResponse, Failure>> {
+    fn create(&mut self, client: &mut Client) -> Option<Result<(), Failure>> {
         let topics = &self.topics;
         let topic = |topic: &NewTopic| CreatableTopic {
             name: topic.name.to_string(),
@@ -185,7 +188,12 @@ impl CreateTopics {
             validate_only: false,
         };
         // Creating twice is harmless: what exists is looked at.
-        self.create.answer(client, "creating topics", false, |client| Some(client.controller()), request)
+        let controller = |client: &mut Client| Some(client.controller());
+        let answer = self.create.answer(client, "creating topics", false, controller, request)?;
+        Some(answer.and_then(|answer| {
+            let codes = answer.topics.iter().map(|topic| (&topic.name, topic.error_code, &topic.error_message));
+            check(client, "creating", codes, ErrorCode::TOPIC_ALREADY_EXISTS)
+        }))
     }
 
     /// Compares what exists with what was to be created.
@@ -210,44 +218,83 @@ impl Step<()> for CreateTopics {
         if self.topics.is_empty() {
             return Some(Ok(()));
         }
-        if self.existing.is_none() {
-            let answer = match self.create(client)? {
-                Ok(answer) => answer,
-                Err(failure) => return Some(Err(failure)),
-            };
-            for topic in answer.topics {
-                let code = ErrorCode(topic.error_code);
-                if code == ErrorCode::NOT_CONTROLLER {
-                    client.refresh_metadata();
-                }
-                if code != ErrorCode::NONE && code != ErrorCode::TOPIC_ALREADY_EXISTS {
-                    let what = format!("creating topic {}", topic.name);
-                    return Some(Err(refused(&what, code, topic.error_message.as_deref())));
-                }
+        if self.agreement.is_none() {
+            if let Err(failure) = self.create(client)? {
+                return Some(Err(failure));
             }
+            let names = self.topics.iter().map(|topic| (Arc::clone(&topic.name), Expected::Exists));
+            self.agreement = Some(Agreement::new(names.collect()));
         }
-        // A topic counts once brokers tell of it, new or not.
-        let names = || self.topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
-        let mut existing = self.existing.take().unwrap_or_else(|| Topics::new(names()));
-        let found = existing.turn(client);
-        self.existing = Some(existing);
-        Some(found?.and_then(|found| self.compare(&found)))
+        if let Some(agreement) = &mut self.agreement
+            && let Err(failure) = agreement.turn(client)?
+        {
+            return Some(Err(failure));
+        }
+        let found = self.existing.turn(client)?;
+        Some(found.and_then(|found| self.compare(&found)))
     }
 
     fn restart(&mut self) {
-        *self = Self::new(std::mem::take(&mut self.topics));
+        // What was created once is not created again: it may be deleted meanwhile.
+        self.create = Asked::default();
+        self.existing.restart();
+        if let Some(agreement) = &mut self.agreement {
+            agreement.restart();
+        }
     }
+}
+
+/// The first topic with an error. `harmless`: what was to be done is done already.
+fn check<'a>(
+    client: &mut Client,
+    doing: &str,
+    topics: impl Iterator<Item = (&'a String, i16, &'a Option<String>)>,
+    harmless: ErrorCode,
+) -> Result<(), Failure> {
+    for (name, code, message) in topics {
+        let code = ErrorCode(code);
+        if code == ErrorCode::NOT_CONTROLLER {
+            client.refresh_metadata();
+        }
+        if code != ErrorCode::NONE && code != harmless {
+            return Err(refused(&format!("{doing} topic {name}"), code, message.as_deref()));
+        }
+    }
+    Ok(())
 }
 
 /// Deletes topics; one that does not exist counts as deleted.
 pub(super) struct DeleteTopics {
     names: Vec<Arc<str>>,
     delete: Asked<DeleteTopicsRequest>,
+    /// Once all are deleted.
+    agreement: Option<Agreement>,
 }
 
 impl DeleteTopics {
     pub(super) fn new(names: Vec<Arc<str>>) -> Self {
-        Self { names, delete: Asked::default() }
+        Self { names, delete: Asked::default(), agreement: None }
+    }
+
+    fn delete(&mut self, client: &mut Client) -> Option<Result<Agreement, Failure>> {
+        let names = &self.names;
+        let topic = |name: &Arc<str>| DeleteTopicState { name: Some(name.to_string()), topic_id: 0 };
+        let request =
+            || DeleteTopicsRequest { topics: names.iter().map(topic).collect(), timeout_ms: CREATE_TIMEOUT_MS };
+        let controller = |client: &mut Client| Some(client.controller());
+        let answer = self.delete.answer(client, "deleting topics", false, controller, request)?;
+        Some(answer.and_then(|answer| {
+            let unnamed = String::new();
+            let codes = answer
+                .responses
+                .iter()
+                .map(|topic| (topic.name.as_ref().unwrap_or(&unnamed), topic.error_code, &topic.error_message));
+            check(client, "deleting", codes, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+            let deleted = answer.responses.iter().filter(|topic| topic.error_code == ErrorCode::NONE.0);
+            let gone =
+                deleted.filter_map(|topic| Some((topic.name.as_deref()?.into(), Expected::Gone(topic.topic_id))));
+            Ok(Agreement::new(gone.collect::<BTreeMap<Arc<str>, Expected>>()))
+        }))
     }
 }
 
@@ -256,26 +303,23 @@ impl Step<()> for DeleteTopics {
         if self.names.is_empty() {
             return Some(Ok(()));
         }
-        let names = &self.names;
-        let topic = |name: &Arc<str>| DeleteTopicState { name: Some(name.to_string()), topic_id: 0 };
-        let request =
-            || DeleteTopicsRequest { topics: names.iter().map(topic).collect(), timeout_ms: CREATE_TIMEOUT_MS };
-        let controller = |client: &mut Client| Some(client.controller());
-        let answer = match self.delete.answer(client, "deleting topics", false, controller, request)? {
-            Ok(answer) => answer,
-            Err(failure) => return Some(Err(failure)),
+        let mut agreement = match self.agreement.take() {
+            Some(agreement) => agreement,
+            None => match self.delete(client)? {
+                Ok(agreement) => agreement,
+                Err(failure) => return Some(Err(failure)),
+            },
         };
-        for topic in answer.responses {
-            let code = ErrorCode(topic.error_code);
-            if code != ErrorCode::NONE && code != ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
-                let what = format!("deleting topic {}", topic.name.unwrap_or_default());
-                return Some(Err(refused(&what, code, topic.error_message.as_deref())));
-            }
-        }
-        Some(Ok(()))
+        let result = agreement.turn(client);
+        self.agreement = Some(agreement);
+        result
     }
 
     fn restart(&mut self) {
-        *self = Self::new(std::mem::take(&mut self.names));
+        // What was deleted once is not deleted again: it may be created anew meanwhile.
+        self.delete = Asked::default();
+        if let Some(agreement) = &mut self.agreement {
+            agreement.restart();
+        }
     }
 }

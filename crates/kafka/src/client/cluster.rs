@@ -29,6 +29,8 @@ pub(crate) struct Cluster {
     unsettled: u32,
     updated_ms: Option<i64>,
     asked_ms: Option<i64>,
+    /// When the first request after the last answer was made.
+    trying_since_ms: Option<i64>,
     /// Why the last request failed, for messages.
     pub(crate) failure: Option<String>,
 }
@@ -108,8 +110,7 @@ impl Cluster {
     /// Whether metadata is to be asked for now.
     pub(super) fn wants_refresh(&self, now_ms: i64, options: &ClientOptions) -> bool {
         let is_due = |since: i64| now_ms >= since.saturating_add(options.metadata_max_age_ms);
-        self.has_new && !self.is_pausing(now_ms, options)
-            || (self.is_stale || self.updated_ms.is_none_or(is_due)) && !self.is_pausing(now_ms, options)
+        !self.is_pausing(now_ms, options) && (self.has_new || self.is_stale || self.updated_ms.is_none_or(is_due))
     }
 
     /// When it is to be asked for next.
@@ -134,6 +135,7 @@ impl Cluster {
     /// Metadata is under way, of all wanted topics or of some.
     pub(super) fn asked(&mut self, now_ms: i64, is_all: bool) {
         self.asked_ms = Some(now_ms);
+        self.trying_since_ms.get_or_insert(now_ms);
         self.has_new = !is_all;
     }
 
@@ -141,6 +143,18 @@ impl Cluster {
     pub(super) fn refresh(&mut self) {
         self.is_stale = true;
         self.unsettled = 0;
+    }
+
+    /// Whether metadata was asked for so long without an answer.
+    pub(super) fn has_tried_for(&self, ms: i64, now_ms: i64) -> bool {
+        self.trying_since_ms.is_some_and(|since| now_ms >= since.saturating_add(ms))
+    }
+
+    /// Forgets the brokers: those of `bootstrap.servers` are asked who is there (KIP-899, KIP-1102).
+    pub(super) fn rebootstrap(&mut self) {
+        self.brokers.clear();
+        self.trying_since_ms = None;
+        self.is_stale = true;
     }
 
     pub(super) fn failed(&mut self, reason: String) {
@@ -152,6 +166,7 @@ impl Cluster {
         self.failure = None;
         self.is_stale = false;
         self.updated_ms = Some(now_ms);
+        self.trying_since_ms = None;
         self.id.clone_from(&response.cluster_id);
         self.controller = Some(response.controller_id).filter(|id| *id >= 0);
         self.brokers = response

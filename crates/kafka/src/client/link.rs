@@ -6,7 +6,7 @@ use bytes::Bytes;
 use millstream_types::Now;
 
 use super::ClientOptions;
-use super::request::{Answer, Body, RequestError};
+use super::request::{Answer, Body, Reply, RequestError};
 use crate::net::{Address, ConnectionId, Transport};
 use crate::protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::{ErrorCode, Request, decode_response, encode_request};
@@ -25,6 +25,8 @@ pub(super) struct Link {
     retry_at_ms: i64,
     setup_deadline_ms: i64,
     idle_since_ms: i64,
+    /// The broker wants to hear nothing before this time.
+    throttled_until_ms: i64,
     correlation: i32,
     versions: Option<HashMap<i16, (i16, i16)>>,
     in_flight: VecDeque<Sent>,
@@ -41,7 +43,7 @@ pub(super) enum LinkState {
 
 /// A request that waits to be sent or for its answer.
 struct Sent {
-    number: u64,
+    reply: Reply,
     deadline_ms: i64,
     timeout_ms: i64,
     body: Body,
@@ -49,7 +51,11 @@ struct Sent {
     version: i16,
 }
 
-type Deliver<'a> = &'a mut dyn FnMut(u64, Answer);
+impl Sent {
+    fn fail(self, error: RequestError) {
+        self.reply.give(Answer::failed(error));
+    }
+}
 
 impl Link {
     pub(super) fn new(address: Address) -> Self {
@@ -60,6 +66,7 @@ impl Link {
             retry_at_ms: i64::MIN,
             setup_deadline_ms: 0,
             idle_since_ms: 0,
+            throttled_until_ms: i64::MIN,
             correlation: 0,
             versions: None,
             in_flight: VecDeque::new(),
@@ -67,21 +74,22 @@ impl Link {
         }
     }
 
-    pub(super) fn is_ready(&self) -> bool {
-        self.versions.is_some()
+    /// Whether requests go out now.
+    pub(super) fn is_ready(&self, now_ms: i64) -> bool {
+        self.versions.is_some() && now_ms >= self.throttled_until_ms
     }
 
     pub(super) fn may_connect(&self, now_ms: i64) -> bool {
         self.state != LinkState::Closed || now_ms >= self.retry_at_ms
     }
 
-    /// Numbers of the requests that were not sent yet.
-    pub(super) fn unsent(self) -> Vec<u64> {
-        self.waiting.into_iter().map(|sent| sent.number).collect()
+    /// Answers what was not sent yet: it never will be.
+    pub(super) fn give_up(self, why: &str) {
+        not_sent(self.waiting, why);
     }
 
-    pub(super) fn enqueue(&mut self, number: u64, deadline_ms: i64, body: Body) {
-        self.waiting.push_back(Sent { number, deadline_ms, timeout_ms: 0, body, correlation: 0, version: 0 });
+    pub(super) fn enqueue(&mut self, reply: Reply, deadline_ms: i64, body: Body) {
+        self.waiting.push_back(Sent { reply, deadline_ms, timeout_ms: 0, body, correlation: 0, version: 0 });
     }
 
     /// The transport has connected: asks for versions first.
@@ -98,19 +106,14 @@ impl Link {
         transport.send(connection, out);
     }
 
-    /// A frame came: versions, or the answer to the oldest request.
-    pub(super) fn frame(
-        &mut self,
-        frame: Bytes,
-        now: Now,
-        features: &mut BTreeMap<String, i16>,
-        deliver: Deliver<'_>,
-    ) -> Result<(), String> {
+    /// A frame came: versions, or the answer to the oldest request. An error ends the connection.
+    pub(super) fn frame(&mut self, frame: Bytes, now: Now, features: &mut BTreeMap<String, i16>) -> Result<(), String> {
         self.idle_since_ms = now.mono_ms();
         if self.versions.is_none() {
             let answer = decode_response::<ApiVersionsRequest>(frame, 3, 0);
             let versions = answer.map_err(|error| format!("this is no broker of Kafka 2.4 or newer: {error}"))?;
             self.versions = Some(table(&versions)?);
+            self.throttled_until_ms = now.mono_ms().saturating_add(i64::from(versions.throttle_time_ms));
             features.extend(
                 versions.finalized_features.into_iter().map(|feature| (feature.name, feature.max_version_level)),
             );
@@ -120,9 +123,21 @@ impl Link {
         let Some(sent) = self.in_flight.pop_front() else {
             return Err("the broker answered what was not asked".to_owned());
         };
-        let answer = sent.body.decode(frame, sent.version, sent.correlation);
-        deliver(sent.number, answer);
-        Ok(())
+        match sent.body.decode(frame, sent.version, sent.correlation) {
+            Ok(decoded) => {
+                // The broker has answered at once, but reads nothing more for so long (KIP-219).
+                self.throttled_until_ms =
+                    self.throttled_until_ms.max(now.mono_ms().saturating_add(decoded.throttle_ms));
+                sent.reply.give(decoded.answer());
+                Ok(())
+            }
+            Err(error) => {
+                // Whatever follows on this connection cannot be trusted either.
+                let reason = error.full_text();
+                sent.fail(error);
+                Err(reason)
+            }
+        }
     }
 
     /// Connects where something waits, sends what may be sent, times out the rest. Gives the next time
@@ -132,11 +147,10 @@ impl Link {
         transport: &mut dyn Transport,
         now: Now,
         options: &ClientOptions,
-        deliver: Deliver<'_>,
     ) -> Result<i64, String> {
         let now_ms = now.mono_ms();
         let mut due = i64::MAX;
-        self.time_out_waiting(now_ms, deliver);
+        self.time_out_waiting(now_ms);
         match self.state {
             LinkState::Closed if self.waiting.is_empty() => return Ok(due),
             LinkState::Closed if now_ms < self.retry_at_ms => due = due.min(self.retry_at_ms),
@@ -153,7 +167,8 @@ impl Link {
                 due = due.min(self.setup_deadline_ms);
             }
             LinkState::Connecting(_) => {}
-            LinkState::Open(connection) => self.send_waiting(connection, transport, now_ms, options, deliver),
+            LinkState::Open(_) if now_ms < self.throttled_until_ms => due = due.min(self.throttled_until_ms),
+            LinkState::Open(connection) => self.send_waiting(connection, transport, now_ms, options),
         }
         if let Some(oldest) = self.in_flight.iter().map(|sent| sent.deadline_ms).min() {
             if now_ms >= oldest {
@@ -161,7 +176,7 @@ impl Link {
                 return Err("a request was not answered in time".to_owned());
             }
             due = due.min(oldest);
-        } else if self.is_ready() && self.waiting.is_empty() {
+        } else if self.versions.is_some() && self.waiting.is_empty() {
             let idle_until = self.idle_since_ms.saturating_add(options.connections_max_idle_ms);
             if now_ms >= idle_until {
                 return Err("the connection was idle".to_owned());
@@ -171,17 +186,14 @@ impl Link {
         Ok(self.waiting.iter().map(|sent| sent.deadline_ms).fold(due, i64::min))
     }
 
-    fn time_out_waiting(&mut self, now_ms: i64, deliver: Deliver<'_>) {
-        if !self.waiting.iter().any(|sent| now_ms >= sent.deadline_ms) {
+    fn time_out_waiting(&mut self, now_ms: i64) {
+        let is_over = |sent: &Sent| now_ms >= sent.deadline_ms;
+        if !self.waiting.iter().any(is_over) {
             return;
         }
-        self.waiting.retain(|sent| {
-            let is_over = now_ms >= sent.deadline_ms;
-            if is_over {
-                deliver(sent.number, Answer::failed(RequestError::NotSent("no connection to the broker in time")));
-            }
-            !is_over
-        });
+        let (over, waiting): (VecDeque<Sent>, VecDeque<Sent>) = self.waiting.drain(..).partition(is_over);
+        self.waiting = waiting;
+        not_sent(over, &format!("no connection to {} in time", self.address));
     }
 
     fn send_waiting(
@@ -190,7 +202,6 @@ impl Link {
         transport: &mut dyn Transport,
         now_ms: i64,
         options: &ClientOptions,
-        deliver: Deliver<'_>,
     ) {
         let Some(versions) = &self.versions else { return };
         let mut out = Vec::new();
@@ -200,7 +211,7 @@ impl Link {
             match sent.body.version(versions.get(&sent.body.key).copied()) {
                 Ok(version) => sent.version = version,
                 Err(error) => {
-                    deliver(sent.number, Answer::failed(error));
+                    sent.fail(error);
                     continue;
                 }
             }
@@ -216,32 +227,34 @@ impl Link {
         }
     }
 
-    /// The connection is over: what was asked has no answer, what was not sent yet stays for the next
-    /// connection. Connecting is tried again after a growing pause.
-    pub(super) fn disconnected(
-        &mut self,
-        now_ms: i64,
-        options: &ClientOptions,
-        jitter: i64,
-        reason: &str,
-    ) -> Vec<(u64, Answer)> {
+    /// The connection is over: what was asked has no answer. What was not sent yet waits for the next
+    /// connection, but only if there was one: who asks may find another broker sooner. Connecting is
+    /// tried again after a growing pause.
+    pub(super) fn disconnected(&mut self, now_ms: i64, options: &ClientOptions, jitter: i64, reason: &str) {
         if self.versions.is_none() {
             self.failures = self.failures.saturating_add(1);
+            not_sent(std::mem::take(&mut self.waiting), &format!("{} cannot be reached: {reason}", self.address));
         }
         let doublings = self.failures.saturating_sub(1).min(20);
         let pause = options.reconnect_backoff_ms.saturating_mul(1 << doublings).min(options.reconnect_backoff_max_ms);
         self.retry_at_ms = now_ms.saturating_add(pause.saturating_mul(jitter) / 1000);
         self.state = LinkState::Closed;
         self.versions = None;
-        let lost = |sent: Sent| {
+        self.throttled_until_ms = i64::MIN;
+        for sent in self.in_flight.drain(..) {
             let error = if now_ms >= sent.deadline_ms {
                 RequestError::TimedOut(sent.timeout_ms)
             } else {
                 RequestError::Lost(reason.to_owned())
             };
-            (sent.number, Answer::failed(error))
-        };
-        self.in_flight.drain(..).map(lost).collect()
+            sent.fail(error);
+        }
+    }
+}
+
+fn not_sent(requests: VecDeque<Sent>, why: &str) {
+    for sent in requests {
+        sent.fail(RequestError::NotSent(why.to_owned()));
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct ClientOptions {
     pub(crate) metadata_max_age_ms: i64,
     /// `default.api.timeout.ms`: how long a call about topics or offsets is tried.
     pub(crate) api_timeout_ms: i64,
+    /// `metadata.recovery.rebootstrap.trigger.ms`; `None` with `metadata.recovery.strategy=none`.
+    pub(crate) rebootstrap_trigger_ms: Option<i64>,
     /// Longest frame taken from a broker, in bytes.
     pub(crate) frame_bytes_max: usize,
     /// Seed of the generator behind the jitter of backoffs.
@@ -45,6 +47,7 @@ impl ClientOptions {
             connections_max_idle_ms: 540_000,
             metadata_max_age_ms: 300_000,
             api_timeout_ms: 60_000,
+            rebootstrap_trigger_ms: Some(300_000),
             frame_bytes_max: 128 * 1024 * 1024,
             seed,
         }

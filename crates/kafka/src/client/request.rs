@@ -2,36 +2,50 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 
 use crate::protocol::{DecodeError, Request, decode_response, encode_request};
 
-/// A claim to the answer of a request.
+/// A claim to the answer of a request. Dropping it abandons the answer, not the request.
 pub(crate) struct Ticket<R> {
-    number: u64,
+    place: Arc<Place>,
     request: PhantomData<fn(R)>,
 }
 
-impl<R> Ticket<R> {
-    pub(super) fn new(number: u64) -> Self {
-        Self { number, request: PhantomData }
-    }
+/// Where an answer waits for who asked.
+#[derive(Default)]
+struct Place(Mutex<Option<Answer>>);
 
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-}
-
-impl<R> Clone for Ticket<R> {
-    fn clone(&self) -> Self {
-        Self::new(self.number)
+impl Place {
+    fn swap(&self, answer: Option<Answer>) -> Option<Answer> {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), answer)
     }
 }
 
-impl<R> std::fmt::Debug for Ticket<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Ticket({})", self.number)
+/// A ticket, and the reply that belongs to it.
+pub(super) fn ticket<R>() -> (Ticket<R>, Reply) {
+    let place = Arc::new(Place::default());
+    let reply = Reply(Arc::downgrade(&place));
+    (Ticket { place, request: PhantomData }, reply)
+}
+
+impl<R: Request + 'static> Ticket<R> {
+    /// Takes the answer, once it is there.
+    pub(crate) fn take(&self) -> Option<Result<R::Response, RequestError>> {
+        self.place.swap(None).map(Answer::of::<R>)
+    }
+}
+
+/// A request's duty to answer. An answer that nobody waits for any more is dropped.
+pub(super) struct Reply(Weak<Place>);
+
+impl Reply {
+    pub(super) fn give(self, answer: Answer) {
+        if let Some(place) = self.0.upgrade() {
+            place.swap(Some(answer));
+        }
     }
 }
 
@@ -40,7 +54,7 @@ impl<R> std::fmt::Debug for Ticket<R> {
 pub(crate) enum RequestError {
     /// It never left: it had no effect.
     #[error("the request was not sent: {0}")]
-    NotSent(&'static str),
+    NotSent(String),
     /// It was sent, but the connection ended before the answer: it may have had its effect.
     #[error("the connection ended before the answer came: {0}")]
     Lost(String),
@@ -68,6 +82,14 @@ pub(crate) enum RequestError {
 }
 
 impl RequestError {
+    /// The error with what is behind it.
+    pub(super) fn full_text(&self) -> String {
+        match self {
+            Self::Malformed { source, .. } => format!("{self}: {source}"),
+            _ => self.to_string(),
+        }
+    }
+
     /// Whether the request may have had its effect.
     pub(crate) fn is_in_doubt(&self) -> bool {
         matches!(self, Self::Lost(_) | Self::TimedOut(_) | Self::Malformed { .. })
@@ -87,7 +109,7 @@ impl Answer {
         Self(Err(error))
     }
 
-    pub(super) fn of<R: Request + 'static>(self) -> Result<R::Response, RequestError> {
+    fn of<R: Request + 'static>(self) -> Result<R::Response, RequestError> {
         let answer = self.0?;
         #[expect(clippy::expect_used, reason = "a ticket carries the type of its request")]
         let response = answer.downcast::<R::Response>().expect("the answer to this request");
@@ -102,7 +124,19 @@ pub(super) struct Body {
     first: i16,
     last: i16,
     encode: Box<dyn Fn(i16, i32, &str, &mut Vec<u8>) + Send>,
-    decode: fn(Bytes, i16, i32) -> Result<Box<dyn Any + Send>, DecodeError>,
+    decode: fn(Bytes, i16, i32) -> Result<Decoded, DecodeError>,
+}
+
+/// A response, and for how long the broker wants to hear nothing more (KIP-219), in ms.
+pub(super) struct Decoded {
+    response: Box<dyn Any + Send>,
+    pub(super) throttle_ms: i64,
+}
+
+impl Decoded {
+    pub(super) fn answer(self) -> Answer {
+        Answer(Ok(self.response))
+    }
 }
 
 impl Body {
@@ -120,7 +154,8 @@ impl Body {
             }),
             decode: |frame, version, correlation| {
                 let response = decode_response::<R>(frame, version, correlation)?;
-                Ok(Box::new(response))
+                let throttle_ms = i64::from(R::throttle_time_ms(&response));
+                Ok(Decoded { response: Box::new(response), throttle_ms })
             },
         }
     }
@@ -143,8 +178,8 @@ impl Body {
         (self.encode)(version, correlation, client_id, out);
     }
 
-    pub(super) fn decode(&self, frame: Bytes, version: i16, correlation: i32) -> Answer {
+    pub(super) fn decode(&self, frame: Bytes, version: i16, correlation: i32) -> Result<Decoded, RequestError> {
         let malformed = |source| RequestError::Malformed { api: self.api, source };
-        Answer((self.decode)(frame, version, correlation).map_err(malformed))
+        (self.decode)(frame, version, correlation).map_err(malformed)
     }
 }

@@ -1,4 +1,8 @@
+mod brokers;
+mod hostile;
+
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::*;
 use crate::driver::{Actor, Turn};
@@ -33,7 +37,7 @@ impl Actor for Ender {
             }
             return Turn::Until(i64::MAX);
         };
-        let Some(answer) = client.take(ticket) else { return Turn::Until(i64::MAX) };
+        let Some(answer) = ticket.take() else { return Turn::Until(i64::MAX) };
         *self.outcome.lock().unwrap() = Some(answer);
         Turn::Finished
     }

@@ -180,7 +180,7 @@ impl Heartbeats {
     }
 
     fn take_answer(&mut self, client: &mut Client) {
-        let Some(answer) = self.under_way.as_ref().and_then(|ticket| client.take(ticket)) else { return };
+        let Some(answer) = self.under_way.as_ref().and_then(Ticket::take) else { return };
         self.under_way = None;
         let now_ms = client.now().mono_ms();
         self.next_ms = now_ms + client.options().retry_backoff_ms;
@@ -353,9 +353,13 @@ impl Actor for Heartbeats {
             }
         }
         if self.under_way.is_none() && now_ms >= self.next_ms {
-            match client.coordinator(CoordinatorKind::Group, &self.config.group) {
-                Some(node) => self.under_way = Some(client.send(node, self.request())),
-                None => self.next_ms = now_ms + client.options().retry_backoff_ms,
+            if let Some(node) = client.coordinator(CoordinatorKind::Group, &self.config.group) {
+                self.under_way = Some(client.send(node, self.request()));
+            } else {
+                self.next_ms = now_ms + client.options().retry_backoff_ms;
+                if let Some(failure) = client.coordinator_failure(CoordinatorKind::Group, &self.config.group) {
+                    self.fail(failure);
+                }
             }
         }
         let leave_until = self.leaving.as_ref().map_or(i64::MAX, |(_, until)| *until);

@@ -1,15 +1,16 @@
 //! Plain TCP: all connections of a process on one thread, which sleeps until one of them or a waker
 //! has something to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, Write};
-use std::net::ToSocketAddrs;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 
+use super::resolver::Resolver;
 use super::{Address, ConnectionId, FrameBuffer, Transport, TransportEvent};
 
 const WAKER: Token = Token(0);
@@ -20,11 +21,12 @@ const READ_TURN_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) struct TcpTransport {
     poll: Poll,
     waker: Arc<mio::Waker>,
+    resolver: Resolver,
     ready: Events,
     sockets: BTreeMap<ConnectionId, Socket>,
     next: u64,
     frame_bytes_max: usize,
-    /// Connections that could not even be begun.
+    /// Connections that failed outside of a poll.
     stillborn: Vec<(ConnectionId, String)>,
 }
 
@@ -41,7 +43,12 @@ impl Waker {
 }
 
 struct Socket {
-    stream: TcpStream,
+    /// `None` while the name is looked up.
+    stream: Option<TcpStream>,
+    /// The name that is looked up.
+    name: Option<Address>,
+    /// Addresses of the name that were not tried yet (`client.dns.lookup=use_all_dns_ips`).
+    candidates: VecDeque<SocketAddr>,
     is_connected: bool,
     frames: FrameBuffer,
     outgoing: Vec<u8>,
@@ -53,9 +60,11 @@ impl TcpTransport {
     pub(crate) fn new(frame_bytes_max: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
+        let resolver = Resolver::new(Arc::clone(&waker));
         Ok(Self {
             poll,
             waker,
+            resolver,
             ready: Events::with_capacity(64),
             sockets: BTreeMap::new(),
             next: 1,
@@ -68,41 +77,82 @@ impl TcpTransport {
         Waker(Arc::clone(&self.waker))
     }
 
-    fn open(&self, address: &Address, token: Token) -> io::Result<TcpStream> {
-        let found = (address.host.as_str(), address.port).to_socket_addrs()?;
-        let mut failure = io::Error::new(ErrorKind::NotFound, "the name has no address");
-        for address in found {
-            match TcpStream::connect(address) {
-                Ok(mut stream) => {
-                    self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-                    return Ok(stream);
-                }
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
-    }
-
     fn drop_socket(&mut self, connection: ConnectionId) {
         if let Some(mut socket) = self.sockets.remove(&connection) {
-            let _ = self.poll.registry().deregister(&mut socket.stream);
+            socket.drop_stream(self.poll.registry());
         }
     }
+
+    /// Connects those whose name was found.
+    fn take_names(&mut self, events: &mut Vec<TransportEvent>) {
+        for (name, found) in self.resolver.found() {
+            let mut failed = Vec::new();
+            for (connection, socket) in &mut self.sockets {
+                if socket.name.as_ref() != Some(&name) {
+                    continue;
+                }
+                socket.name = None;
+                let result = found.clone().and_then(|addresses| {
+                    socket.candidates = addresses.into();
+                    socket.connect(self.poll.registry(), token(*connection), "the name has no address")
+                });
+                if let Err(reason) = result {
+                    failed.push((*connection, reason));
+                }
+            }
+            self.close_all(failed, events);
+        }
+    }
+
+    fn close_all(&mut self, failed: Vec<(ConnectionId, String)>, events: &mut Vec<TransportEvent>) {
+        for (connection, reason) in failed {
+            self.drop_socket(connection);
+            events.push(TransportEvent::Closed(connection, reason));
+        }
+    }
+
+    /// Lets a socket do what it is ready for.
+    fn turn(&mut self, connection: ConnectionId, ready: (bool, bool), events: &mut Vec<TransportEvent>) {
+        let Some(socket) = self.sockets.get_mut(&connection) else { return };
+        let mut result = socket.turn(connection, ready, events);
+        if let (Err(reason), false) = (&result, socket.is_connected) {
+            let reason = reason.clone();
+            result = socket.connect(self.poll.registry(), token(connection), &reason);
+        }
+        if let Err(reason) = result {
+            self.close_all(vec![(connection, reason)], events);
+        }
+    }
+}
+
+/// A connection's events.
+fn token(connection: ConnectionId) -> Token {
+    Token(usize::try_from(connection.0).unwrap_or(usize::MAX))
 }
 
 impl Transport for TcpTransport {
     fn connect(&mut self, address: &Address) -> ConnectionId {
         let connection = ConnectionId(self.next);
-        let token = Token(usize::try_from(self.next).unwrap_or(usize::MAX));
         self.next += 1;
-        match self.open(address, token) {
-            Ok(stream) => {
-                let frames = FrameBuffer::new(self.frame_bytes_max);
-                let socket = Socket { stream, is_connected: false, frames, outgoing: Vec::new(), sent: 0 };
-                self.sockets.insert(connection, socket);
+        let mut socket = Socket {
+            stream: None,
+            name: None,
+            candidates: VecDeque::new(),
+            is_connected: false,
+            frames: FrameBuffer::new(self.frame_bytes_max),
+            outgoing: Vec::new(),
+            sent: 0,
+        };
+        if let Some(literal) = Resolver::literal(address) {
+            socket.candidates.push_back(literal);
+            if let Err(reason) = socket.connect(self.poll.registry(), token(connection), "no address") {
+                self.stillborn.push((connection, reason));
             }
-            Err(error) => self.stillborn.push((connection, error.to_string())),
+        } else {
+            socket.name = Some(address.clone());
+            self.resolver.start(address);
         }
+        self.sockets.insert(connection, socket);
         connection
     }
 
@@ -126,10 +176,8 @@ impl Transport for TcpTransport {
     }
 
     fn poll(&mut self, timeout: Duration, events: &mut Vec<TransportEvent>) {
-        for (connection, reason) in std::mem::take(&mut self.stillborn) {
-            self.drop_socket(connection);
-            events.push(TransportEvent::Closed(connection, reason));
-        }
+        let stillborn = std::mem::take(&mut self.stillborn);
+        self.close_all(stillborn, events);
         let timeout = if events.is_empty() { timeout } else { Duration::ZERO };
         if let Err(error) = self.poll.poll(&mut self.ready, Some(timeout)) {
             // A signal is no news; anything else would only repeat itself.
@@ -142,45 +190,64 @@ impl Transport for TcpTransport {
             .filter(|event| event.token() != WAKER)
             .map(|event| (ConnectionId(event.token().0 as u64), event.is_readable(), event.is_writable()))
             .collect();
+        self.take_names(events);
         for (connection, is_readable, is_writable) in ready {
-            let Some(socket) = self.sockets.get_mut(&connection) else { continue };
-            if let Err(reason) = socket.turn(connection, is_readable, is_writable, events) {
-                self.drop_socket(connection);
-                events.push(TransportEvent::Closed(connection, reason));
-            }
+            self.turn(connection, (is_readable, is_writable), events);
         }
         // A socket that had more to read than its turn allows makes no new event: go on at once.
         let greedy: Vec<ConnectionId> =
             self.sockets.iter().filter(|(_, socket)| socket.frames.has_more).map(|(id, _)| *id).collect();
         for connection in greedy {
-            let Some(socket) = self.sockets.get_mut(&connection) else { continue };
-            if let Err(reason) = socket.turn(connection, true, false, events) {
-                self.drop_socket(connection);
-                events.push(TransportEvent::Closed(connection, reason));
-            }
+            self.turn(connection, (true, false), events);
         }
     }
 }
 
 impl Socket {
+    /// Starts to connect to the next address; fails when none is left.
+    fn connect(&mut self, registry: &Registry, token: Token, reason: &str) -> Result<(), String> {
+        let mut reason = reason.to_owned();
+        self.drop_stream(registry);
+        while let Some(address) = self.candidates.pop_front() {
+            let stream = TcpStream::connect(address).and_then(|mut stream| {
+                registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+                Ok(stream)
+            });
+            match stream {
+                Ok(stream) => {
+                    self.stream = Some(stream);
+                    return Ok(());
+                }
+                Err(error) => reason = error.to_string(),
+            }
+        }
+        Err(reason)
+    }
+
+    fn drop_stream(&mut self, registry: &Registry) {
+        if let Some(mut stream) = self.stream.take() {
+            let _ = registry.deregister(&mut stream);
+        }
+    }
+
     /// Does what the socket is ready for.
     fn turn(
         &mut self,
         connection: ConnectionId,
-        is_readable: bool,
-        is_writable: bool,
+        (is_readable, is_writable): (bool, bool),
         events: &mut Vec<TransportEvent>,
     ) -> Result<(), String> {
+        let Some(stream) = &self.stream else { return Ok(()) };
         if is_writable {
             if !self.is_connected {
-                if let Some(error) = self.stream.take_error().map_err(|error| error.to_string())? {
+                if let Some(error) = stream.take_error().map_err(|error| error.to_string())? {
                     return Err(error.to_string());
                 }
-                match self.stream.peer_addr() {
+                match stream.peer_addr() {
                     Ok(_) => {
                         self.is_connected = true;
                         // Requests are small and waited for.
-                        let _ = self.stream.set_nodelay(true);
+                        let _ = stream.set_nodelay(true);
                         events.push(TransportEvent::Connected(connection));
                     }
                     Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
@@ -194,8 +261,9 @@ impl Socket {
 
     /// Sends until the socket takes no more.
     fn flush(&mut self) -> io::Result<()> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
         while let Some(rest) = self.outgoing.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match self.stream.write(rest) {
+            match stream.write(rest) {
                 Ok(0) => return Err(io::Error::new(ErrorKind::WriteZero, "the socket takes nothing")),
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -211,9 +279,10 @@ impl Socket {
     /// Reads until the socket has no more or the turn is over.
     fn fill(&mut self, connection: ConnectionId, events: &mut Vec<TransportEvent>) -> Result<(), String> {
         self.frames.has_more = false;
+        let Some(stream) = &mut self.stream else { return Ok(()) };
         let mut read = 0;
         loop {
-            match self.frames.read_from(&mut self.stream) {
+            match self.frames.read_from(stream) {
                 Ok(0) => return Err("the broker closed the connection".to_owned()),
                 Ok(count) => read += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -228,5 +297,71 @@ impl Socket {
                 return Ok(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// What happens next, with the frames' bytes.
+    fn next(transport: &mut TcpTransport) -> (ConnectionId, String) {
+        let mut events = Vec::new();
+        while events.is_empty() {
+            transport.poll(Duration::from_secs(60), &mut events);
+        }
+        match events.remove(0) {
+            TransportEvent::Connected(id) => (id, "connected".to_owned()),
+            TransportEvent::Frame(id, frame) => (id, String::from_utf8_lossy(&frame).into_owned()),
+            TransportEvent::Closed(id, reason) => (id, format!("closed: {reason}")),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the other side of the test")]
+    fn listener() -> TcpListener {
+        TcpListener::bind("127.0.0.1:0").unwrap()
+    }
+
+    #[test]
+    fn a_name_is_looked_up_and_all_its_addresses_are_tried() {
+        let listener = listener();
+        let port = listener.local_addr().unwrap().port();
+        let mut transport = TcpTransport::new(1000).unwrap();
+        let connection = transport.connect(&Address { host: "localhost".to_owned(), port });
+        assert_eq!(next(&mut transport), (connection, "connected".to_owned()));
+        transport.send(connection, b"asked".to_vec());
+        let (mut peer, _) = listener.accept().unwrap();
+        let mut asked = [0; 5];
+        peer.read_exact(&mut asked).unwrap();
+        assert_eq!(&asked, b"asked");
+        peer.write_all(b"\0\0\0\x08answered").unwrap();
+        assert_eq!(next(&mut transport), (connection, "answered".to_owned()));
+        drop(peer);
+        assert_eq!(next(&mut transport), (connection, "closed: the broker closed the connection".to_owned()));
+    }
+
+    #[test]
+    fn an_address_that_refuses_is_followed_by_the_next() {
+        let listener = listener();
+        let mut transport = TcpTransport::new(1000).unwrap();
+        let connection = transport.connect(&Address { host: "127.0.0.1".to_owned(), port: 0 });
+        let socket = transport.sockets.get_mut(&connection).unwrap();
+        socket.candidates = VecDeque::from(["127.0.0.1:0".parse().unwrap(), listener.local_addr().unwrap()]);
+        transport.stillborn.clear();
+        let socket = transport.sockets.get_mut(&connection).unwrap();
+        socket.connect(transport.poll.registry(), token(connection), "").unwrap();
+        assert_eq!(next(&mut transport), (connection, "connected".to_owned()));
+    }
+
+    #[test]
+    fn a_name_that_is_none_closes_the_connection() {
+        let mut transport = TcpTransport::new(1000).unwrap();
+        let connection = transport.connect(&Address { host: "not a name".to_owned(), port: 1 });
+        let (closed, reason) = next(&mut transport);
+        assert_eq!(closed, connection);
+        assert!(reason.starts_with("closed: "), "{reason}");
     }
 }

@@ -42,6 +42,10 @@ pub(super) fn sort(
         if last < position {
             continue;
         }
+        if sorted.next > position && batch.base_offset().0 < sorted.next {
+            let delta = batch.header().last_offset_delta;
+            return Err((sorted.next, BatchError::Offsets { base: batch.base_offset().0, delta }));
+        }
         while let Some(transaction) = ahead.front().filter(|transaction| transaction.first_offset <= last) {
             aborting.insert(transaction.producer_id);
             ahead.pop_front();

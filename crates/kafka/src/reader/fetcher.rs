@@ -21,6 +21,9 @@ use crate::protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsR
 const EARLIEST: i64 = -2;
 const LATEST: i64 = -1;
 
+/// What is to be fetched of each broker.
+type Plan = BTreeMap<i32, BTreeMap<Key, (TopicPartition, Position)>>;
+
 /// Reads ahead for one reader.
 pub(super) struct Fetcher {
     shared: Arc<Mutex<Shared>>,
@@ -59,18 +62,19 @@ impl Fetcher {
         Self { shared, isolation, options, lane: None, brokers: BTreeMap::new(), lost: BTreeMap::new() }
     }
 
-    /// What is to be fetched, by broker; reports topics that are gone.
-    fn plan(
-        &mut self,
-        client: &mut Client,
-        shared: &mut Shared,
-    ) -> BTreeMap<i32, BTreeMap<Key, (TopicPartition, Position)>> {
-        let mut plan: BTreeMap<i32, BTreeMap<Key, (TopicPartition, Position)>> = BTreeMap::new();
+    /// What is to be fetched, by broker, and when there may be more, in ms; reports topics that are gone.
+    fn plan(&mut self, client: &mut Client, shared: &mut Shared) -> (Plan, i64) {
+        let mut plan = Plan::new();
         let mut gone = Vec::new();
+        let mut due = i64::MAX;
         let has_room = shared.ahead_bytes < self.options.ahead_bytes_max;
         let now_ms = client.now().mono_ms();
         for (partition, feed) in &mut shared.feeds {
             if feed.is_over || feed.is_paused || !feed.ahead.is_empty() && !has_room || feed.ahead.len() > 1 {
+                continue;
+            }
+            if now_ms < feed.retry_at_ms {
+                due = due.min(feed.retry_at_ms);
                 continue;
             }
             client.want_topic(&partition.topic);
@@ -93,19 +97,22 @@ impl Fetcher {
                 client.refresh_metadata();
                 continue;
             };
-            let replica = feed.replica.filter(|(_, until)| now_ms < *until).map(|(replica, _)| replica);
+            // Where a replica is gone, or was good for long enough, the leader says which one is next.
+            feed.replica = feed
+                .replica
+                .filter(|(replica, until)| now_ms < *until && client.cluster().brokers().contains_key(replica));
             let position = Position { offset: feed.position, leader_epoch: epoch };
-            let broker = replica.unwrap_or(leader);
+            let broker = feed.replica.map_or(leader, |(replica, _)| replica);
             plan.entry(broker).or_default().insert((id, number), (partition.clone(), position));
         }
         for partition in gone {
             shared.end(&partition, ReaderEvent::Gone { partition: partition.clone() });
         }
-        plan
+        (plan, due)
     }
 
     /// Starts fetches where none is under way.
-    fn start(&mut self, client: &mut Client, plan: BTreeMap<i32, BTreeMap<Key, (TopicPartition, Position)>>) -> i64 {
+    fn start(&mut self, client: &mut Client, plan: Plan) -> i64 {
         let now_ms = client.now().mono_ms();
         let lane = *self.lane.get_or_insert_with(|| client.new_lane());
         let mut due = i64::MAX;
@@ -147,7 +154,7 @@ impl Fetcher {
         let pause_until = now_ms + client.options().retry_backoff_ms;
         let mut answers = Vec::new();
         for broker in self.brokers.values_mut() {
-            let Some(answer) = broker.under_way.as_ref().and_then(|under_way| client.take(&under_way.ticket)) else {
+            let Some(answer) = broker.under_way.as_ref().and_then(|under_way| under_way.ticket.take()) else {
                 continue;
             };
             let Some(under_way) = broker.under_way.take() else { continue };
@@ -158,14 +165,13 @@ impl Fetcher {
                         broker.pause_until = now_ms + i64::from(response.throttle_time_ms);
                         answers.push((under_way, response));
                     }
-                    ErrorCode::FETCH_SESSION_ID_NOT_FOUND
-                    | ErrorCode::INVALID_FETCH_SESSION_EPOCH
-                    | ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR => broker.session.forget(),
+                    ErrorCode::FETCH_SESSION_ID_NOT_FOUND => broker.session.forget(),
                     code => {
+                        // The broker keeps a session that is of no use any more: it ends with the next fetch.
                         broker.session.reset();
                         broker.pause_until = pause_until;
                         client.refresh_metadata();
-                        if !code.is_retriable() {
+                        if !may_pass(code) {
                             let failure = refused("fetching", code, None);
                             lock(&shared).failures.push_back(ReaderEvent::Failed(failure));
                         }
@@ -175,9 +181,15 @@ impl Fetcher {
                     broker.session.forget();
                     broker.pause_until = pause_until;
                     client.refresh_metadata();
+                    let mut shared = lock(&shared);
+                    for (partition, _) in under_way.fetched.values() {
+                        if let Some(feed) = shared.feeds.get_mut(partition) {
+                            feed.replica = None;
+                        }
+                    }
                     let failure = unanswered("fetching", error, false);
                     if failure.kind == FailureKind::Fatal {
-                        lock(&shared).failures.push_back(ReaderEvent::Failed(failure));
+                        shared.failures.push_back(ReaderEvent::Failed(failure));
                     }
                 }
             }
@@ -200,14 +212,22 @@ impl Fetcher {
                 let Some(feed) = feed.filter(|feed| !feed.is_over && feed.position == position.offset) else {
                     continue;
                 };
+                let now_ms = client.now().mono_ms();
                 if data.preferred_read_replica >= 0 {
-                    let until = client.now().mono_ms() + client.options().metadata_max_age_ms;
+                    let until = now_ms + client.options().metadata_max_age_ms;
                     feed.replica = Some((data.preferred_read_replica, until));
                 }
                 match event {
                     Ok(fetched) => shared.push(partition, fetched),
                     Err(Trouble::Code(code)) => {
-                        feed.replica = None;
+                        let was_replica = feed.replica.take().is_some();
+                        if was_replica && code == ErrorCode::OFFSET_OUT_OF_RANGE {
+                            // The replica may be behind; what the leader says counts.
+                            continue;
+                        }
+                        if data.current_leader.leader_id < 0 {
+                            feed.retry_at_ms = now_ms + client.options().retry_backoff_ms;
+                        }
                         if let Some(event) = trouble(&mut self.lost, client, partition, *position, &data, code) {
                             shared.end(partition, event);
                         }
@@ -258,6 +278,10 @@ impl Fetcher {
                 due = due.min(until);
                 true
             }
+            BoundsTurn::Failed(failure) => {
+                lock(&shared).end(partition, ReaderEvent::Failed(failure));
+                false
+            }
             BoundsTurn::Found(log_start, log_end) => {
                 let position = Offset(bounds.position);
                 let (log_start, log_end) = (Offset(log_start), Offset(log_end));
@@ -279,9 +303,9 @@ impl Actor for Fetcher {
         if shared.is_closed {
             return Turn::Finished;
         }
-        let plan = self.plan(client, &mut shared);
+        let (plan, due) = self.plan(client, &mut shared);
         drop(shared);
-        Turn::Until(self.start(client, plan).min(bounds_due))
+        Turn::Until(self.start(client, plan).min(bounds_due).min(due))
     }
 }
 
@@ -320,7 +344,7 @@ fn trouble(
                 client.set_leader(&partition.topic, partition.partition.0, leader);
             }
             client.refresh_metadata();
-            if code.is_retriable() {
+            if may_pass(code) {
                 None
             } else {
                 Some(ReaderEvent::Failed(refused(&format!("fetching {partition}"), code, None)))
@@ -329,8 +353,15 @@ fn trouble(
     }
 }
 
+/// Whether the same fetch may succeed later. A broker that does not know what went wrong is asked again,
+/// as Java does: reading has no effect.
+fn may_pass(code: ErrorCode) -> bool {
+    code.is_retriable() || code == ErrorCode::UNKNOWN_SERVER_ERROR
+}
+
 enum BoundsTurn {
     Waiting(i64),
+    Failed(Failure),
     Found(i64, i64),
 }
 
@@ -366,13 +397,18 @@ impl Bounds {
         };
         let mut has_failed = false;
         for (ticket, found) in tickets.iter().zip(&mut self.found) {
-            let Some(answer) = client.take(ticket) else { continue };
-            let offset = answer.ok().and_then(|answer| {
-                let partition = answer.topics.into_iter().next()?.partitions.into_iter().next()?;
-                (partition.error_code == 0).then_some(partition.offset)
-            });
-            has_failed |= offset.is_none();
-            *found = offset;
+            let Some(answer) = ticket.take() else { continue };
+            let answered =
+                answer.ok().and_then(|answer| answer.topics.into_iter().next()?.partitions.into_iter().next());
+            *found = match answered.map(|partition| (partition.offset, ErrorCode(partition.error_code))) {
+                Some((offset, ErrorCode::NONE)) if offset >= 0 => Some(offset),
+                Some((_, code)) if code != ErrorCode::NONE && !may_pass(code) => {
+                    let what = format!("asking for the first and last offset of {partition}");
+                    return BoundsTurn::Failed(refused(&what, code, None));
+                }
+                _ => None,
+            };
+            has_failed |= found.is_none();
         }
         match self.found {
             [Some(start), Some(end)] => BoundsTurn::Found(start, end),

@@ -120,7 +120,7 @@ impl Producer {
     /// Takes answers. A failure ends the writer.
     pub(super) fn take_answers(&mut self, client: &mut Client) -> Result<(), Failure> {
         let mut over = Vec::new();
-        self.sends.under_way.retain_mut(|under_way| match client.take(&under_way.ticket) {
+        self.sends.under_way.retain_mut(|under_way| match under_way.ticket.take() {
             None => true,
             Some(answer) => {
                 over.push((std::mem::take(&mut under_way.batches), answer));

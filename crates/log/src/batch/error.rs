@@ -49,13 +49,13 @@ pub enum BatchError {
         count: i32,
     },
     /// A codec this library does not read.
-    #[error("batch is compressed with {name}; none and lz4 are supported")]
+    #[error("batch is compressed with {name}; none, gzip, snappy, lz4 and zstd are read")]
     Codec {
         /// Kafka's name of the codec.
         name: &'static str,
     },
     /// The compressed block is damaged.
-    #[error("lz4 block of the batch is damaged: {detail}")]
+    #[error("the compressed records of the batch are damaged: {detail}")]
     Decompress {
         /// What the decoder says.
         detail: String,

@@ -73,7 +73,9 @@ impl BatchHeader {
         if header.len < HEADER_LEN {
             return Err(BatchError::Length { length });
         }
-        let overflows = base_offset.checked_add(i64::from(header.last_offset_delta)).is_none();
+        // The offset behind the batch is one, too.
+        let overflows =
+            base_offset.checked_add(i64::from(header.last_offset_delta)).is_none_or(|last| last == i64::MAX);
         if base_offset < 0 || header.last_offset_delta < 0 || overflows {
             return Err(BatchError::Offsets { base: base_offset, delta: header.last_offset_delta });
         }

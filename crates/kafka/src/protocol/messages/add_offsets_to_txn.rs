@@ -80,4 +80,8 @@ impl Request for AddOffsetsToTxnRequest {
     const KEY: i16 = 25;
     const NAME: &'static str = "AddOffsetsToTxn";
     const VERSIONS: std::ops::RangeInclusive<i16> = 3..=4;
+
+    fn throttle_time_ms(response: &AddOffsetsToTxnResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

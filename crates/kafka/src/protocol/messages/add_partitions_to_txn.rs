@@ -181,4 +181,8 @@ impl Request for AddPartitionsToTxnRequest {
     const KEY: i16 = 24;
     const NAME: &'static str = "AddPartitionsToTxn";
     const VERSIONS: std::ops::RangeInclusive<i16> = 3..=3;
+
+    fn throttle_time_ms(response: &AddPartitionsToTxnResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

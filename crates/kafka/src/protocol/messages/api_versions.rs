@@ -216,4 +216,8 @@ impl Request for ApiVersionsRequest {
     const KEY: i16 = 18;
     const NAME: &'static str = "ApiVersions";
     const VERSIONS: std::ops::RangeInclusive<i16> = 3..=4;
+
+    fn throttle_time_ms(response: &ApiVersionsResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -302,4 +302,8 @@ impl Request for CreateTopicsRequest {
     const KEY: i16 = 19;
     const NAME: &'static str = "CreateTopics";
     const VERSIONS: std::ops::RangeInclusive<i16> = 7..=7;
+
+    fn throttle_time_ms(response: &CreateTopicsResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -103,4 +103,8 @@ impl Request for DeleteGroupsRequest {
     const KEY: i16 = 42;
     const NAME: &'static str = "DeleteGroups";
     const VERSIONS: std::ops::RangeInclusive<i16> = 2..=2;
+
+    fn throttle_time_ms(response: &DeleteGroupsResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -205,4 +205,8 @@ impl Request for DeleteRecordsRequest {
     const KEY: i16 = 21;
     const NAME: &'static str = "DeleteRecords";
     const VERSIONS: std::ops::RangeInclusive<i16> = 2..=2;
+
+    fn throttle_time_ms(response: &DeleteRecordsResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

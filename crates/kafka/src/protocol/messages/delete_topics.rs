@@ -144,4 +144,8 @@ impl Request for DeleteTopicsRequest {
     const KEY: i16 = 20;
     const NAME: &'static str = "DeleteTopics";
     const VERSIONS: std::ops::RangeInclusive<i16> = 6..=6;
+
+    fn throttle_time_ms(response: &DeleteTopicsResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

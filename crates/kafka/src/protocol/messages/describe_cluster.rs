@@ -161,4 +161,8 @@ impl Request for DescribeClusterRequest {
     const KEY: i16 = 60;
     const NAME: &'static str = "DescribeCluster";
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=2;
+
+    fn throttle_time_ms(response: &DescribeClusterResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -253,4 +253,8 @@ impl Request for DescribeConfigsRequest {
     const KEY: i16 = 32;
     const NAME: &'static str = "DescribeConfigs";
     const VERSIONS: std::ops::RangeInclusive<i16> = 4..=4;
+
+    fn throttle_time_ms(response: &DescribeConfigsResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -188,4 +188,8 @@ impl Request for DescribeGroupsRequest {
     const KEY: i16 = 15;
     const NAME: &'static str = "DescribeGroups";
     const VERSIONS: std::ops::RangeInclusive<i16> = 5..=6;
+
+    fn throttle_time_ms(response: &DescribeGroupsResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -224,4 +224,8 @@ impl Request for DescribeProducersRequest {
     const KEY: i16 = 61;
     const NAME: &'static str = "DescribeProducers";
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
+
+    fn throttle_time_ms(response: &DescribeProducersResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -162,4 +162,8 @@ impl Request for DescribeTransactionsRequest {
     const KEY: i16 = 65;
     const NAME: &'static str = "DescribeTransactions";
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
+
+    fn throttle_time_ms(response: &DescribeTransactionsResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -94,4 +94,8 @@ impl Request for EndTxnRequest {
     const KEY: i16 = 26;
     const NAME: &'static str = "EndTxn";
     const VERSIONS: std::ops::RangeInclusive<i16> = 3..=5;
+
+    fn throttle_time_ms(response: &EndTxnResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

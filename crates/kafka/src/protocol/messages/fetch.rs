@@ -618,4 +618,8 @@ impl Request for FetchRequest {
     const KEY: i16 = 1;
     const NAME: &'static str = "Fetch";
     const VERSIONS: std::ops::RangeInclusive<i16> = 13..=18;
+
+    fn throttle_time_ms(response: &FetchResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

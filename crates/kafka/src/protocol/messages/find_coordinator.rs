@@ -125,4 +125,8 @@ impl Request for FindCoordinatorRequest {
     const KEY: i16 = 10;
     const NAME: &'static str = "FindCoordinator";
     const VERSIONS: std::ops::RangeInclusive<i16> = 4..=6;
+
+    fn throttle_time_ms(response: &FindCoordinatorResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -80,4 +80,8 @@ impl Request for HeartbeatRequest {
     const KEY: i16 = 12;
     const NAME: &'static str = "Heartbeat";
     const VERSIONS: std::ops::RangeInclusive<i16> = 4..=4;
+
+    fn throttle_time_ms(response: &HeartbeatResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -182,4 +182,8 @@ impl Request for IncrementalAlterConfigsRequest {
     const KEY: i16 = 44;
     const NAME: &'static str = "IncrementalAlterConfigs";
     const VERSIONS: std::ops::RangeInclusive<i16> = 1..=1;
+
+    fn throttle_time_ms(response: &IncrementalAlterConfigsResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -86,4 +86,8 @@ impl Request for InitProducerIdRequest {
     const KEY: i16 = 22;
     const NAME: &'static str = "InitProducerId";
     const VERSIONS: std::ops::RangeInclusive<i16> = 4..=5;
+
+    fn throttle_time_ms(response: &InitProducerIdResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -211,4 +211,8 @@ impl Request for JoinGroupRequest {
     const KEY: i16 = 11;
     const NAME: &'static str = "JoinGroup";
     const VERSIONS: std::ops::RangeInclusive<i16> = 6..=9;
+
+    fn throttle_time_ms(response: &JoinGroupResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

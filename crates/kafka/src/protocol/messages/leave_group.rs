@@ -151,4 +151,8 @@ impl Request for LeaveGroupRequest {
     const KEY: i16 = 13;
     const NAME: &'static str = "LeaveGroup";
     const VERSIONS: std::ops::RangeInclusive<i16> = 4..=5;
+
+    fn throttle_time_ms(response: &LeaveGroupResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -128,4 +128,8 @@ impl Request for ListGroupsRequest {
     const KEY: i16 = 16;
     const NAME: &'static str = "ListGroups";
     const VERSIONS: std::ops::RangeInclusive<i16> = 4..=5;
+
+    fn throttle_time_ms(response: &ListGroupsResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -224,4 +224,8 @@ impl Request for ListOffsetsRequest {
     const KEY: i16 = 2;
     const NAME: &'static str = "ListOffsets";
     const VERSIONS: std::ops::RangeInclusive<i16> = 7..=11;
+
+    fn throttle_time_ms(response: &ListOffsetsResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -122,4 +122,8 @@ impl Request for ListTransactionsRequest {
     const KEY: i16 = 66;
     const NAME: &'static str = "ListTransactions";
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=1;
+
+    fn throttle_time_ms(response: &ListTransactionsResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

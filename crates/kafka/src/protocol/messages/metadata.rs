@@ -276,4 +276,8 @@ impl Request for MetadataRequest {
     const KEY: i16 = 3;
     const NAME: &'static str = "Metadata";
     const VERSIONS: std::ops::RangeInclusive<i16> = 12..=13;
+
+    fn throttle_time_ms(response: &MetadataResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -228,4 +228,8 @@ impl Request for OffsetCommitRequest {
     const KEY: i16 = 8;
     const NAME: &'static str = "OffsetCommit";
     const VERSIONS: std::ops::RangeInclusive<i16> = 8..=9;
+
+    fn throttle_time_ms(response: &OffsetCommitResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -266,4 +266,8 @@ impl Request for OffsetFetchRequest {
     const KEY: i16 = 9;
     const NAME: &'static str = "OffsetFetch";
     const VERSIONS: std::ops::RangeInclusive<i16> = 8..=9;
+
+    fn throttle_time_ms(response: &OffsetFetchResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

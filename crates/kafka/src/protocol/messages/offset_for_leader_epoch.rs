@@ -211,4 +211,8 @@ impl Request for OffsetForLeaderEpochRequest {
     const KEY: i16 = 23;
     const NAME: &'static str = "OffsetForLeaderEpoch";
     const VERSIONS: std::ops::RangeInclusive<i16> = 4..=4;
+
+    fn throttle_time_ms(response: &OffsetForLeaderEpochResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

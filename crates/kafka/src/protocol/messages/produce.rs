@@ -380,4 +380,8 @@ impl Request for ProduceRequest {
     const KEY: i16 = 0;
     const NAME: &'static str = "Produce";
     const VERSIONS: std::ops::RangeInclusive<i16> = 9..=12;
+
+    fn throttle_time_ms(response: &ProduceResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

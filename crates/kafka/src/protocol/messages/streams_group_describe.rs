@@ -507,4 +507,8 @@ impl Request for StreamsGroupDescribeRequest {
     const KEY: i16 = 89;
     const NAME: &'static str = "StreamsGroupDescribe";
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
+
+    fn throttle_time_ms(response: &StreamsGroupDescribeResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -642,4 +642,8 @@ impl Request for StreamsGroupHeartbeatRequest {
     const KEY: i16 = 88;
     const NAME: &'static str = "StreamsGroupHeartbeat";
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
+
+    fn throttle_time_ms(response: &StreamsGroupHeartbeatResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -154,4 +154,8 @@ impl Request for SyncGroupRequest {
     const KEY: i16 = 14;
     const NAME: &'static str = "SyncGroup";
     const VERSIONS: std::ops::RangeInclusive<i16> = 4..=5;
+
+    fn throttle_time_ms(response: &SyncGroupResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -240,4 +240,8 @@ impl Request for TxnOffsetCommitRequest {
     const KEY: i16 = 28;
     const NAME: &'static str = "TxnOffsetCommit";
     const VERSIONS: std::ops::RangeInclusive<i16> = 3..=5;
+
+    fn throttle_time_ms(response: &TxnOffsetCommitResponse) -> i32 {
+        response.throttle_time_ms
+    }
 }

@@ -1,0 +1,128 @@
+//! Which broker coordinates a group or a transactional id, as far as it is known.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_log::Failure;
+
+use super::request::{RequestError, Ticket};
+use crate::call::{refused, unanswered};
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
+
+/// What a coordinator is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum CoordinatorKind {
+    Group,
+    Transaction,
+}
+
+impl CoordinatorKind {
+    fn key_type(self) -> i8 {
+        match self {
+            Self::Group => 0,
+            Self::Transaction => 1,
+        }
+    }
+}
+
+type Name = (CoordinatorKind, Arc<str>);
+
+/// Coordinators by what they coordinate.
+#[derive(Default)]
+pub(super) struct Coordinators(BTreeMap<Name, Coordinator>);
+
+enum Coordinator {
+    Asked(Ticket<FindCoordinatorRequest>),
+    Known(i32),
+    /// Ask again from then on, in ms. `why`: what the brokers said, if asking is of no use.
+    After {
+        ms: i64,
+        why: Option<Failure>,
+    },
+}
+
+/// What to do about a coordinator.
+pub(super) enum Search {
+    Known(i32),
+    Wait,
+    /// This is to be asked now.
+    Ask(FindCoordinatorRequest),
+}
+
+impl Coordinators {
+    pub(super) fn search(&self, kind: CoordinatorKind, key: &Arc<str>, now_ms: i64) -> Search {
+        match self.0.get(&(kind, Arc::clone(key))) {
+            Some(Coordinator::Known(id)) => Search::Known(*id),
+            Some(Coordinator::Asked(_)) => Search::Wait,
+            Some(Coordinator::After { ms, .. }) if *ms > now_ms => Search::Wait,
+            Some(Coordinator::After { .. }) | None => {
+                let request =
+                    FindCoordinatorRequest { key_type: kind.key_type(), coordinator_keys: vec![key.to_string()] };
+                Search::Ask(request)
+            }
+        }
+    }
+
+    pub(super) fn asked(&mut self, kind: CoordinatorKind, key: &Arc<str>, ticket: Ticket<FindCoordinatorRequest>) {
+        self.0.insert((kind, Arc::clone(key)), Coordinator::Asked(ticket));
+    }
+
+    /// Asks again from then on, in ms.
+    pub(super) fn forget(&mut self, kind: CoordinatorKind, key: &Arc<str>, ms: i64) {
+        self.0.insert((kind, Arc::clone(key)), Coordinator::After { ms, why: None });
+    }
+
+    /// Why the brokers name no coordinator, if they say so for good.
+    pub(super) fn failure(&self, kind: CoordinatorKind, key: &Arc<str>) -> Option<Failure> {
+        match self.0.get(&(kind, Arc::clone(key))) {
+            Some(Coordinator::After { why, .. }) => why.clone(),
+            _ => None,
+        }
+    }
+
+    /// Takes the answers that came. What was not found is asked for again after `retry_ms`.
+    pub(super) fn take_answers(&mut self, retry_ms: i64) {
+        for ((kind, key), coordinator) in &mut self.0 {
+            let Coordinator::Asked(ticket) = coordinator else { continue };
+            let Some(answer) = ticket.take() else { continue };
+            *coordinator = match found(*kind, key, answer) {
+                Ok(id) => Coordinator::Known(id),
+                Err(why) => Coordinator::After { ms: retry_ms, why },
+            };
+        }
+    }
+
+    /// When somebody may ask again next, in ms.
+    pub(super) fn due_ms(&self, now_ms: i64) -> i64 {
+        let pauses = self.0.values().filter_map(|coordinator| match coordinator {
+            Coordinator::After { ms, .. } if *ms > now_ms => Some(*ms),
+            _ => None,
+        });
+        pauses.min().unwrap_or(i64::MAX)
+    }
+}
+
+/// The coordinator's broker; otherwise why asking again is of no use, if it is not.
+fn found(
+    kind: CoordinatorKind,
+    key: &str,
+    answer: Result<FindCoordinatorResponse, RequestError>,
+) -> Result<i32, Option<Failure>> {
+    let what = match kind {
+        CoordinatorKind::Group => format!("finding the coordinator of group {key}"),
+        CoordinatorKind::Transaction => format!("finding the coordinator of transactional id {key}"),
+    };
+    match answer {
+        Ok(response) => {
+            let found = response.coordinators.into_iter().next().ok_or(None)?;
+            match ErrorCode(found.error_code) {
+                ErrorCode::NONE => Ok(found.node_id),
+                code if code.is_retriable() => Err(None),
+                code => Err(Some(refused(&what, code, found.error_message.as_deref()))),
+            }
+        }
+        Err(error) if error.is_retriable() => Err(None),
+        Err(error) => Err(Some(unanswered(&what, error, false))),
+    }
+}
