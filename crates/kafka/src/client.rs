@@ -310,6 +310,11 @@ impl Client {
         }
         tracing::debug!(address = %link.address, reason, "a connection to a broker is over");
         link.disconnected(now_ms, &self.options, jitter, reason);
+        // One line a broker, not one a lane, and ever fewer of them.
+        let speaks_for_broker = matches!(node, Node::Bootstrap(_) | Node::Broker(_, Lane::CONTROL));
+        if speaks_for_broker && link.failures.is_power_of_two() {
+            tracing::warn!(address = %link.address, reason, failures = link.failures, "a broker cannot be reached");
+        }
         if matches!(node, Node::Bootstrap(_)) {
             self.next_bootstrap = self.next_bootstrap.wrapping_add(1);
         }

@@ -246,7 +246,11 @@ impl Writer for KafkaWriter {
         let len = BatchBuilder::record_len_max(key, value, headers);
         if len + HEADER_LEN > self.options.request_bytes_max {
             let limit = self.options.request_bytes_max;
-            let message = format!("a record of about {len} bytes is larger than max.request.size ({limit})");
+            let message = format!(
+                "a record of about {len} bytes is larger than max.request.size ({limit}); raise \
+                 producer.max.request.size and the topic's max.message.bytes, or drop such records with \
+                 production.exception.handler=continue"
+            );
             return Err(Error::new(ErrorKind::Production, message).with_context(|context| {
                 context.topic = Some(Arc::clone(&outlet.partition.topic));
                 context.partition = Some(outlet.partition.partition);

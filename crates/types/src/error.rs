@@ -53,11 +53,12 @@ pub struct Context {
     pub store: Option<Arc<str>>,
 }
 
-/// An error of Millstream: its [kind](ErrorKind) is stable, its message is for people.
-#[derive(Debug, Clone)]
+/// An error of Millstream: its [kind](ErrorKind) is stable, its message is for people. `Debug` is for
+/// people, too: it is what a `main` that returns an error shows.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
@@ -95,9 +96,27 @@ impl Error {
         &self.0.context
     }
 
+    /// The error and what caused it, one a line.
+    pub fn report(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            text.push_str("\ncaused by: ");
+            text.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        text
+    }
+
     /// The message without context.
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0.kind, self.report())
     }
 }
 
@@ -126,5 +145,21 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_main_shows_is_for_people() {
+        let cause = Error::new(ErrorKind::Storage, "no space is left");
+        let error = Error::new(ErrorKind::Corrupted, "a segment cannot be read")
+            .with_source(cause)
+            .with_context(|context| context.topic = Some("orders".into()));
+        let text = "a segment cannot be read (topic=orders)\ncaused by: no space is left";
+        assert_eq!(error.report(), text);
+        assert_eq!(format!("{error:?}"), format!("Corrupted: {text}"));
     }
 }

@@ -117,7 +117,10 @@ impl Link {
             features.extend(
                 versions.finalized_features.into_iter().map(|feature| (feature.name, feature.max_version_level)),
             );
-            self.failures = 0;
+            if self.failures > 0 {
+                tracing::info!(address = %self.address, failures = self.failures, "a broker can be reached again");
+                self.failures = 0;
+            }
             return Ok(());
         }
         let Some(sent) = self.in_flight.pop_front() else {

@@ -101,7 +101,7 @@ impl ErrorHandlerContext {
         let mut add = |name: &str, text: String| headers.add(name, Some(Bytes::from(text)));
         add("__streams.errors.exception", format!("{:?}", error.kind()));
         add("__streams.errors.message", error.to_string());
-        add("__streams.errors.stacktrace", causes(error));
+        add("__streams.errors.stacktrace", error.report());
         add("__streams.errors.topic", self.topic.as_deref().unwrap_or_default().to_owned());
         add("__streams.errors.partition", self.partition.to_string());
         add("__streams.errors.offset", self.offset.to_string());
@@ -113,18 +113,6 @@ impl ErrorHandlerContext {
             headers,
         })
     }
-}
-
-/// The error and its causes, one a line.
-fn causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        text.push_str("\ncaused by: ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 /// Decides on records that a source cannot read.
@@ -154,11 +142,12 @@ pub struct LogAndFail;
 pub struct LogAndContinue;
 
 fn log_and(decision: HandlerDecision, what: &str, context: &ErrorHandlerContext, error: &Error) -> HandlerResponse {
-    let place = (&context.task, &context.node, &context.topic, context.partition.0, context.offset.0);
+    let ErrorHandlerContext { task, node, topic, partition, offset, .. } = context;
+    let topic = topic.as_deref().unwrap_or_default();
     if decision == HandlerDecision::Resume {
-        tracing::warn!(?place, %error, "{what}, the record is dropped");
+        tracing::warn!(%task, %node, topic, %partition, %offset, %error, "{what}, the record is dropped");
     } else {
-        tracing::error!(?place, %error, "{what}");
+        tracing::error!(%task, %node, topic, %partition, %offset, %error, "{what}");
     }
     HandlerResponse { decision, dead_letters: context.dead_letter(error).into_iter().collect() }
 }
