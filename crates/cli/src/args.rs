@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::upgrade_group::UpgradeGroupArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Where the demo lives unless told.
@@ -25,6 +26,9 @@ pub(crate) enum Command {
     /// What a deploy of a changed topology would lose: compares the texts of two `describe()`s, of
     /// Millstream or Kafka Streams. Ends with 3 when data would be lost or misread.
     Diff(DiffArgs),
+    /// Lets the next version of an application have another topology: makes its group on the brokers anew with the
+    /// offsets it has. All instances must have stopped.
+    UpgradeGroup(UpgradeGroupArgs),
 }
 
 /// What to compare.

@@ -4,6 +4,7 @@
 mod args;
 mod demo;
 mod diff;
+mod upgrade_group;
 mod warnings;
 
 use std::error::Error as StdError;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
             DemoCommand::Run(args) => demo::run(&args).map(code),
             DemoCommand::Dump(args) => demo::dump(&args).map(|()| ExitCode::SUCCESS),
         },
+        Command::UpgradeGroup(args) => upgrade_group::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Diff(args) => {
             diff::run(&args).map(|has_losses| if has_losses { LOSSES.into() } else { ExitCode::SUCCESS })
         }

@@ -7,10 +7,12 @@ mod topics;
 
 use std::sync::Arc;
 
-use millstream_log::{Admin, Call, CommittedOffset, NewTopic, OffsetSpec, TopicMetadata};
+use millstream_log::{Admin, Call, CommittedOffset, Failure, NewTopic, OffsetSpec, TopicMetadata};
 use millstream_types::{Offset, TopicPartition};
 
+use crate::client::Client;
 use crate::driver::Driver;
+use crate::renewal::Renewal;
 use offsets::{Committed, DeleteRecords, ListOffsets};
 use operation::{Operation, Step};
 use topics::{CreateTopics, DeleteTopics, ListTopics, Topics};
@@ -59,5 +61,23 @@ impl Admin for KafkaAdmin {
 
     fn committed(&mut self, group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
         self.start(Committed::new(group.into(), partitions.to_vec()))
+    }
+
+    fn renew_group(&mut self, group: &str) -> Call<usize> {
+        self.start(Renewal::new(group.into(), None))
+    }
+}
+
+impl Step<usize> for Renewal {
+    fn turn(&mut self, client: &mut Client) -> Option<Result<usize, Failure>> {
+        self.turn(client)
+    }
+
+    fn restart(&mut self) {
+        self.restart();
+    }
+
+    fn due_ms(&self) -> i64 {
+        self.due_ms()
     }
 }

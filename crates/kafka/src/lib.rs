@@ -16,6 +16,7 @@ mod member;
 mod net;
 pub mod protocol;
 mod reader;
+mod renewal;
 mod settings;
 mod tries;
 mod writer;

@@ -11,6 +11,7 @@ use crate::admin::KafkaAdmin;
 use crate::driver::Driver;
 use crate::member::{KafkaMember, RefusedMember};
 use crate::reader::KafkaReader;
+use crate::renewal::Renewals;
 use crate::settings::Settings;
 use crate::writer::KafkaWriter;
 
@@ -21,6 +22,7 @@ pub struct KafkaLog {
     settings: Settings,
     /// Why no group can be joined.
     no_groups: Option<Error>,
+    renewals: Renewals,
 }
 
 impl KafkaLog {
@@ -33,7 +35,7 @@ impl KafkaLog {
     pub fn connect(config: &Config, bootstrap: &[HostPort], clock: Arc<dyn Clock>, seed: u64) -> Result<Self> {
         let settings = Settings::of(config, bootstrap, seed)?;
         let driver = Driver::start(settings.client.clone(), clock)?;
-        Ok(Self { driver, settings, no_groups: no_groups(config) })
+        Ok(Self { driver, settings, no_groups: no_groups(config), renewals: Renewals::default() })
     }
 
     /// Whether the configured groups can be joined, for those who want to know before they start. What
@@ -61,7 +63,7 @@ impl Log for KafkaLog {
 
     fn member(&self, config: MemberConfig) -> Box<dyn Member> {
         match &self.no_groups {
-            None => Box::new(KafkaMember::new(self.driver.clone(), config)),
+            None => Box::new(KafkaMember::new(self.driver.clone(), config, self.renewals.clone())),
             Some(error) => Box::new(RefusedMember::new(config, error.clone())),
         }
     }

@@ -23,6 +23,7 @@ use millstream_types::{Now, TopicPartition};
 
 use crate::call::{Slot, call};
 use crate::driver::Driver;
+use crate::renewal::Renewals;
 use commit::OffsetCommit;
 use heartbeat::Heartbeats;
 pub(crate) use refused::RefusedMember;
@@ -59,7 +60,7 @@ pub(super) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 impl KafkaMember {
-    pub(crate) fn new(driver: Driver, config: MemberConfig) -> Self {
+    pub(crate) fn new(driver: Driver, config: MemberConfig, renewals: Renewals) -> Self {
         let shared = Arc::new(Mutex::new(Shared {
             events: VecDeque::new(),
             orders: VecDeque::new(),
@@ -67,7 +68,7 @@ impl KafkaMember {
             polled_ms: None,
             is_closed: false,
         }));
-        driver.add(Heartbeats::new(Arc::clone(&shared), config.clone()));
+        driver.add(Heartbeats::new(Arc::clone(&shared), config.clone(), renewals));
         Self { driver, config, shared }
     }
 

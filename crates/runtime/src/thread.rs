@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use millstream_log::{Admin, Call, Member, MemberConfig, Reader, ReaderEvent, Writer};
 use millstream_state::CacheBudget;
+use millstream_types::config::TopologyUpgrade;
 use millstream_types::{Error, Now, Offset, TaskId, TopicPartition};
 
 pub(crate) use control::ThreadControl;
@@ -147,6 +148,7 @@ impl StreamThread {
             member_id: member_id.into(),
             process_id: Arc::clone(&shared.process_id),
             session_timeout_ms: i64::try_from(config.session_timeout().as_millis()).unwrap_or(i64::MAX),
+            may_renew_group: config.topology_upgrade() == TopologyUpgrade::Auto,
             max_poll_interval_ms: i64::try_from(config.max_poll_interval().as_millis()).unwrap_or(i64::MAX),
         });
         let writer = shared.log.writer(config.is_exactly_once().then_some(&*transactional_id));

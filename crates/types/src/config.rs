@@ -30,7 +30,7 @@ pub use bootstrap::{Bootstrap, HostPort, NotAnAddress};
 pub use builder::ConfigBuilder;
 pub use choice::{
     DslStoreChoice, DslStoreFormat, EmbeddedCompression, GroupProtocol, HandlerChoice, LogFlush, MetricsLevel,
-    OffsetReset, ProcessingGuarantee, RackStrategy, TimestampExtractorChoice,
+    OffsetReset, ProcessingGuarantee, RackStrategy, TimestampExtractorChoice, TopologyUpgrade,
 };
 pub use client::Client;
 pub use getters::{Optimizations, TaskIdle};

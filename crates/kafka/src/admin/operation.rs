@@ -14,6 +14,11 @@ pub(super) trait Step<T>: Send {
 
     /// Begins again.
     fn restart(&mut self);
+
+    /// When something is due though nothing has come, in ms.
+    fn due_ms(&self) -> i64 {
+        i64::MAX
+    }
 }
 
 /// An actor that ends with a call.
@@ -58,7 +63,7 @@ impl<T: Send> Actor for Operation<T> {
                 self.slot.end(Err(crate::call::retriable(message)));
                 Turn::Finished
             }
-            None => Turn::Until(deadline_ms),
+            None => Turn::Until(deadline_ms.min(self.step.due_ms())),
             Some(Err(failure)) if failure.kind == FailureKind::Retriable && now_ms < deadline_ms => {
                 let until = now_ms + client.options().retry_backoff_ms;
                 self.pause = Some((failure, until));

@@ -7,7 +7,7 @@ use millstream_log::{Departure, Failure, FailureKind, GroupTopology, MemberConfi
 use millstream_types::TaskId;
 
 use super::others::Others;
-use super::remedy::explained;
+use super::remedy::{explained, is_other_topology};
 use super::tasks::{Tasks, heard, told};
 use super::topology::topology;
 use super::{Order, Shared, lock};
@@ -18,6 +18,7 @@ use crate::protocol::ErrorCode;
 use crate::protocol::messages::streams_group_heartbeat::{
     Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
 };
+use crate::renewal::{Renewal, RenewalRight, Renewals};
 
 /// Epochs with a meaning of their own.
 const JOIN: i32 = 0;
@@ -62,6 +63,11 @@ pub(super) struct Heartbeats {
     leaving: Option<(Slot<()>, i64)>,
     /// Whether there is anybody to leave to, while that is asked.
     others: Option<Others>,
+    renewals: Renewals,
+    /// Renewals that had ended when the member asked to join.
+    renewals_known: u64,
+    /// The group is made anew, by us.
+    renewal: Option<(Renewal, RenewalRight)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +81,7 @@ enum State {
 }
 
 impl Heartbeats {
-    pub(super) fn new(shared: Arc<Mutex<Shared>>, config: MemberConfig) -> Self {
+    pub(super) fn new(shared: Arc<Mutex<Shared>>, config: MemberConfig, renewals: Renewals) -> Self {
         Self {
             shared,
             config,
@@ -93,6 +99,9 @@ impl Heartbeats {
             statuses: BTreeMap::new(),
             leaving: None,
             others: None,
+            renewals,
+            renewals_known: 0,
+            renewal: None,
         }
     }
 
@@ -141,6 +150,7 @@ impl Heartbeats {
         self.epoch = JOIN;
         self.under_way = None;
         self.others = None;
+        self.renewal = None;
         self.target = None;
         self.owned = Tasks::default();
         self.is_revoking = false;
@@ -219,9 +229,42 @@ impl Heartbeats {
                     client.forget_coordinator(CoordinatorKind::Group, &self.config.group);
                     self.must_tell = true;
                 }
+                code if self.may_renew(code, response.error_message.as_deref()) => self.begin_renewal(),
                 code => self.fail(explained(&self.config, code, response.error_message.as_deref())),
             },
         }
+    }
+
+    fn may_renew(&self, code: ErrorCode, detail: Option<&str>) -> bool {
+        self.config.may_renew_group && self.state == State::Joining && is_other_topology(code, detail)
+    }
+
+    /// Makes the group anew, unless another member of this process does, or has just done so: then it joins again.
+    fn begin_renewal(&mut self) {
+        let group = &self.config.group;
+        if let Some(right) = self.renewals.begin(group, self.renewals_known) {
+            tracing::info!(%group, "the group has another topology: it is made anew, with its offsets");
+            self.renewal = Some((Renewal::new(Arc::clone(group), Some(Arc::clone(&self.config.process_id))), right));
+        }
+    }
+
+    /// Goes on making the group anew; when to go on if it is not over.
+    fn renew(&mut self, client: &mut Client) -> Option<i64> {
+        let (renewal, _) = self.renewal.as_mut()?;
+        let Some(result) = renewal.turn(client) else { return Some(renewal.due_ms()) };
+        self.renewal = None;
+        match result {
+            Ok(offsets) => {
+                tracing::info!(group = %self.config.group, offsets, "the group was made anew");
+                self.next_ms = client.now().mono_ms();
+            }
+            // It is begun again by whoever is refused next.
+            Err(failure) if failure.kind != FailureKind::Fatal => {
+                tracing::warn!(group = %self.config.group, %failure, "the group could not be made anew; trying again");
+            }
+            Err(failure) => self.fail(failure),
+        }
+        None
     }
 
     fn answered(&mut self, client: &mut Client, response: StreamsGroupHeartbeatResponse) {
@@ -352,7 +395,13 @@ impl Actor for Heartbeats {
                 }
             }
         }
+        if let Some(due_ms) = self.renew(client) {
+            return Turn::Until(due_ms.min(now_ms + self.interval_ms));
+        }
         if self.under_way.is_none() && now_ms >= self.next_ms {
+            if self.state == State::Joining {
+                self.renewals_known = self.renewals.ended(&self.config.group);
+            }
             if let Some(node) = client.coordinator(CoordinatorKind::Group, &self.config.group) {
                 self.under_way = Some(client.send(node, self.request()));
             } else {

@@ -6,15 +6,31 @@ use millstream_types::{Error, ErrorKind};
 use crate::call::refused;
 use crate::protocol::ErrorCode;
 
+/// Whether the group was made with another topology. Up to Kafka 4.3 only the text tells this from requests that
+/// are invalid for other reasons.
+pub(super) fn is_other_topology(code: ErrorCode, detail: Option<&str>) -> bool {
+    match code {
+        ErrorCode::STREAMS_INVALID_TOPOLOGY_EPOCH | ErrorCode::STREAMS_TOPOLOGY_FENCED => true,
+        ErrorCode::INVALID_REQUEST => detail.is_some_and(|detail| detail.starts_with("Topology updates")),
+        _ => false,
+    }
+}
+
 /// What a refusal for good means, and what to do.
 pub(super) fn explained(config: &MemberConfig, code: ErrorCode, detail: Option<&str>) -> Failure {
     let group = &config.group;
+    let renewal = format!(
+        "the group was made with another topology, and its brokers do not let it change: stop all instances, run \
+         `millstream upgrade-group --bootstrap HOST:PORT --application-id {group}` (or set group.topology.upgrade=auto \
+         for the first instance that starts), then start the new version; see the page on upgrades"
+    );
     let remedy = match code {
-        ErrorCode::INVALID_REQUEST | ErrorCode::STREAMS_INVALID_TOPOLOGY_EPOCH | ErrorCode::STREAMS_TOPOLOGY_FENCED => {
-            Some(
-                "brokers up to 4.3 do not let a group change its topology: stop all instances, and delete the group after \
-             saving its offsets, or use another application.id",
-            )
+        _ if is_other_topology(code, detail) => Some(renewal.as_str()),
+        ErrorCode::GROUP_MAX_SIZE_REACHED => {
+            Some("the group has as many members as its brokers allow (group.streams.max.size): start fewer threads")
+        }
+        ErrorCode::STREAMS_INVALID_TOPOLOGY => {
+            Some("the broker refuses the topology itself, whatever the group had before")
         }
         ErrorCode::GROUP_ID_NOT_FOUND | ErrorCode::INCONSISTENT_GROUP_PROTOCOL => Some(
             "a group of another protocol has the application.id: stop its members first, or use another application.id",

@@ -20,6 +20,7 @@ use crate::protocol::messages::streams_group_heartbeat::{
     RequestTaskIds, ResponseTaskIds, Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
 };
 use crate::protocol::{ErrorCode, Request, RequestHeader};
+use crate::renewal::Renewals;
 
 type Heartbeats = Arc<Mutex<Vec<StreamsGroupHeartbeatRequest>>>;
 type Epochs = Arc<Mutex<Vec<i32>>>;
@@ -81,8 +82,9 @@ fn joined(
         process_id: "p".into(),
         session_timeout_ms: 45_000,
         max_poll_interval_ms: 60_000,
+        ..MemberConfig::default()
     };
-    let mut member = KafkaMember::new(fake.driver.clone(), config);
+    let mut member = KafkaMember::new(fake.driver.clone(), config, Renewals::default());
     let facts = SubtopologyFacts {
         id: 0,
         tasks: 2,
@@ -214,7 +216,8 @@ fn a_coordinator_that_moves_or_loads_is_found_again() {
 #[test]
 fn refusals_for_good_tell_what_to_do() {
     let cases = [
-        (ErrorCode::INVALID_REQUEST, "application.id"),
+        (ErrorCode::STREAMS_TOPOLOGY_FENCED, "millstream upgrade-group"),
+        (ErrorCode::STREAMS_INVALID_TOPOLOGY_EPOCH, "--application-id app"),
         (ErrorCode::GROUP_AUTHORIZATION_FAILED, "rights"),
         (ErrorCode::UNSUPPORTED_VERSION, "4.2"),
         (ErrorCode::GROUP_MAX_SIZE_REACHED, "GROUP_MAX_SIZE_REACHED"),

@@ -163,3 +163,83 @@ fn a_member_that_stays_is_not_lost() {
     });
     ok(&log, worker.member.leave(Departure::Leave));
 }
+
+/// A member whose topology has one more source topic than those of the others.
+fn join_changed(log: &KafkaLog, group: &str, id: &str, may_renew_group: bool) -> Box<dyn Member> {
+    let mut member = log.member(MemberConfig {
+        group: group.into(),
+        member_id: id.into(),
+        process_id: format!("process of {id}").into(),
+        max_poll_interval_ms: 60_000,
+        may_renew_group,
+        ..MemberConfig::default()
+    });
+    let mut topology = topology(group);
+    topology.subtopologies[0].source_topics.push(format!("{group}-more").into());
+    member.join(topology);
+    member
+}
+
+#[track_caller]
+fn event(log: &KafkaLog, member: &mut Box<dyn Member>) -> MemberEvent {
+    let mut events = Vec::new();
+    until(log, || {
+        member.poll(now(), &mut events);
+        events.pop()
+    })
+}
+
+#[test]
+fn a_group_takes_another_topology_only_when_it_is_made_anew() {
+    let log = connect();
+    let partition = create(&log, "changes-in", 4);
+    create(&log, "changes-more", 4);
+    let mut old = Worker::join(&log, "changes", "a");
+    settle(&log, &mut [&mut old], &[4]);
+    ok(&log, old.member.commit(vec![(partition.clone(), offset(3))]));
+    assert_eq!(failure(&log, log.admin().renew_group("changes")).kind, FailureKind::Fatal, "it has a member");
+    ok(&log, old.member.leave(Departure::Leave));
+
+    let mut new = join_changed(&log, "changes", "a", false);
+    let MemberEvent::Failed(refused) = event(&log, &mut new) else { panic!("the group has changed its topology") };
+    assert!(refused.error.to_string().contains("millstream upgrade-group"), "{}", refused.error);
+    assert_eq!(ok(&log, log.admin().renew_group("changes")), 1);
+    assert_eq!(committed_offset(&log, "changes", &partition), Some(offset(3)));
+    new.join(topology("changes"));
+    ok(&log, new.leave(Departure::Leave));
+}
+
+#[test]
+fn a_process_that_may_makes_its_group_anew_when_it_joins() {
+    let log = connect();
+    let partition = create(&log, "renews-in", 4);
+    create(&log, "renews-more", 4);
+    let mut old = Worker::join(&log, "renews", "a");
+    settle(&log, &mut [&mut old], &[4]);
+    ok(&log, old.member.commit(vec![(partition.clone(), offset(3))]));
+    // The old version was killed, say: its membership stands in the way, but it is of the same process.
+    ok(&log, old.member.leave(Departure::Remain));
+    let mut new = Worker { member: join_changed(&log, "renews", "a", true), running: BTreeSet::new(), is_lost: false };
+    settle(&log, &mut [&mut new], &[4]);
+    assert_eq!(committed_offset(&log, "renews", &partition), Some(offset(3)));
+    assert_eq!(committed_offset(&log, "renews-renewal", &partition), None);
+    ok(&log, new.member.leave(Departure::Leave));
+}
+
+#[test]
+fn a_member_that_remains_is_taken_over_by_who_joins_with_its_id() {
+    let log = connect();
+    create(&log, "remains-in", 4);
+    let mut first = Worker::join(&log, "remains", "a");
+    settle(&log, &mut [&mut first], &[4]);
+    ok(&log, first.member.leave(Departure::LeaveToOthers));
+    let again = connect();
+    let mut first = Worker::join(&again, "remains", "a");
+    // With other members it leaves: the one that stayed would keep half of the tasks until its session ends.
+    let mut second = Worker::join(&log, "remains", "b");
+    settle(&log, &mut [&mut first, &mut second], &[2, 2]);
+    ok(&log, first.member.leave(Departure::LeaveToOthers));
+    first.running.clear();
+    settle(&log, &mut [&mut second], &[4]);
+    ok(&log, second.member.leave(Departure::Leave));
+}

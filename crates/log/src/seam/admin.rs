@@ -30,6 +30,11 @@ pub trait Admin: Send {
     /// A group's committed offsets, in the order asked; `None` where nothing was committed. Waits
     /// for transactions that may still change them (a "stable" fetch, KIP-447).
     fn committed(&mut self, group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>>;
+
+    /// Makes a group anew with its committed offsets, so that its next members may have another topology. Gives the
+    /// number of partitions with offsets. May be begun again if it was cut short. A fatal failure of kind `State`
+    /// when the group has members.
+    fn renew_group(&mut self, group: &str) -> Call<usize>;
 }
 
 /// A topic as the log knows it.

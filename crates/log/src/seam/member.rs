@@ -20,6 +20,9 @@ pub struct MemberConfig {
     pub session_timeout_ms: i64,
     /// A member that is not polled for longer loses its tasks; also what it has to give tasks up. In ms.
     pub max_poll_interval_ms: i64,
+    /// Whether a group whose members agreed on another topology is made anew with its offsets
+    /// ([`Admin::renew_group`](super::Admin::renew_group)), where the log does not let it change.
+    pub may_renew_group: bool,
 }
 
 /// What becomes of a membership when its member ends.

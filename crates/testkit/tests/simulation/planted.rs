@@ -111,6 +111,10 @@ impl Admin for BuggyAdmin {
         self.inner.delete_records(before)
     }
 
+    fn renew_group(&mut self, group: &str) -> Call<usize> {
+        self.inner.renew_group(group)
+    }
+
     fn offsets(&mut self, partitions: &[TopicPartition], spec: OffsetSpec) -> Call<Vec<Offset>> {
         let is_changelog = partitions.iter().any(|partition| partition.topic.ends_with("-changelog"));
         let call = self.inner.offsets(partitions, spec);

@@ -97,6 +97,14 @@ choices! {
         Streams = "streams",
     }
 
+    /// `group.topology.upgrade`: what to do when the group on the brokers has another topology, and may not change it.
+    TopologyUpgrade {
+        /// Nothing: the application ends with an error that says what can be done.
+        Manual = "manual",
+        /// The group is made anew with its committed offsets, once all instances of the old version have stopped.
+        Auto = "auto",
+    }
+
     /// `log.flush`: what an append to the embedded log survives.
     LogFlush {
         /// A crash of the process: the operating system has the bytes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::key::Value;
 use super::{
     Bootstrap, Config, DslStoreChoice, DslStoreFormat, EmbeddedCompression, GroupProtocol, HandlerChoice, HostPort,
-    LogFlush, MetricsLevel, OffsetReset, ProcessingGuarantee, RackStrategy, TimestampExtractorChoice,
+    LogFlush, MetricsLevel, OffsetReset, ProcessingGuarantee, RackStrategy, TimestampExtractorChoice, TopologyUpgrade,
 };
 
 /// `max.task.idle.ms`: how long a task with empty partitions waits before it goes on with the
@@ -200,6 +200,8 @@ choice_getters! {
     group_protocol -> GroupProtocol or Classic: "group.protocol";
     /// What the embedded log survives.
     log_flush -> LogFlush or Os: "log.flush";
+    /// What to do when the group on the brokers has another topology, and may not change it.
+    topology_upgrade -> TopologyUpgrade or Manual: "group.topology.upgrade";
     /// How batches lie in the embedded log.
     embedded_compression -> EmbeddedCompression or None: "embedded.compression.type";
     /// Where to start in a partition without a committed offset.

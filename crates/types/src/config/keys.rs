@@ -6,7 +6,7 @@
 use super::bootstrap::{BOOTSTRAP_RULE, HOST_PORT_RULE};
 use super::choice::{
     DslStoreChoice, DslStoreFormat, EmbeddedCompression, GroupProtocol, HandlerChoice, LogFlush, MetricsLevel,
-    OffsetReset, ProcessingGuarantee, RackStrategy, TimestampExtractorChoice,
+    OffsetReset, ProcessingGuarantee, RackStrategy, TimestampExtractorChoice, TopologyUpgrade,
 };
 use super::key::Allowed::{Any, AtLeast, AtMostItems, OneOf, OneOfAnyCase, Rule};
 use super::key::Importance::{High, Low, Medium};
@@ -244,6 +244,8 @@ keys! { MILLSTREAM, Millstream,
         "size at which the embedded log starts a new segment file";
     "embedded.num.partitions": Int = Is("1"), AtLeast(1), Medium, Engine,
         "partitions of a topic that the embedded log creates by itself";
+    "group.topology.upgrade": Text = Is("manual"), OneOf(TopologyUpgrade::NAMES), Medium, Engine,
+        "what to do when the group on the brokers has another topology, and may not change it";
     "log.flush": Text = Is("os"), OneOf(LogFlush::NAMES), Medium, Engine,
         "what the embedded log survives: a crash of the process (os) or of the machine (commit)";
     "statestore.uncommitted.max.bytes": Long = Is("67108864"), AtLeast(0), Medium, Engine,

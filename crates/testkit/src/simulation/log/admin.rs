@@ -53,4 +53,9 @@ impl Admin for FaultyAdmin {
         let (group, partitions) = (group.to_owned(), partitions.to_vec());
         self.0.request("committed", Effects::None, move |admin| admin.committed(&group, &partitions))
     }
+
+    fn renew_group(&mut self, group: &str) -> Call<usize> {
+        let group = group.to_owned();
+        self.0.request("renew_group", Effects::Idempotent, move |admin| admin.renew_group(&group))
+    }
 }

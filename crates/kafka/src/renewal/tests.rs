@@ -1,0 +1,155 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use millstream_log::{Admin, Failure, FailureKind};
+
+use crate::admin::KafkaAdmin;
+use crate::fake::{Fake, FakeTransport, Reply, coordinator, metadata, read};
+use crate::protocol::messages::delete_groups::{DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse};
+use crate::protocol::messages::find_coordinator::FindCoordinatorRequest;
+use crate::protocol::messages::metadata::MetadataRequest;
+use crate::protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use crate::protocol::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopics,
+};
+use crate::protocol::messages::streams_group_describe::{
+    DescribedGroup, Member, StreamsGroupDescribeRequest, StreamsGroupDescribeResponse,
+};
+use crate::protocol::{ErrorCode, Reader, Request, RequestHeader};
+
+use super::*;
+
+/// A coordinator with the offsets of its groups.
+#[derive(Default)]
+struct Groups {
+    groups: BTreeMap<String, BTreeMap<i32, (i64, String)>>,
+    members: Vec<&'static str>,
+    /// Requests that are answered from now on.
+    answers: usize,
+}
+
+impl Groups {
+    fn with_offsets() -> Self {
+        let offsets = BTreeMap::from([(0, (7, "m0".to_owned())), (1, (9, String::new()))]);
+        Self { groups: BTreeMap::from([("app".to_owned(), offsets)]), members: vec![], answers: usize::MAX }
+    }
+
+    fn answer(&mut self, header: &RequestHeader, body: Reader) -> Reply {
+        match header.key {
+            MetadataRequest::KEY => return Reply::to::<MetadataRequest>(header, &metadata("words", 2)),
+            FindCoordinatorRequest::KEY => return coordinator(header),
+            _ if self.answers == 0 => return Reply::Silence,
+            _ => self.answers -= 1,
+        }
+        match header.key {
+            StreamsGroupDescribeRequest::KEY => self.describe(header),
+            OffsetFetchRequest::KEY => self.fetch(header, &read::<OffsetFetchRequest>(header, body)),
+            OffsetCommitRequest::KEY => self.commit(header, read::<OffsetCommitRequest>(header, body)),
+            _ => self.delete(header, &read::<DeleteGroupsRequest>(header, body)),
+        }
+    }
+
+    fn describe(&self, header: &RequestHeader) -> Reply {
+        let error_code = if self.groups.contains_key("app") { 0 } else { ErrorCode::GROUP_ID_NOT_FOUND.0 };
+        let member = |id: &&str| Member { member_id: (*id).to_owned(), ..Member::default() };
+        let members = self.members.iter().map(member).collect();
+        let groups = vec![DescribedGroup { error_code, members, ..DescribedGroup::default() }];
+        Reply::to::<StreamsGroupDescribeRequest>(header, &StreamsGroupDescribeResponse { groups, ..Default::default() })
+    }
+
+    fn fetch(&self, header: &RequestHeader, request: &OffsetFetchRequest) -> Reply {
+        assert!(request.require_stable);
+        let group = &request.groups[0];
+        assert!(group.topics.is_none(), "all of them");
+        let known = self.groups.get(&group.group_id).into_iter().flatten();
+        let partition = |(partition, (offset, metadata)): (&i32, &(i64, String))| OffsetFetchResponsePartitions {
+            partition_index: *partition,
+            committed_offset: *offset,
+            metadata: Some(metadata.clone()),
+            ..Default::default()
+        };
+        let topic = OffsetFetchResponseTopics { name: "words".to_owned(), partitions: known.map(partition).collect() };
+        let group = OffsetFetchResponseGroup { topics: vec![topic], ..Default::default() };
+        Reply::to::<OffsetFetchRequest>(header, &OffsetFetchResponse { groups: vec![group], ..Default::default() })
+    }
+
+    fn commit(&mut self, header: &RequestHeader, request: OffsetCommitRequest) -> Reply {
+        assert_eq!((request.generation_id_or_member_epoch, request.member_id.as_str()), (-1, ""));
+        let known = self.groups.entry(request.group_id).or_default();
+        let mut partitions = Vec::new();
+        for partition in request.topics.into_iter().flat_map(|topic| topic.partitions) {
+            let at = partition.partition_index;
+            known.insert(at, (partition.committed_offset, partition.committed_metadata.unwrap_or_default()));
+            partitions.push(OffsetCommitResponsePartition { partition_index: at, error_code: 0 });
+        }
+        let topics = vec![OffsetCommitResponseTopic { name: "words".to_owned(), partitions }];
+        Reply::to::<OffsetCommitRequest>(header, &OffsetCommitResponse { topics, ..Default::default() })
+    }
+
+    fn delete(&mut self, header: &RequestHeader, request: &DeleteGroupsRequest) -> Reply {
+        let group = &request.groups_names[0];
+        let code = if self.groups.remove(group).is_some() { 0 } else { ErrorCode::GROUP_ID_NOT_FOUND.0 };
+        let results = vec![DeletableGroupResult { group_id: group.clone(), error_code: code }];
+        Reply::to::<DeleteGroupsRequest>(header, &DeleteGroupsResponse { results, ..Default::default() })
+    }
+}
+
+fn brokers(groups: &Arc<Mutex<Groups>>) -> Fake {
+    let groups = Arc::clone(groups);
+    Fake::new(FakeTransport::new(move |_, header, body: Reader| groups.lock().unwrap().answer(header, body)))
+}
+
+fn renew(groups: &Arc<Mutex<Groups>>) -> Result<usize, Failure> {
+    let mut fake = brokers(groups);
+    let call = KafkaAdmin::new(fake.driver.clone()).renew_group("app");
+    fake.wait(call)
+}
+
+#[test]
+fn offsets_outlive_the_group_wherever_a_renewal_was_cut_short() {
+    let expected = Groups::with_offsets().groups;
+    // Describe, fetch, clear, save, delete, write back, forget.
+    for answers in 0..=7 {
+        let groups = Arc::new(Mutex::new(Groups { answers, ..Groups::with_offsets() }));
+        let mut fake = brokers(&groups);
+        let call = KafkaAdmin::new(fake.driver.clone()).renew_group("app");
+        fake.advance(100);
+        drop((call, fake));
+        groups.lock().unwrap().answers = usize::MAX;
+        assert_eq!(renew(&groups).unwrap(), 2, "cut after {answers} answers");
+        assert_eq!(groups.lock().unwrap().groups, expected, "cut after {answers} answers");
+    }
+}
+
+#[test]
+fn a_group_with_members_is_left_alone() {
+    let groups = Arc::new(Mutex::new(Groups { members: vec!["a-member"], ..Groups::with_offsets() }));
+    let failure = renew(&groups).unwrap_err();
+    assert_eq!((failure.kind, failure.error.kind()), (FailureKind::Fatal, ErrorKind::State));
+    assert!(failure.error.to_string().contains("a-member"), "{}", failure.error);
+    assert_eq!(groups.lock().unwrap().groups, Groups::with_offsets().groups);
+}
+
+#[test]
+fn a_group_without_offsets_is_deleted_and_one_that_is_not_there_is_no_error() {
+    let groups = Arc::new(Mutex::new(Groups::with_offsets()));
+    groups.lock().unwrap().groups.insert("app".to_owned(), BTreeMap::new());
+    for _ in 0..2 {
+        assert_eq!(renew(&groups).unwrap(), 0);
+        assert!(groups.lock().unwrap().groups.is_empty());
+    }
+}
+
+#[test]
+fn members_of_one_process_renew_their_group_once() {
+    let renewals = Renewals::default();
+    let group: Arc<str> = "app".into();
+    let right = renewals.begin(&group, 0).unwrap();
+    assert!(renewals.begin(&group, 0).is_none(), "one is under way");
+    drop(right);
+    assert!(renewals.begin(&group, 0).is_none(), "who asked before it ended has nothing to renew");
+    assert!(renewals.begin(&group, renewals.ended(&group)).is_some());
+}
