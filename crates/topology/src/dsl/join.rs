@@ -283,7 +283,12 @@ where
             });
             let nulls = Nulls { key: None, value: self.value_serde() };
             let code = stream_table_join(JoinSpec { kind, nulls, lookup, joiner, grace: None });
-            self.draft.borrow_mut().then(&name, &[&self.node], &[], code);
+            let mut draft = self.draft.borrow_mut();
+            draft.then(&name, &[&self.node], &[], code);
+            if kind == JoinKind::Left {
+                // As above: a repartition before this join keeps null keys.
+                draft.takes_null_keys(&name);
+            }
         }
         self.after(name, self.key.clone(), None)
     }
