@@ -234,15 +234,9 @@ fn streams_of_a_cogroup_have_repartition_topics_of_their_own() {
             let cogrouped = by_value("clicks").cogroup(add).cogroup(&by_value("views"), add);
             cogrouped.aggregate_with(|| 0, Materialized::named("seen"));
         },
-        &[
-            "the cogroup in store seen has several streams with new keys whose repartition topics would \
-             have the same name; name them with Grouped::named",
-            "node seen-repartition-filter is added more than once; give each node its own name",
-            "node seen-repartition-sink is added more than once; give each node its own name",
-            "node seen-repartition-source is added more than once; give each node its own name",
-            "topic seen-repartition is read by more than one source (seen-repartition-source, \
-             seen-repartition-source); read it once and use that twice",
-        ],
+        &["two repartition topics would have the name seen-repartition: those below \
+             KSTREAM-KEY-SELECT-0000000001 and below KSTREAM-KEY-SELECT-0000000003; name them with Grouped, Joined, \
+             StreamJoined or Repartitioned"],
     );
 }
 

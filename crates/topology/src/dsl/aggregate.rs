@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use millstream_types::Serde;
+use millstream_types::{Serde, Serdes};
 
 use super::KTable;
 use super::aggregate_shape::{Operator, Shape};
@@ -30,13 +30,21 @@ pub(crate) struct How<K, V, A> {
     pub(crate) apply: Apply<K, V, A>,
     /// Whether it is a count: one into a store without a name takes one number more.
     is_count: bool,
+    /// The aggregates' serde where the store is given none, from that of the values.
+    inherits: fn(Option<Serde<V>>) -> Option<Serde<A>>,
 }
 
 impl<K, V> How<K, V, i64> {
     /// One more for each value.
     pub(crate) fn count() -> Self {
         let apply = Arc::new(|_: &K, _: V, count: Option<i64>| count.unwrap_or(0).wrapping_add(1));
-        Self { prefix: "KSTREAM-AGGREGATE-", initial: Some(Arc::new(|| 0)), apply, is_count: true }
+        Self {
+            prefix: "KSTREAM-AGGREGATE-",
+            initial: Some(Arc::new(|| 0)),
+            apply,
+            is_count: true,
+            inherits: |_| Some(Serdes::long()),
+        }
     }
 }
 
@@ -47,7 +55,7 @@ impl<K: 'static, T: 'static> How<K, T, T> {
             Some(aggregate) => reducer(aggregate, value),
             None => value,
         });
-        Self { prefix: "KSTREAM-REDUCE-", initial: None, apply, is_count: false }
+        Self { prefix: "KSTREAM-REDUCE-", initial: None, apply, is_count: false, inherits: |values| values }
     }
 }
 
@@ -58,7 +66,7 @@ impl<K: 'static, V: 'static, A: 'static> How<K, V, A> {
         aggregator: impl Fn(&K, V, A) -> A + Send + Sync + 'static,
     ) -> Self {
         let (initial, apply) = (Some(Arc::new(initializer) as Initial<A>), always(aggregator));
-        Self { prefix: "KSTREAM-AGGREGATE-", initial, apply, is_count: false }
+        Self { prefix: "KSTREAM-AGGREGATE-", initial, apply, is_count: false, inherits: |_| None }
     }
 }
 
@@ -98,8 +106,8 @@ where
             (store, node)
         };
         let upstream = self.repartition(&store, materialized.name.is_some());
-        let inherited = upstream.key.clone();
-        let target = Target::new(&self.stream.draft, shape, store, &node, (materialized, inherited));
+        let inherited = (upstream.key.clone(), (how.inherits)(upstream.value.clone()));
+        let target = Target::new(&self.stream.draft, shape, store, &node, materialized, inherited);
         target.write_store();
         if let Some(ready) = target.ready() {
             ready.write_node(&node, &upstream, how.initial, how.apply);
@@ -136,20 +144,22 @@ where
     A: Clone + Send + 'static,
     S: Shape<K, A>,
 {
-    /// `place` names the aggregate in messages; keys have the given serde, else the inherited one.
+    /// `place` names the aggregate in messages; keys and aggregates have the given serdes, else the
+    /// inherited ones.
     pub(crate) fn new(
         draft: &Shared,
         shape: &'a S,
         store: Arc<str>,
         place: &str,
-        (mut materialized, inherited): (Materialized<K, A>, Option<Serde<K>>),
+        mut materialized: Materialized<K, A>,
+        (key, value): (Option<Serde<K>>, Option<Serde<A>>),
     ) -> Self {
         materialized.is_cached &= shape.is_cacheable();
         let (key, value) = {
             let mut draft = draft.borrow_mut();
             let place = format!("{place} (in store {store})");
-            let key = draft.serde(materialized.key.as_ref(), inherited.as_ref(), "keys", &place);
-            let value = draft.serde(materialized.value.as_ref(), None, "aggregates", &place);
+            let key = draft.serde(materialized.key.as_ref(), key.as_ref(), "keys", &place);
+            let value = draft.serde(materialized.value.as_ref(), value.as_ref(), "aggregates", &place);
             (key, value)
         };
         let origin = StoredOrigin::of::<S::Store>(&store, materialized.is_versioned(), Switch::on());

@@ -54,9 +54,6 @@ trait Input<K, A> {
     /// Puts the stream behind a repartition if its keys have changed.
     fn repartition(&self, store: &str, is_store_named: bool);
 
-    /// If its keys have changed: the name its repartition has, and the node above it.
-    fn repartition_place(&self) -> Option<(Option<&str>, &str)>;
-
     fn key_serde(&self) -> Option<Serde<K>>;
 
     /// Source nodes of the stream behind the repartition.
@@ -90,11 +87,6 @@ where
         } else if self.grouped.stream.is_rekeyed {
             self.grouped.stream.draft.borrow_mut().names.burn_repartition();
         }
-    }
-
-    fn repartition_place(&self) -> Option<(Option<&str>, &str)> {
-        let stream = &self.grouped.stream;
-        stream.is_rekeyed.then_some((self.grouped.name.as_deref(), &stream.node))
     }
 
     fn key_serde(&self) -> Option<Serde<K>> {
@@ -244,12 +236,14 @@ where
         let materialized = materialized.unwrap_or_default();
         let is_named = materialized.name.is_some();
         let store = self.draft.borrow_mut().store_name(&materialized, &format!("{AGGREGATE}STATE-STORE-"));
-        self.check_repartitions(&store);
         for input in &self.inputs {
             input.repartition(&store, is_named);
         }
-        let inherited = self.inputs.iter().find_map(|input| input.key_serde());
-        let target = Target::new(&self.draft, shape, Arc::clone(&store), "the cogroup", (materialized, inherited));
+        // In Kafka Streams a cogroup's store has the default serde of keys, not that of a stream.
+        let default = self.draft.borrow().serdes.get::<K>();
+        let inherited = default.or_else(|| self.inputs.iter().find_map(|input| input.key_serde()));
+        let target =
+            Target::new(&self.draft, shape, Arc::clone(&store), "the cogroup", materialized, (inherited, None));
         target.write_store();
         let mut nodes = Vec::with_capacity(self.inputs.len());
         for (input, at) in self.inputs.iter().zip(0..) {
@@ -268,20 +262,6 @@ where
             draft.topology.push_copartitioned(sources.clone());
         }
         target.into_table(merge, sources)
-    }
-
-    /// Each repartition needs a topic of its own, and only one of them may be called after the store.
-    /// Those of one stream may become one, if repartitions are merged.
-    fn check_repartitions(&self, store: &str) {
-        let mut places: Vec<_> = self.inputs.iter().filter_map(|input| input.repartition_place()).collect();
-        places.sort_unstable();
-        places.dedup();
-        if places.windows(2).any(|pair| pair.first().map(|place| place.0) == pair.last().map(|place| place.0)) {
-            self.draft.borrow_mut().problem(format!(
-                "the cogroup in store {store} has several streams with new keys whose repartition topics would have \
-                 the same name; name them with Grouped::named"
-            ));
-        }
     }
 
     fn node_name(&self, suffix: &str, prefix: &str) -> String {

@@ -115,6 +115,11 @@ impl Draft {
         self.outline.repartitions.push(repartition);
     }
 
+    /// Whether a repartition has that topic already.
+    pub(crate) fn has_repartition(&self, topic: &str) -> bool {
+        self.outline.repartitions.iter().any(|repartition| *repartition.topic == *topic)
+    }
+
     /// Notes that a repartition is used once more: its nodes are written with this call.
     pub(crate) fn reuses_repartition(&mut self, source: &Arc<str>) {
         let now = self.topology.facts.nodes.len();

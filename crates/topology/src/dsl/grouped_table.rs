@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_types::Serde;
+use millstream_types::{Serde, Serdes};
 
 use super::KTable;
 use super::aggregate::Target;
@@ -140,7 +140,7 @@ where
     pub fn count_with(&self, materialized: Materialized<K, i64>) -> KTable<K, i64> {
         let add = |_: &K, _: V, count: Option<i64>| count.unwrap_or(0).wrapping_add(1);
         let subtract = |_: &K, _: V, count: i64| count.wrapping_sub(1);
-        self.aggregated("KTABLE-AGGREGATE-", Arc::new(add), Arc::new(subtract), materialized)
+        self.aggregated("KTABLE-AGGREGATE-", Arc::new(add), Arc::new(subtract), materialized, Some(Serdes::long()))
     }
 
     /// Combines the values of each group: `adder(aggregate, new)`, `subtractor(aggregate, old)`. The first
@@ -185,7 +185,7 @@ where
             None => value,
         };
         let subtract = move |_: &K, value: V, aggregate: V| subtractor(aggregate, value);
-        self.aggregated("KTABLE-REDUCE-", Arc::new(add), Arc::new(subtract), materialized)
+        self.aggregated("KTABLE-REDUCE-", Arc::new(add), Arc::new(subtract), materialized, self.value.clone())
     }
 
     /// Aggregates the values of each group, starting from `initializer()`: `adder(key, new, aggregate)`,
@@ -235,7 +235,7 @@ where
     {
         let add =
             move |key: &K, value: V, aggregate: Option<A>| adder(key, value, aggregate.unwrap_or_else(&initializer));
-        self.aggregated("KTABLE-AGGREGATE-", Arc::new(add), Arc::new(subtractor), materialized)
+        self.aggregated("KTABLE-AGGREGATE-", Arc::new(add), Arc::new(subtractor), materialized, None)
     }
 
     fn aggregated<A>(
@@ -244,6 +244,7 @@ where
         add: Arc<dyn Fn(&K, V, Option<A>) -> A + Send + Sync>,
         subtract: Arc<dyn Fn(&K, V, A) -> A + Send + Sync>,
         materialized: Materialized<K, A>,
+        inherited: Option<Serde<A>>,
     ) -> KTable<K, A>
     where
         A: Clone + Send + 'static,
@@ -255,8 +256,9 @@ where
         let source = draft.node_name(suffixed("source"), SOURCE);
         let node = draft.node_name(self.name.clone(), prefix);
         drop(draft);
+        let inherited = (self.key.clone(), inherited);
         let topic = format!("{}{REPARTITION_SUFFIX}", self.grouped_name.as_deref().unwrap_or(&store));
-        let target = Target::new(&self.draft, &Unwindowed, Arc::clone(&store), &node, (materialized, self.key.clone()));
+        let target = Target::new(&self.draft, &Unwindowed, Arc::clone(&store), &node, materialized, inherited);
         let mut sources = Vec::new();
         if let Some(((key, result), value)) = target.serdes().zip(self.value.clone()) {
             let change = Serde::new(ChangeCodec(value));

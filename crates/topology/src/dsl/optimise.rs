@@ -3,6 +3,7 @@
 //! follows Kafka Streams' `InternalStreamsBuilder`, so that names, numbers and topics are the same.
 
 mod merge_repartitions;
+mod repartition_names;
 mod self_joins;
 mod upstream;
 mod write_order;
@@ -29,6 +30,7 @@ pub(crate) fn optimise(topology: &mut Topology, outline: &Outline, optimizations
         self_joins::merge_self_joins(topology, outline);
     }
     order.apply(topology);
+    repartition_names::settle(topology, &mut repartitions);
     let upstream = Upstream::of(&topology.facts);
     for repartition in &repartitions {
         if outline.null_key_joins.iter().any(|join| upstream.is_below(&repartition.source, join)) {

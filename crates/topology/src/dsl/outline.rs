@@ -37,6 +37,9 @@ pub(crate) struct Outline {
 pub(crate) struct Repartition {
     /// The topic, without the application id.
     pub(crate) topic: Arc<str>,
+    /// What the topic should be called, where an earlier repartition has that name. Merging may free
+    /// it.
+    pub(crate) wanted: Option<Arc<str>>,
     /// Drops null keys unless `null_keys` is on.
     pub(crate) filter: Arc<str>,
     /// Writes the topic.

@@ -152,20 +152,24 @@ impl Draft {
         K: Clone + Send + 'static,
         V: Clone + Send + 'static,
     {
-        let topic: Arc<str> = format!("{}{REPARTITION_SUFFIX}", spec.prefix.text).into();
+        let mut topic: Arc<str> = format!("{}{REPARTITION_SUFFIX}", spec.prefix.text).into();
         if !spec.prefix.is_given {
             self.unnamed(Unnamed::RepartitionTopic { name: Arc::clone(&topic) });
         }
+        let is_generated = is_generated(&spec.prefix.text);
+        let mut wanted = None;
+        if !is_generated && self.has_repartition(&topic) {
+            let own = format!("{topic}-{}", self.topology.facts.nodes.len()).into();
+            wanted = Some(std::mem::replace(&mut topic, own));
+        }
         // Numbers are taken whether they are used or not, so that naming the topic renames nothing.
         let generated = [SINK, FILTER, SOURCE].map(|prefix| self.names.generate(prefix));
-        let [sink, filter, source] = if is_generated(&spec.prefix.text) {
-            generated
-        } else {
-            ["sink", "filter", "source"].map(|role| format!("{topic}-{role}"))
-        };
+        let [sink, filter, source] =
+            if is_generated { generated } else { ["sink", "filter", "source"].map(|role| format!("{topic}-{role}")) };
         let null_keys = Switch::default();
         let repartition = Repartition {
             topic: Arc::clone(&topic),
+            wanted,
             filter: filter.as_str().into(),
             sink: sink.as_str().into(),
             source: source.as_str().into(),

@@ -22,13 +22,6 @@ pub(super) fn merge_repartitions(
     repartitions: &mut Vec<Repartition>,
     order: &mut WriteOrder,
 ) {
-    // Two of one name below different operators are a problem that names them both: nothing is moved
-    // before it is told.
-    let clashes =
-        |one: &Repartition, other: &Repartition| one.filter == other.filter && one.key_changer != other.key_changer;
-    if repartitions.iter().enumerate().any(|(at, one)| repartitions.iter().skip(at).any(|other| clashes(one, other))) {
-        return;
-    }
     for group in groups(topology, outline, repartitions) {
         merge(topology, &group, repartitions, order);
     }
@@ -77,6 +70,7 @@ fn merge(topology: &mut Topology, group: &Group, repartitions: &mut Vec<Repartit
     let named = |role: &str| Arc::from(format!("{}-{role}", first.topic));
     let merged = Repartition {
         topic: Arc::clone(&first.topic),
+        wanted: first.wanted.clone(),
         filter: named("filter"),
         sink: named("sink"),
         source: named("source"),
