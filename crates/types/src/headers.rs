@@ -59,6 +59,15 @@ impl Headers {
         self.as_slice().len()
     }
 
+    /// Whether both share one list, or have none: a cheap test that may miss equal lists.
+    pub fn is_same_list(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.as_slice().is_empty()

@@ -121,8 +121,22 @@ where
     /// exception handler, not to the caller; after a fatal failure further calls do nothing.
     pub fn forward(&mut self, record: Record<KO, VO>) {
         let timestamp = record.timestamp;
-        let mut slot = Some(record);
-        self.push(&mut slot, timestamp);
+        self.with_headers_of(record, |ctx, slot| ctx.push(slot, timestamp));
+    }
+
+    /// Forwards a record, whose headers are those of the flow meanwhile: what fails below is told
+    /// with them.
+    fn with_headers_of(
+        &mut self,
+        record: Record<KO, VO>,
+        forward: impl FnOnce(&mut Self, &mut Option<Record<KO, VO>>),
+    ) {
+        if record.headers.is_same_list(&self.flow.origin_headers) {
+            return forward(self, &mut Some(record));
+        }
+        let before = std::mem::replace(&mut self.flow.origin_headers, record.headers.clone());
+        forward(self, &mut Some(record));
+        self.flow.origin_headers = before;
     }
 
     /// Sends an incoming record on as it is, without taking or cloning it.
@@ -184,16 +198,13 @@ where
     /// captured when it was written.
     pub fn forward_from(&mut self, origin: Origin, record: Record<KO, VO>) {
         let before = std::mem::replace(&mut self.flow.origin, origin);
-        let headers = std::mem::replace(&mut self.flow.origin_headers, record.headers.clone());
         self.forward(record);
         self.flow.origin = before;
-        self.flow.origin_headers = headers;
     }
 
     fn forward_to_index(&mut self, index: NodeIndex, record: Record<KO, VO>) {
         let timestamp = record.timestamp;
-        let mut slot = Some(record);
-        self.flow.run(self.env, index, Input::Given(&mut slot), timestamp);
+        self.with_headers_of(record, |ctx, slot| ctx.flow.run(ctx.env, index, Input::Given(slot), timestamp));
     }
 
     fn push(&mut self, slot: &mut Option<Record<KO, VO>>, timestamp: Timestamp) {
@@ -289,7 +300,8 @@ where
         self.flow.record_metadata()
     }
 
-    /// Headers of the input record being processed; empty below a punctuator.
+    /// Headers of the record being processed, as they were forwarded to this node; empty below a
+    /// punctuator.
     pub fn source_headers(&self) -> &Headers {
         &self.flow.origin_headers
     }

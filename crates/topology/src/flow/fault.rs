@@ -98,13 +98,13 @@ impl ErrorHandlerContext {
     pub fn dead_letter(&self, error: &Error) -> Option<DeadLetter> {
         let topic = self.dead_letter_topic.clone()?;
         let mut headers = self.headers.clone();
-        let mut add = |name: &str, text: String| headers.add(name, Some(Bytes::from(text)));
-        add("__streams.errors.exception", format!("{:?}", error.kind()));
-        add("__streams.errors.message", error.to_string());
-        add("__streams.errors.stacktrace", error.report());
-        add("__streams.errors.topic", self.topic.as_deref().unwrap_or_default().to_owned());
-        add("__streams.errors.partition", self.partition.to_string());
-        add("__streams.errors.offset", self.offset.to_string());
+        let mut add = |name: &str, text: Option<String>| headers.add(name, text.map(Bytes::from));
+        add("__streams.errors.exception", Some(format!("{:?}", error.kind())));
+        add("__streams.errors.message", Some(error.to_string()));
+        add("__streams.errors.stacktrace", Some(error.report()));
+        add("__streams.errors.topic", self.topic.as_deref().map(str::to_owned));
+        add("__streams.errors.partition", Some(self.partition.to_string()));
+        add("__streams.errors.offset", Some(self.offset.to_string()));
         Some(DeadLetter {
             topic,
             key: self.raw_key.clone(),
