@@ -178,7 +178,7 @@ where
 
     fn transform_values(&self, op: Op<'_>) -> Result<Node, Stop> {
         let types = Types::new(self.types.key.clone(), Type::Str);
-        let how = materialized(op, K::serde(&types.key)?, types.value.serde(), None)?.unwrap_or_default();
+        let how = materialized(op, K::serde(&types.key)?, types.value.serde(), None)?;
         let stores = op.list("stores");
         let supplier = Transformer::<K, V>::supplier(op.text("proc")?, stores.first().copied())?;
         let table = self.named(op).transform_values_with(supplier, how, &stores);

@@ -57,21 +57,22 @@ where
     where
         T: ValueTransformer<Key = K, ValueIn = V>,
     {
-        self.transform_values_with(supplier, Materialized::default(), &[])
+        self.transform_values_with(supplier, None::<Materialized<K, T::ValueOut>>, &[])
     }
 
     /// [`transform_values`](Self::transform_values) into a store, if that is given a name, and with
     /// stores for the transformer, named as they were given to
-    /// [`add_state_store`](super::StreamsBuilder::add_state_store).
+    /// [`add_state_store`](super::StreamsBuilder::add_state_store). Without any `Materialized` what is
+    /// made of a versioned table counts as versioned, too.
     pub fn transform_values_with<T>(
         &self,
         supplier: impl ProcessorSupplier<T>,
-        materialized: Materialized<K, T::ValueOut>,
+        materialized: impl Into<Option<Materialized<K, T::ValueOut>>>,
         stores: &[&str],
     ) -> KTable<K, T::ValueOut>
     where
         T: ValueTransformer<Key = K, ValueIn = V>,
     {
-        self.mapped(RowOperator::TransformValues { stores }, transformer(supplier), None, Some(materialized))
+        self.mapped(RowOperator::TransformValues { stores }, transformer(supplier), None, materialized.into())
     }
 }
