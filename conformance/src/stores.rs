@@ -361,7 +361,7 @@ impl Dumped<'_> {
                 Some(value) => entry(Some(("k", query.key.json())), &value),
                 None => Json::Null,
             },
-            "count" => json!(store.all()?.len()),
+            "count" => json!(store.approximate_num_entries()?),
             "all" | "reverseAll" | "range" | "reverseRange" | "prefix" => {
                 let bytes = |key: &Val| {
                     let mut bytes = Vec::new();

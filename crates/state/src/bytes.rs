@@ -63,7 +63,7 @@ pub(crate) struct ByteStore {
     /// Rows dropped since somebody asked, because their time was over.
     dropped: u64,
     /// Writes that put a row less those that deleted one, since the store was opened.
-    put_balance: i64,
+    pub(crate) put_balance: i64,
 }
 
 impl ByteStore {

@@ -148,6 +148,15 @@ macro_rules! key_value_reads {
                 rows.try_fold(0, |count, row| row.map(|_| count + 1))
             }
 
+            /// Writes a null where nothing is: as in Kafka Streams only the changelog is told, so it is no
+            /// deletion that the guess of the number of rows counts.
+            fn deleting_nothing<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> T {
+                let balance = self.core.below.put_balance;
+                let written = write(self);
+                self.core.below.put_balance = balance;
+                written
+            }
+
             fn rows(&mut self, range: &ByteRange, is_reverse: bool) -> Result<StoreIterator<(K, $item)>> {
                 let rows = self.core.rows(range, is_reverse)?;
                 let from = $from;
@@ -217,7 +226,8 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> KeyValueStore<K, V> {
     pub fn put_if_absent(&mut self, key: &K, value: Option<V>) -> Result<Option<V>> {
         let present = self.get(key)?;
         if present.is_none() {
-            self.put(key, value)?;
+            let is_row = value.as_ref().is_some_and(|value| !self.core.decoder.values.is_null(value));
+            if is_row { self.put(key, value) } else { self.deleting_nothing(|store| store.put(key, None)) }?;
         }
         Ok(present)
     }
@@ -252,7 +262,8 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedKeyValueSt
     ) -> Result<Option<ValueAndTimestamp<V>>> {
         let present = self.get(key)?;
         if present.is_none() {
-            self.put(key, value)?;
+            let is_row = value.as_ref().is_some_and(|row| !self.core.decoder.values.is_null(&row.value));
+            if is_row { self.put(key, value) } else { self.deleting_nothing(|store| store.put(key, None)) }?;
         }
         Ok(present)
     }

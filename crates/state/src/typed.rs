@@ -132,6 +132,9 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             bytes.map(|bytes| Ok::<_, Error>((decoder.decode(bytes)?, len))).transpose()
         })??;
         let Some(((value, timestamp), len)) = found else { return Ok(use_value(None)) };
+        // The cache has the time of every row, also where the engine below keeps none.
+        let len =
+            if decoder.is_timestamped && decoder.format == StoreFormat::Plain { len + TIMESTAMP_LEN } else { len };
         let keeps = self.below.retention().is_none();
         let Some(cache) = self.cache.as_mut().filter(|_| keeps) else {
             return Ok(use_value(Some((&value, timestamp))));

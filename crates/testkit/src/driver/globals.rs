@@ -25,6 +25,8 @@ struct Feed {
     /// The user's processor that keeps the store, if there is one.
     flow: Option<GlobalFlow>,
     next: i64,
+    /// Rows put less rows deleted.
+    put_balance: i64,
 }
 
 impl Globals {
@@ -45,6 +47,7 @@ impl Globals {
                 head: global.new_head(),
                 flow: global.new_flow(topology, &application_id, &options, &state, wall_ms)?,
                 next: 0,
+                put_balance: 0,
             });
         }
         Ok(Self { state, feeds, dropped: 0 })
@@ -54,6 +57,13 @@ impl Globals {
     pub(super) fn store_mut(&mut self, name: &str) -> Option<&mut dyn StateStore> {
         let feed = self.feeds.iter_mut().find(|feed| *feed.store == *name)?;
         feed.flow.as_mut()?.store_mut()
+    }
+
+    /// Kafka Streams' guess of how many rows a store on disk has: what was put, overwritten rows too,
+    /// less what was deleted.
+    pub(super) fn guessed_len(&self, name: &str) -> u64 {
+        let feed = self.feeds.iter().find(|feed| *feed.store == *name);
+        feed.and_then(|feed| u64::try_from(feed.put_balance).ok()).unwrap_or(0)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -107,8 +117,15 @@ impl Globals {
                 self.dropped += 1;
                 continue;
             };
+            let mut state = self.state.write();
+            feed.put_balance += match (&record.value, state.engine(&feed.store)) {
+                (Some(_), _) => 1,
+                // What is not there is not deleted.
+                (None, Some(engine)) if engine.get(key)?.is_some() => -1,
+                _ => 0,
+            };
             let write = (key.to_vec(), record.value.as_ref().map(|value| value.to_vec()), timestamp);
-            self.state.write().apply(&feed.store, [write], &mark)?;
+            state.apply(&feed.store, [write], &mark)?;
         }
         Ok(())
     }

@@ -374,6 +374,24 @@ impl<K, V> TestGlobalStore<K, V> {
             .collect()
     }
 
+    /// Number of rows; of a persistent store Kafka Streams' guess: what was put, overwritten rows too,
+    /// less what was deleted.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn approximate_num_entries(&self) -> Result<u64> {
+        let machine = self.machine.get();
+        let state = machine.globals.state.read();
+        match state.facts(&self.name) {
+            Some(facts) if facts.is_persistent => Ok(machine.globals.guessed_len(&self.name)),
+            _ => {
+                drop(state);
+                drop(machine);
+                self.all().map(|rows| rows.len() as u64)
+            }
+        }
+    }
+
     fn row(&self, state: &GlobalState, row: &[u8]) -> Result<ValueAndTimestamp<V>> {
         let (timestamp, value) = state.split(&self.name, row)?;
         let value = self.value.decode(Some(value)).map_err(unreadable)?;

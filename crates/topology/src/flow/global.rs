@@ -52,6 +52,11 @@ impl GlobalState {
         self.engine_mut(store)?.wipe()
     }
 
+    /// What is known of a store.
+    pub fn facts(&self, store: &str) -> Option<&StoreFacts> {
+        self.find(store).ok().map(|(facts, _)| facts)
+    }
+
     /// The engine of a store, for queries and the test driver.
     pub fn engine(&self, store: &str) -> Option<&dyn Engine> {
         self.find(store).ok().map(|(_, engine)| &**engine)
