@@ -99,7 +99,12 @@ pub(crate) fn of_running(at: &str, error: &Error) -> Json {
     json(at, names(When::Running, error), error)
 }
 
-/// What the exception's name in a dead letter's headers is in Java; Millstream writes its kind.
-pub(crate) fn in_dead_letter(kind: &str) -> &'static str {
-    if kind == "Deserialization" { "org.apache.kafka.common.errors.SerializationException" } else { "oracle.Boom" }
+/// What the exception's name in a dead letter's headers is in Java; Millstream writes its kind. Where
+/// that is not enough, the message tells.
+pub(crate) fn in_dead_letter(kind: &str, message: &str) -> &'static str {
+    match kind {
+        "Deserialization" => "org.apache.kafka.common.errors.SerializationException",
+        _ if message.contains("negative timestamp") => "org.apache.kafka.streams.errors.StreamsException",
+        _ => "oracle.Boom",
+    }
 }

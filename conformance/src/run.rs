@@ -271,13 +271,15 @@ fn output(step: i64, types: &Types, record: &RawRecord, is_dead_letter: bool) ->
     output.insert("v".to_owned(), decoded(&types.value, record.value.as_deref()));
     output.insert("t".to_owned(), json!(record.timestamp.0));
     let mut headers = Vec::new();
+    let message = record.headers.last("__streams.errors.message").and_then(|header| header.value.as_deref());
+    let message = String::from_utf8_lossy(message.unwrap_or_default());
     for header in &record.headers {
         if header.key.contains("message") || header.key.contains("stacktrace") {
             continue;
         }
         let text = header.value.as_ref().map(|value| match std::str::from_utf8(value) {
             Ok(kind) if is_dead_letter && &*header.key == "__streams.errors.exception" => {
-                json!(errors::in_dead_letter(kind))
+                json!(errors::in_dead_letter(kind, &message))
             }
             Ok(text) => json!(text),
             Err(_) => json!({"hex": hex(value)}),

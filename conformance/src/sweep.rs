@@ -71,8 +71,8 @@ struct Done {
     /// Family and verdict of each case.
     verdicts: Vec<(String, Outcome)>,
     differences: Vec<Difference>,
-    /// How often each decision explained a difference.
-    explained: BTreeMap<&'static str, u64>,
+    /// The cases whose difference each decision explained.
+    explained: BTreeMap<&'static str, Vec<String>>,
     oracle: Duration,
     ours: Duration,
 }
@@ -115,7 +115,8 @@ fn run_chunk(chunk: &Chunk, tools: &Tools, oracle: &mut Oracle<'_>, pool: &Pool)
             Verdict::Differs(_) if parsed.get("sensitive").is_some() => Outcome::Sensitive,
             Verdict::Differs(text) | Verdict::Invalid(text) => {
                 if let Some(reason) = explained::reason(&parsed, &expected, &actual) {
-                    *done.explained.entry(reason).or_default() += 1;
+                    let id = parsed.get("id").and_then(Json::as_str).unwrap_or("?");
+                    done.explained.entry(reason).or_default().push(id.to_owned());
                     Outcome::Explained
                 } else {
                     done.differences.push(Difference::new(parsed, text, Outcome::Different));

@@ -1,6 +1,6 @@
 //! Joins of two tables.
 
-use millstream_topology::{Materialized, TableJoined};
+use millstream_topology::TableJoined;
 
 use super::options::{materialized, partitioner};
 use super::table::{Cell, TableOf};
@@ -40,8 +40,7 @@ where
     let Join { out, apply } = join(op.text("fn")?, &left.types.value, &right.types.value)?;
     let types = Types::new(left.types.key.clone(), out);
     let store = materialized(op, K::serde(&types.key)?, types.value.serde(), None)?;
-    // Without a store Kafka Streams' result has no serde of its own; ours names what is null.
-    let store = store.unwrap_or_else(|| Materialized::default().with_value_serde(types.value.serde()));
+    let store = store.unwrap_or_default();
     let mut how = TableJoined::default();
     if let Some(name) = op.optional("name") {
         how = how.with_name(name);

@@ -32,8 +32,8 @@ impl Difference {
 pub struct Report {
     families: BTreeMap<String, Counts>,
     pub(super) differences: Vec<Difference>,
-    /// How often each decision explained a difference.
-    explained: BTreeMap<&'static str, u64>,
+    /// The cases whose difference each decision explained.
+    explained: BTreeMap<&'static str, Vec<String>>,
     pub(super) shown: usize,
     pub(super) workers: usize,
     oracle: Duration,
@@ -84,8 +84,8 @@ impl Report {
             self.families.entry(family).or_default().add(outcome);
         }
         self.differences.extend(done.differences);
-        for (reason, count) in done.explained {
-            *self.explained.entry(reason).or_default() += count;
+        for (reason, cases) in done.explained {
+            self.explained.entry(reason).or_default().extend(cases);
         }
         self.oracle += done.oracle;
         self.ours += done.ours;
@@ -95,6 +95,7 @@ impl Report {
     pub(super) fn sort(&mut self) {
         let id = |case: &Json| case.get("id").map(Json::to_string).unwrap_or_default();
         self.differences.sort_by_cached_key(|it| (it.outcome != Outcome::Different, id(&it.case)));
+        self.explained.values_mut().for_each(|cases| cases.sort());
     }
 
     /// Keeps the cases that differ, for the next run.
@@ -147,8 +148,10 @@ impl fmt::Display for Report {
         for (count, what) in self.unsupported() {
             writeln!(f, "unsupported, {count} cases: {what}")?;
         }
-        for (reason, count) in &self.explained {
-            writeln!(f, "explained, {count} cases: {reason}")?;
+        for (reason, cases) in &self.explained {
+            writeln!(f, "explained, {} cases: {reason}", cases.len())?;
+            let ids: Vec<&str> = cases.iter().take(self.shown).map(String::as_str).collect();
+            writeln!(f, "    {}", ids.join(" "))?;
         }
         writeln!(
             f,
