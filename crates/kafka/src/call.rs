@@ -82,8 +82,31 @@ pub(crate) fn fatal(message: impl Into<String>) -> Failure {
 /// What a broker's error code means for a request of which it says that nothing was done.
 pub(crate) fn refused(what: &str, code: ErrorCode, detail: Option<&str>) -> Failure {
     let detail = detail.filter(|detail| !detail.is_empty()).map(|detail| format!(": {detail}")).unwrap_or_default();
-    let message = format!("{what}: the broker answers {code}{detail}");
+    let remedy = remedy(code).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+    let message = format!("{what}: the broker answers {code}{detail}{remedy}");
     if code.is_retriable() { retriable(message) } else { fatal(message) }
+}
+
+/// What a user can do about a refusal.
+fn remedy(code: ErrorCode) -> Option<&'static str> {
+    Some(match code {
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
+            "the principal needs rights on the topic: DESCRIBE, and READ, WRITE, CREATE or DELETE as it is used"
+        }
+        ErrorCode::GROUP_AUTHORIZATION_FAILED => "the principal needs READ and DESCRIBE on the group",
+        ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED => {
+            "the principal needs WRITE and DESCRIBE on transactional ids that begin with the application.id"
+        }
+        ErrorCode::CLUSTER_AUTHORIZATION_FAILED => "the principal lacks rights on the cluster",
+        ErrorCode::INVALID_TRANSACTION_TIMEOUT => {
+            "lower transaction.timeout.ms, or raise transaction.max.timeout.ms of the brokers"
+        }
+        ErrorCode::MESSAGE_TOO_LARGE => "raise max.message.bytes of the topic, or write smaller records",
+        ErrorCode::INVALID_REPLICATION_FACTOR => "lower replication.factor, or start more brokers",
+        ErrorCode::POLICY_VIOLATION => "a policy of the brokers forbids it",
+        ErrorCode::TOPIC_DELETION_DISABLED => "set delete.topic.enable=true on the brokers",
+        _ => return None,
+    })
 }
 
 /// What a missing answer means. `has_effect`: whether it matters that the request may have been done.

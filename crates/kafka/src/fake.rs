@@ -1,5 +1,7 @@
 //! A scripted broker for tests: bytes in, bytes out, on a clock of its own, without sockets.
 
+mod obliging;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -19,6 +21,8 @@ use crate::protocol::messages::metadata::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use crate::protocol::{ErrorCode, Reader, Request, RequestHeader, encode_response, split_request};
+
+pub(crate) use obliging::{Counts, FETCHED, Fate, Obliging, Place};
 
 /// Id of the topic that [`metadata`] tells of.
 pub(crate) const TOPIC_ID: u128 = 77;
@@ -245,12 +249,21 @@ impl Fake {
 
     /// Takes turns until nothing moves without the clock.
     pub(crate) fn settle(&mut self) {
+        let mut quiet = 0;
         for _ in 0..100 {
+            let mut is_quiet = true;
             while let Ok(actor) = self.added.try_recv() {
                 self.engine.add(actor);
+                is_quiet = false;
             }
-            self.engine.turn(self.now());
+            let due = self.engine.turn(self.now());
+            is_quiet &= due > self.now_ms && self.engine.transport.events.is_empty();
             self.engine.wait(Duration::ZERO);
+            // What one actor did may let another go on in the turn after.
+            quiet = if is_quiet { quiet + 1 } else { 0 };
+            if quiet == 3 {
+                return;
+            }
         }
     }
 

@@ -18,6 +18,9 @@ pub mod protocol;
 mod reader;
 mod renewal;
 mod settings;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;
 mod tries;
 mod writer;
 

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use millstream_log::{Failure, FailureKind};
-use millstream_types::{Error, ErrorKind};
+use millstream_types::{Error, ErrorKind, TopicPartition};
 
-use crate::call::{refused, unanswered};
+use crate::call::{refused, retriable, unanswered};
 use crate::client::{Client, CoordinatorKind, RequestError, Ticket};
 use crate::protocol::{ErrorCode, Request};
 
@@ -19,12 +19,14 @@ const TIMEOUT_MS: i64 = 60_000;
 pub(crate) struct Tries<R> {
     ticket: Option<Ticket<R>>,
     pause_until: i64,
+    /// When to look again whether the coordinator is known, should nothing happen before, in ms.
+    look_again_ms: i64,
     deadline_ms: Option<i64>,
 }
 
 impl<R> Default for Tries<R> {
     fn default() -> Self {
-        Self { ticket: None, pause_until: i64::MIN, deadline_ms: None }
+        Self { ticket: None, pause_until: i64::MIN, look_again_ms: i64::MIN, deadline_ms: None }
     }
 }
 
@@ -39,15 +41,15 @@ impl<R: Request + Send + 'static> Tries<R>
 where
     R::Response: Send,
 {
-    /// One turn: sends, waits, looks at the answer. `code` finds the worst code of an answer.
-    pub(crate) fn turn(
+    /// One turn: sends, waits, looks at the answer, of which `verdict` says what it means.
+    pub(crate) fn turn<V: Into<Verdict>>(
         &mut self,
         client: &mut Client,
         what: &str,
         at: At<'_>,
         version_max: i16,
         request: impl FnOnce() -> R,
-        code: impl FnOnce(&R::Response) -> i16,
+        verdict: impl FnOnce(&R::Response) -> V,
     ) -> Option<Result<R::Response, Failure>> {
         let now_ms = client.now().mono_ms();
         let deadline_ms = *self.deadline_ms.get_or_insert(now_ms + TIMEOUT_MS);
@@ -73,23 +75,29 @@ where
                         true,
                     )));
                 }
-                None => self.pause_until = now_ms + client.options().retry_backoff_ms,
+                None => self.look_again_ms = now_ms + client.options().retry_backoff_ms,
             }
             return None;
         };
         let answer = ticket.take()?;
         self.ticket = None;
         let (failure, is_moved, is_concurrent) = match answer {
-            Ok(response) => match ErrorCode(code(&response)) {
-                ErrorCode::NONE => {
+            Ok(response) => match verdict(&response).into() {
+                Verdict::Done => {
                     self.deadline_ms = None;
                     return Some(Ok(response));
                 }
-                code if code.is_retriable() => {
-                    let is_concurrent = code == ErrorCode::CONCURRENT_TRANSACTIONS;
-                    (failure_of(what, code, None), code.is_moved(), is_concurrent)
+                Verdict::Incomplete => {
+                    (retriable(format!("{what}: the broker's answer leaves partitions out")), false, false)
                 }
-                code => return Some(Err(failure_of(what, code, None))),
+                Verdict::Refused(code, partition) => {
+                    let of = partition.map(|partition| format!(", {partition}")).unwrap_or_default();
+                    let failure = failure_of(&format!("{what}{of}"), code, None);
+                    if !code.is_retriable() {
+                        return Some(Err(failure));
+                    }
+                    (failure, code.is_moved(), code == ErrorCode::CONCURRENT_TRANSACTIONS)
+                }
             },
             // Repeating is safe: the coordinator knows producer, epoch and what it did.
             Err(error) => match unanswered(what, error, true) {
@@ -109,7 +117,8 @@ where
 
     /// When the next try is due, in ms.
     pub(crate) fn due_ms(&self) -> i64 {
-        if self.ticket.is_none() && self.deadline_ms.is_some() { self.pause_until } else { i64::MAX }
+        let is_waiting = self.ticket.is_none() && self.deadline_ms.is_some();
+        if is_waiting { self.pause_until.max(self.look_again_ms) } else { i64::MAX }
     }
 }
 
@@ -119,7 +128,6 @@ pub(crate) fn failure_of(what: &str, code: ErrorCode, detail: Option<&str>) -> F
     match code {
         ErrorCode::PRODUCER_FENCED
         | ErrorCode::INVALID_PRODUCER_EPOCH
-        | ErrorCode::TRANSACTION_COORDINATOR_FENCED
         | ErrorCode::UNKNOWN_MEMBER_ID
         | ErrorCode::ILLEGAL_GENERATION
         | ErrorCode::FENCED_INSTANCE_ID
@@ -138,9 +146,47 @@ pub(crate) fn failure_of(what: &str, code: ErrorCode, detail: Option<&str>) -> F
     }
 }
 
-/// The first code that is an error; one that is final before those that may pass.
+/// What an answer says.
+pub(crate) enum Verdict {
+    Done,
+    /// An error, of one partition or of all.
+    Refused(ErrorCode, Option<TopicPartition>),
+    /// Of some partitions it says nothing.
+    Incomplete,
+}
+
+impl From<i16> for Verdict {
+    fn from(code: i16) -> Self {
+        ErrorCode::check(code).map_or_else(|code| Self::Refused(code, None), |()| Self::Done)
+    }
+}
+
+/// Which of several codes counts: one that is final before those that may pass, and last of all that
+/// nothing was tried because of another one.
+fn rank(code: i16) -> u8 {
+    match ErrorCode(code) {
+        ErrorCode::NONE => 3,
+        ErrorCode::OPERATION_NOT_ATTEMPTED => 2,
+        code if code.is_retriable() => 1,
+        _ => 0,
+    }
+}
+
+/// The first code that counts.
 pub(crate) fn worst(codes: impl Iterator<Item = i16>) -> i16 {
-    let mut errors: Vec<i16> = codes.filter(|code| *code != 0).collect();
-    errors.sort_by_key(|code| ErrorCode(*code).is_retriable());
-    errors.first().copied().unwrap_or(0)
+    codes.min_by_key(|code| rank(*code)).unwrap_or(0)
+}
+
+impl Verdict {
+    /// The first code that counts of the partitions', of which there should be so many.
+    pub(crate) fn of<'a>(expected: usize, codes: impl Iterator<Item = (&'a str, i32, i16)>) -> Self {
+        let mut count = 0;
+        match codes.inspect(|_| count += 1).min_by_key(|(_, _, code)| rank(*code)) {
+            Some((topic, partition, code)) if code != 0 => {
+                Self::Refused(ErrorCode(code), Some(TopicPartition::new(topic, partition)))
+            }
+            _ if count < expected => Self::Incomplete,
+            _ => Self::Done,
+        }
+    }
 }

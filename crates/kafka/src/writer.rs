@@ -4,6 +4,7 @@
 mod lane;
 mod producer;
 mod send;
+mod split;
 #[cfg(test)]
 mod tests;
 mod transaction;

@@ -1,18 +1,20 @@
 //! Calls about offsets. Those of partitions are asked of their leaders, those of a group of its
 //! coordinator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use millstream_log::{CommittedOffset, Failure, OffsetSpec};
 use millstream_types::{Offset, TopicPartition};
 
 use super::operation::{Asked, Step};
-use crate::call::{refused, unanswered};
+use crate::call::{refused, retriable, unanswered};
 use crate::client::{Client, CoordinatorKind, Lane, Node, Ticket, TopicState};
 use crate::protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use crate::protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
-use crate::protocol::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use crate::protocol::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
+};
 use crate::protocol::{ErrorCode, Request};
 
 /// The first offset.
@@ -60,11 +62,13 @@ fn by_topic<T>(partitions: Vec<(TopicPartition, T)>) -> BTreeMap<Arc<str>, Vec<(
 /// One request to each leader.
 struct Leaders<R> {
     tickets: Option<Vec<Ticket<R>>>,
+    /// Partitions that no answer has named yet.
+    open: BTreeSet<TopicPartition>,
 }
 
 impl<R> Default for Leaders<R> {
     fn default() -> Self {
-        Self { tickets: None }
+        Self { tickets: None, open: BTreeSet::new() }
     }
 }
 
@@ -72,14 +76,15 @@ impl<R: Request + Send + 'static> Leaders<R>
 where
     R::Response: Send,
 {
-    /// Asks the leaders, then takes answers as they come. Done when none is missing.
+    /// Asks the leaders, then takes answers as they come. Done when none is missing. `read` gives the
+    /// partitions that an answer names.
     fn turn<T: Clone>(
         &mut self,
         client: &mut Client,
         what: &str,
         partitions: &[(TopicPartition, T)],
         request: impl Fn(Vec<(TopicPartition, T)>) -> R,
-        mut read: impl FnMut(&mut Client, R::Response) -> Result<(), Failure>,
+        mut read: impl FnMut(&mut Client, R::Response) -> Result<Vec<TopicPartition>, Failure>,
     ) -> Option<Result<(), Failure>> {
         let Some(tickets) = &mut self.tickets else {
             let groups = match by_leader(client, partitions) {
@@ -88,6 +93,7 @@ where
             };
             let send = |(broker, partitions)| client.send(Node::Broker(broker, Lane::CONTROL), request(partitions));
             self.tickets = Some(groups.into_iter().map(send).collect());
+            self.open = partitions.iter().map(|(partition, _)| partition.clone()).collect();
             return None;
         };
         let mut failure = None;
@@ -95,17 +101,25 @@ where
             None => true,
             Some(answer) => {
                 let result = answer.map_err(|error| unanswered(what, error, false));
-                if let Err(found) = result.and_then(|answer| read(client, answer)) {
-                    failure = Some(found);
+                match result.and_then(|answer| read(client, answer)) {
+                    Ok(named) => named.iter().for_each(|partition| _ = self.open.remove(partition)),
+                    Err(found) => failure = Some(found),
                 }
                 false
             }
         });
-        match failure {
-            Some(failure) => Some(Err(failure)),
-            None => tickets.is_empty().then_some(Ok(())),
+        match (failure, self.open.first()) {
+            (Some(failure), _) => Some(Err(failure)),
+            (None, _) if !tickets.is_empty() => None,
+            (None, Some(open)) => Some(Err(left_out(what, open))),
+            (None, None) => Some(Ok(())),
         }
     }
+}
+
+/// An answer says nothing of what was asked.
+fn left_out(what: &str, partition: &TopicPartition) -> Failure {
+    retriable(format!("{what}: the broker's answer leaves out {partition}"))
 }
 
 /// An error of one partition; one that has moved is looked for anew.
@@ -174,14 +188,20 @@ impl Step<Vec<Offset>> for ListOffsets {
             };
             let found = &mut self.found;
             let answer = self.asked.turn(client, "asking for offsets", &missing, request, |client, answer| {
+                let mut named = Vec::new();
                 for topic in answer.topics {
                     for partition in topic.partitions {
                         let at = partition.partition_index;
                         partition_error(client, "asking for offsets of", &topic.name, at, partition.error_code)?;
-                        found.insert(TopicPartition::new(topic.name.as_str(), at), partition.offset);
+                        // Only of a time there may be no offset.
+                        if partition.offset >= 0 || timestamp >= 0 {
+                            let at = TopicPartition::new(topic.name.as_str(), at);
+                            found.insert(at.clone(), partition.offset);
+                            named.push(at);
+                        }
                     }
                 }
-                Ok(())
+                Ok(named)
             })?;
             if let Err(failure) = answer {
                 return Some(Err(failure));
@@ -231,13 +251,15 @@ impl Step<()> for DeleteRecords {
                 .collect(),
         };
         self.asked.turn(client, "deleting records", &self.before, request, |client, answer| {
+            let mut named = Vec::new();
             for topic in answer.topics {
                 for partition in topic.partitions {
                     let at = partition.partition_index;
                     partition_error(client, "deleting records of", &topic.name, at, partition.error_code)?;
+                    named.push(TopicPartition::new(topic.name.as_str(), at));
                 }
             }
-            Ok(())
+            Ok(named)
         })
     }
 
@@ -291,37 +313,45 @@ impl Step<Vec<Option<CommittedOffset>>> for Committed {
             }
         };
         let what = format!("asking for the committed offsets of group {group}");
-        let mut found: BTreeMap<TopicPartition, CommittedOffset> = BTreeMap::new();
-        for answered in answer.groups {
-            if let Err(code) = ErrorCode::check(answered.error_code) {
+        let found = match found(answer) {
+            Ok(found) => found,
+            Err((code, partition)) => {
                 if code.is_moved() {
                     client.forget_coordinator(CoordinatorKind::Group, group);
                 }
-                return Some(Err(refused(&what, code, None)));
+                let of = partition.map(|partition| format!(", {partition}")).unwrap_or_default();
+                return Some(Err(refused(&format!("{what}{of}"), code, None)));
             }
-            for topic in answered.topics {
-                for partition in topic.partitions {
-                    if let Err(code) = ErrorCode::check(partition.error_code) {
-                        let what = format!("{what}, {}-{}", topic.name, partition.partition_index);
-                        return Some(Err(refused(&what, code, None)));
-                    }
-                    if partition.committed_offset < 0 {
-                        continue;
-                    }
-                    let at = TopicPartition::new(topic.name.as_str(), partition.partition_index);
-                    let committed = CommittedOffset {
-                        offset: Offset(partition.committed_offset),
-                        leader_epoch: partition.committed_leader_epoch,
-                        metadata: partition.metadata.unwrap_or_default(),
-                    };
-                    found.insert(at, committed);
-                }
-            }
-        }
-        Some(Ok(partitions.iter().map(|partition| found.get(partition).cloned()).collect()))
+        };
+        // What is left out is not the same as nothing committed: that would be read from the start again.
+        let of = |partition| found.get(partition).cloned().ok_or_else(|| left_out(&what, partition));
+        Some(partitions.iter().map(of).collect())
     }
 
     fn restart(&mut self) {
         self.asked = Asked::default();
     }
+}
+
+type Found = BTreeMap<TopicPartition, Option<CommittedOffset>>;
+
+/// What is committed, or the first error with the partition that it is of.
+fn found(answer: OffsetFetchResponse) -> Result<Found, (ErrorCode, Option<TopicPartition>)> {
+    let mut found = Found::new();
+    for group in answer.groups {
+        ErrorCode::check(group.error_code).map_err(|code| (code, None))?;
+        for topic in group.topics {
+            for partition in topic.partitions {
+                let at = TopicPartition::new(topic.name.as_str(), partition.partition_index);
+                ErrorCode::check(partition.error_code).map_err(|code| (code, Some(at.clone())))?;
+                let committed = (partition.committed_offset >= 0).then(|| CommittedOffset {
+                    offset: Offset(partition.committed_offset),
+                    leader_epoch: partition.committed_leader_epoch,
+                    metadata: partition.metadata.unwrap_or_default(),
+                });
+                found.insert(at, committed);
+            }
+        }
+    }
+    Ok(found)
 }

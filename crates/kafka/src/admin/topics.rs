@@ -81,17 +81,17 @@ impl Topics {
             Ok(answer) => answer,
             Err(failure) => return Some(Err(failure)),
         };
-        for result in answer.results {
-            let code = ErrorCode(result.error_code);
-            let Some(topic) = found.iter_mut().flatten().find(|topic| *topic.name == *result.resource_name) else {
-                continue;
+        for topic in found.iter_mut().flatten() {
+            let what = format!("asking for settings of topic {}", topic.name);
+            let Some(result) = answer.results.iter().find(|result| *result.resource_name == *topic.name) else {
+                return Some(Err(retriable(format!("{what}: the broker's answer leaves it out"))));
             };
-            if code != ErrorCode::NONE {
-                let what = format!("asking for settings of topic {}", topic.name);
+            if let Err(code) = ErrorCode::check(result.error_code) {
                 return Some(Err(refused(&what, code, result.error_message.as_deref())));
             }
-            let given = result.configs.into_iter().filter(|config| config.config_source == TOPIC_CONFIG);
-            topic.configs = given.map(|config| (config.name, config.value.unwrap_or_default())).collect();
+            let given = result.configs.iter().filter(|config| config.config_source == TOPIC_CONFIG);
+            topic.configs =
+                given.map(|config| (config.name.clone(), config.value.clone().unwrap_or_default())).collect();
             topic.configs.sort();
         }
         Some(Ok(()))
@@ -192,7 +192,8 @@ impl CreateTopics {
         let answer = self.create.answer(client, "creating topics", false, controller, request)?;
         Some(answer.and_then(|answer| {
             let codes = answer.topics.iter().map(|topic| (&topic.name, topic.error_code, &topic.error_message));
-            check(client, "creating", codes, ErrorCode::TOPIC_ALREADY_EXISTS)
+            check(client, "creating", codes, ErrorCode::TOPIC_ALREADY_EXISTS)?;
+            complete("creating topics", topics.len(), answer.topics.len())
         }))
     }
 
@@ -263,6 +264,11 @@ fn check<'a>(
     Ok(())
 }
 
+/// An answer that leaves topics out is no answer.
+fn complete(what: &str, asked: usize, answered: usize) -> Result<(), Failure> {
+    if answered >= asked { Ok(()) } else { Err(retriable(format!("{what}: the broker's answer leaves topics out"))) }
+}
+
 /// Deletes topics; one that does not exist counts as deleted.
 pub(super) struct DeleteTopics {
     names: Vec<Arc<str>>,
@@ -290,6 +296,7 @@ impl DeleteTopics {
                 .iter()
                 .map(|topic| (topic.name.as_ref().unwrap_or(&unnamed), topic.error_code, &topic.error_message));
             check(client, "deleting", codes, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+            complete("deleting topics", names.len(), answer.responses.len())?;
             let deleted = answer.responses.iter().filter(|topic| topic.error_code == ErrorCode::NONE.0);
             let gone =
                 deleted.filter_map(|topic| Some((topic.name.as_deref()?.into(), Expected::Gone(topic.topic_id))));

@@ -12,7 +12,7 @@ use crate::driver::{Actor, Turn};
 use crate::protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use crate::tries::{At, Tries, worst};
+use crate::tries::{At, Tries, Verdict};
 
 /// One commit.
 pub(super) struct OffsetCommit {
@@ -64,8 +64,10 @@ impl Actor for OffsetCommit {
             i16::MAX,
             || self.request(epoch),
             |answer| {
-                let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-                worst(partitions.map(|partition| partition.error_code))
+                let codes = answer.topics.iter().flat_map(|topic| {
+                    topic.partitions.iter().map(|found| (topic.name.as_str(), found.partition_index, found.error_code))
+                });
+                Verdict::of(self.offsets.len(), codes)
             },
         );
         match answer {

@@ -4,7 +4,7 @@ use millstream_log::MemberConfig;
 
 use crate::client::{Client, CoordinatorKind};
 use crate::protocol::messages::streams_group_describe::StreamsGroupDescribeRequest;
-use crate::tries::{At, Tries, worst};
+use crate::tries::{At, Tries};
 
 /// The question.
 #[derive(Default)]
@@ -21,7 +21,7 @@ impl Others {
         };
         let at = At::Coordinator(CoordinatorKind::Group, &config.group);
         let answer = self.tries.turn(client, "describing the group", at, i16::MAX, request, |answer| {
-            worst(answer.groups.iter().map(|group| group.error_code))
+            answer.groups.iter().map(|group| group.error_code).find(|code| *code != 0).unwrap_or(0)
         })?;
         let Ok(answer) = answer else { return Some(true) };
         let mut members = answer.groups.iter().flat_map(|group| &group.members);

@@ -248,12 +248,7 @@ impl Fetcher {
         let Sorted { batches, next } = sort(records, position.offset, aborted).map_err(|(offset, error)| {
             let message =
                 "what was fetched is no record batch: the topic's log is damaged, or is not of Kafka 0.11 or newer";
-            let error = Error::new(ErrorKind::Corrupted, message).with_source(error).with_context(|context| {
-                context.topic = Some(Arc::clone(&partition.topic));
-                context.partition = Some(partition.partition);
-                context.offset = Some(Offset(offset));
-            });
-            Trouble::Failure(Failure { kind: FailureKind::Fatal, error })
+            Trouble::Failure(damaged(partition, offset, Error::new(ErrorKind::Corrupted, message).with_source(error)))
         })?;
         let end = match self.isolation {
             Isolation::ReadCommitted => data.last_stable_offset,
@@ -334,8 +329,9 @@ fn trouble(
             });
             None
         }
-        ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::CORRUPT_MESSAGE => {
-            Some(ReaderEvent::Failed(refused(&format!("fetching {partition}"), code, None)))
+        ErrorCode::CORRUPT_MESSAGE => {
+            let message = "the broker finds the log damaged here: restore the partition from another replica";
+            Some(ReaderEvent::Failed(damaged(partition, position.offset, Error::new(ErrorKind::Corrupted, message))))
         }
         code => {
             let hint = &data.current_leader;
@@ -351,6 +347,16 @@ fn trouble(
             }
         }
     }
+}
+
+/// A log that cannot be read at an offset.
+fn damaged(partition: &TopicPartition, offset: i64, error: Error) -> Failure {
+    let error = error.with_context(|context| {
+        context.topic = Some(Arc::clone(&partition.topic));
+        context.partition = Some(partition.partition);
+        context.offset = Some(Offset(offset));
+    });
+    Failure { kind: FailureKind::Fatal, error }
 }
 
 /// Whether the same fetch may succeed later. A broker that does not know what went wrong is asked again,

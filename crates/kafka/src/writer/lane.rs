@@ -6,8 +6,10 @@ use bytes::Bytes;
 use millstream_log::batch::{BatchBuilder, Compression, Stamp};
 use millstream_types::Offset;
 
+use super::split::{Half, split};
+
 /// Sequence numbers wrap at 2^31.
-fn after(sequence: i32, count: i32) -> i32 {
+pub(super) fn after(sequence: i32, count: i32) -> i32 {
     sequence.wrapping_add(count) & i32::MAX
 }
 
@@ -115,6 +117,26 @@ impl PartitionLane {
         self.is_draining = true;
         self.came_back();
         answer
+    }
+
+    /// Makes two of a batch that the broker finds too large. Sequences of those behind it stay as they
+    /// are. Whether there were two records at least.
+    pub(super) fn split(&mut self, sequence: i32) -> bool {
+        let Some(at) = self.stamped.iter().position(|batch| batch.sequence == sequence) else { return false };
+        let Some(batch) = self.stamped.get(at) else { return false };
+        // What was built here can be read here.
+        let Ok(Some([first, second])) = split(&batch.bytes) else { return false };
+        let (since, behind) = (batch.since, after(sequence, first.count));
+        let of = |half: Half, sequence, is_under_way| {
+            let Half { bytes, uncompressed, count } = half;
+            Batch { bytes, uncompressed, count, sequence, is_under_way, since }
+        };
+        // The first half takes the place of the batch, which is under way until it is refused.
+        self.stamped.insert(at + 1, of(second, behind, false));
+        if let Some(batch) = self.stamped.get_mut(at) {
+            *batch = of(first, sequence, true);
+        }
+        true
     }
 
     fn came_back(&mut self) {

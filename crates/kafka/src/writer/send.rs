@@ -197,7 +197,9 @@ impl Producer {
                 }
                 let is_oldest = self.lanes.get(index).is_some_and(|lane| lane.is_oldest(sequence));
                 let is_behind = code == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER && !is_oldest;
-                if code.is_retriable() || is_behind {
+                let is_split = code == ErrorCode::MESSAGE_TOO_LARGE
+                    && self.lanes.get_mut(index).is_some_and(|lane| lane.split(sequence));
+                if code.is_retriable() || is_behind || is_split {
                     return self.again(client, index, sequence, &failure);
                 }
                 return Err(failure);

@@ -5,23 +5,17 @@ use millstream_log::{CommittedOffset, FailureKind, GroupMetadata, Outcome, Parti
 use millstream_types::{Headers, Offset, Timestamp, TopicPartition};
 
 use super::{KafkaWriter, ProduceOptions};
-use crate::fake::{Fake, FakeTransport, Reply, coordinator, metadata, read};
+use crate::fake::{Fake, FakeTransport, Obliging, Place, Reply, read};
 use crate::net::Address;
-use crate::protocol::messages::add_offsets_to_txn::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
-use crate::protocol::messages::add_partitions_to_txn::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse};
-use crate::protocol::messages::end_txn::{EndTxnRequest, EndTxnResponse};
-use crate::protocol::messages::find_coordinator::FindCoordinatorRequest;
-use crate::protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
-use crate::protocol::messages::metadata::MetadataRequest;
-use crate::protocol::messages::produce::{
-    PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
-};
-use crate::protocol::messages::txn_offset_commit::{
-    TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
-};
-use crate::protocol::{ErrorCode, Request, RequestHeader};
+use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
+use crate::protocol::messages::add_partitions_to_txn::AddPartitionsToTxnRequest;
+use crate::protocol::messages::end_txn::EndTxnRequest;
+use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
+use crate::protocol::messages::produce::{PartitionProduceData, ProduceRequest};
+use crate::protocol::messages::txn_offset_commit::TxnOffsetCommitRequest;
+use crate::protocol::{ErrorCode, Reader, Request, RequestHeader};
 
-/// What the script was asked, in words.
+/// What the brokers were asked, in words.
 type Seen = Arc<Mutex<Vec<String>>>;
 
 /// What happens to a request that is asked for the `n`th time.
@@ -32,100 +26,26 @@ enum Fate {
     Lost,
 }
 
-struct Script {
-    seen: Seen,
-    /// API, which time (from 0), and what happens then.
-    fates: Vec<(i16, usize, Fate)>,
-    counts: std::collections::BTreeMap<i16, usize>,
-    next_offset: i64,
-    epoch: i16,
-}
-
-impl Script {
-    fn answer(&mut self, address: &Address, header: &RequestHeader, body: crate::protocol::Reader) -> Reply {
-        let count = self.counts.entry(header.key).or_default();
-        let fate = self.fates.iter().find(|(key, at, _)| *key == header.key && *at == *count).map(|(.., fate)| *fate);
-        *count += 1;
-        let code = match fate {
-            Some(Fate::Code(code)) => code.0,
-            _ => 0,
-        };
-        let reply = self.reply(address, header, body, code);
-        if matches!(fate, Some(Fate::Lost)) { Reply::HangUp } else { reply }
-    }
-
-    fn see(&self, what: impl Into<String>) {
-        self.seen.lock().unwrap().push(what.into());
-    }
-
-    fn reply(
-        &mut self,
-        address: &Address,
-        header: &RequestHeader,
-        body: crate::protocol::Reader,
-        error_code: i16,
-    ) -> Reply {
-        match header.key {
-            MetadataRequest::KEY => Reply::to::<MetadataRequest>(header, &metadata("words", 2)),
-            FindCoordinatorRequest::KEY => coordinator(header),
-            InitProducerIdRequest::KEY => {
-                self.see("init");
-                self.epoch += 1;
-                let response = InitProducerIdResponse {
-                    error_code,
-                    producer_id: 9,
-                    producer_epoch: self.epoch,
-                    ..InitProducerIdResponse::default()
-                };
-                Reply::to::<InitProducerIdRequest>(header, &response)
-            }
-            AddPartitionsToTxnRequest::KEY => {
-                self.see("add partitions");
-                Reply::to::<AddPartitionsToTxnRequest>(header, &AddPartitionsToTxnResponse::default())
-            }
-            AddOffsetsToTxnRequest::KEY => {
-                self.see("add offsets");
-                Reply::to::<AddOffsetsToTxnRequest>(header, &AddOffsetsToTxnResponse::default())
-            }
-            TxnOffsetCommitRequest::KEY => {
-                let request = read::<TxnOffsetCommitRequest>(header, body);
-                self.see(format!("offsets v{} epoch {}", header.version, request.generation_id));
-                let partition = TxnOffsetCommitResponsePartition { partition_index: 0, error_code };
-                let topic = TxnOffsetCommitResponseTopic { name: "in".to_owned(), partitions: vec![partition] };
-                let response = TxnOffsetCommitResponse { topics: vec![topic], ..Default::default() };
-                Reply::to::<TxnOffsetCommitRequest>(header, &response)
-            }
-            EndTxnRequest::KEY => {
-                let request = read::<EndTxnRequest>(header, body);
-                let word = if request.committed { "commit" } else { "abort" };
-                self.see(format!("{word} v{} epoch {}", header.version, request.producer_epoch));
-                if header.version >= 5 && error_code == 0 {
-                    self.epoch = request.producer_epoch + 1;
-                }
-                let response = EndTxnResponse {
-                    error_code,
-                    producer_id: if header.version >= 5 { 9 } else { -1 },
-                    producer_epoch: self.epoch,
-                    ..EndTxnResponse::default()
-                };
-                Reply::to::<EndTxnRequest>(header, &response)
-            }
-            _ => self.produce(address, header, &read::<ProduceRequest>(header, body), error_code),
+/// A request in words, of those a producer makes.
+fn words_of(address: &Address, header: &RequestHeader, body: Reader) -> Vec<String> {
+    match header.key {
+        InitProducerIdRequest::KEY => vec!["init".to_owned()],
+        AddPartitionsToTxnRequest::KEY => vec!["add partitions".to_owned()],
+        AddOffsetsToTxnRequest::KEY => vec!["add offsets".to_owned()],
+        TxnOffsetCommitRequest::KEY => {
+            let request = read::<TxnOffsetCommitRequest>(header, body);
+            vec![format!("offsets v{} epoch {}", header.version, request.generation_id)]
         }
-    }
-
-    fn produce(
-        &mut self,
-        address: &Address,
-        header: &RequestHeader,
-        request: &ProduceRequest,
-        error_code: i16,
-    ) -> Reply {
-        let mut responses = Vec::new();
-        for topic in &request.topic_data {
-            for data in &topic.partition_data {
+        EndTxnRequest::KEY => {
+            let request = read::<EndTxnRequest>(header, body);
+            let word = if request.committed { "commit" } else { "abort" };
+            vec![format!("{word} v{} epoch {}", header.version, request.producer_epoch)]
+        }
+        ProduceRequest::KEY => {
+            let request = read::<ProduceRequest>(header, body);
+            let write = |data: &PartitionProduceData| {
                 let (batch, _) = Batch::parse(data.records.clone().unwrap()).unwrap();
-                self.see(format!(
+                format!(
                     "write v{} {} {} sequence {} epoch {} count {}",
                     header.version,
                     address.host,
@@ -133,22 +53,11 @@ impl Script {
                     batch.base_sequence(),
                     batch.producer_epoch(),
                     batch.count()
-                ));
-                let base_offset = self.next_offset;
-                if error_code == 0 {
-                    self.next_offset += batch.count() as i64;
-                }
-                let partition = PartitionProduceResponse {
-                    index: data.index,
-                    error_code,
-                    base_offset,
-                    ..PartitionProduceResponse::default()
-                };
-                let partition_responses = vec![partition];
-                responses.push(TopicProduceResponse { name: topic.name.clone(), partition_responses });
-            }
+                )
+            };
+            request.topic_data.iter().flat_map(|topic| &topic.partition_data).map(write).collect()
         }
-        Reply::to::<ProduceRequest>(header, &ProduceResponse { responses, ..ProduceResponse::default() })
+        _ => Vec::new(),
     }
 }
 
@@ -162,14 +71,22 @@ struct Rig {
 impl Rig {
     fn new(transactional_id: Option<&str>, version: i16, fates: &[(i16, usize, Fate)]) -> Self {
         let seen = Seen::default();
-        let mut script = Script {
-            seen: Arc::clone(&seen),
-            fates: fates.to_vec(),
-            counts: std::collections::BTreeMap::new(),
-            next_offset: 100,
-            epoch: 0,
+        let codes = fates.iter().filter_map(|(key, number, fate)| match fate {
+            Fate::Code(code) => {
+                Some(crate::fake::Fate { key: *key, number: *number, place: Place::Partition, code: *code })
+            }
+            Fate::Lost => None,
+        });
+        let (mut brokers, counts) = Obliging::new(&codes.collect::<Vec<_>>());
+        let lost = fates.iter().filter(|(.., fate)| matches!(fate, Fate::Lost));
+        let lost: Vec<(i16, usize)> = lost.map(|(key, number, _)| (*key, number + 1)).collect();
+        let heard = Arc::clone(&seen);
+        let answer = move |address: &Address, header: &RequestHeader, body: Reader| {
+            heard.lock().unwrap().extend(words_of(address, header, body.clone()));
+            let reply = brokers.answer(address, header, body);
+            let count = counts.lock().unwrap()[&header.key].0;
+            if lost.contains(&(header.key, count)) { Reply::HangUp } else { reply }
         };
-        let answer = move |address: &Address, header: &RequestHeader, body| script.answer(address, header, body);
         let mut transport = FakeTransport::new(answer);
         transport.transaction_version = version;
         let fake = Fake::new(transport);
@@ -246,46 +163,37 @@ fn a_lost_answer_is_asked_for_with_the_same_sequence_and_a_duplicate_counts_as_w
     ]);
 }
 
-/// What each error of a write means.
 #[test]
-fn errors_that_pass_are_tried_again_and_others_end_the_writer() {
-    let retriable = [
-        ErrorCode::NOT_LEADER_OR_FOLLOWER,
-        ErrorCode::LEADER_NOT_AVAILABLE,
-        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-        ErrorCode::NOT_ENOUGH_REPLICAS,
-        ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-        ErrorCode::REQUEST_TIMED_OUT,
-        ErrorCode::NETWORK_EXCEPTION,
-        ErrorCode::KAFKA_STORAGE_ERROR,
-        ErrorCode::CONCURRENT_TRANSACTIONS,
-    ];
-    for code in retriable {
+fn a_writer_that_failed_is_of_no_use_until_it_is_initialised_again() {
+    for code in [ErrorCode::PRODUCER_FENCED, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, ErrorCode::INVALID_RECORD] {
         let mut rig = Rig::new(None, 2, &[(WRITE, 0, Fate::Code(code))]);
         rig.append(1);
-        assert_eq!(rig.flush(), Ok(vec![(words(), Some(Offset(100)))]), "{code}");
-    }
-    let final_ones = [
-        (ErrorCode::INVALID_PRODUCER_EPOCH, FailureKind::Fenced),
-        (ErrorCode::PRODUCER_FENCED, FailureKind::Fenced),
-        (ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, FailureKind::Unknown),
-        (ErrorCode::UNKNOWN_PRODUCER_ID, FailureKind::Unknown),
-        (ErrorCode::TRANSACTION_ABORTABLE, FailureKind::Unknown),
-        (ErrorCode::MESSAGE_TOO_LARGE, FailureKind::Fatal),
-        (ErrorCode::TOPIC_AUTHORIZATION_FAILED, FailureKind::Fatal),
-        (ErrorCode::INVALID_RECORD, FailureKind::Fatal),
-    ];
-    for (code, kind) in final_ones {
-        let mut rig = Rig::new(None, 2, &[(WRITE, 0, Fate::Code(code))]);
-        rig.append(1);
-        assert_eq!(rig.flush(), Err(kind), "{code}");
-        // Of no use until it is initialised again; then sequences begin anew.
+        let kind = rig.flush().unwrap_err();
         assert_eq!(rig.flush(), Err(kind), "{code}");
         let init = rig.writer.init();
         rig.fake.wait(init).unwrap();
         rig.append(1);
         assert_eq!(rig.flush(), Ok(vec![(words(), Some(Offset(100)))]), "{code}");
     }
+}
+
+#[test]
+fn a_batch_that_the_broker_finds_too_large_is_split() {
+    let too_large = |at| (WRITE, at, Fate::Code(ErrorCode::MESSAGE_TOO_LARGE));
+    let mut rig = Rig::new(None, 2, &[too_large(0), too_large(1)]);
+    rig.append(5);
+    assert_eq!(rig.flush(), Ok(vec![(words(), Some(Offset(104)))]));
+    rig.append(1);
+    rig.flush().unwrap();
+    rig.check_seen(&[
+        "init",
+        "write v12 broker-0 0 sequence 0 epoch 1 count 5",
+        "write v12 broker-0 0 sequence 0 epoch 1 count 2",
+        "write v12 broker-0 0 sequence 0 epoch 1 count 1",
+        "write v12 broker-0 0 sequence 1 epoch 1 count 1",
+        "write v12 broker-0 0 sequence 2 epoch 1 count 3",
+        "write v12 broker-0 0 sequence 5 epoch 1 count 1",
+    ]);
 }
 
 #[test]
@@ -393,16 +301,14 @@ fn records_too_large_are_refused_and_a_missing_topic_is_told_in_time() {
 
 #[test]
 fn a_writer_is_full_until_its_batches_are_acknowledged() {
-    let seen = Seen::default();
     let is_silent = Arc::new(Mutex::new(true));
-    let mut script =
-        Script { seen, fates: Vec::new(), counts: std::collections::BTreeMap::new(), next_offset: 0, epoch: 0 };
+    let (mut brokers, _) = Obliging::new(&[]);
     let silent = Arc::clone(&is_silent);
     let transport = FakeTransport::new(move |address: &Address, header: &RequestHeader, body| {
         if header.key == WRITE && *silent.lock().unwrap() {
             return Reply::HangUp;
         }
-        script.answer(address, header, body)
+        brokers.answer(address, header, body)
     });
     let mut fake = Fake::new(transport);
     let options = ProduceOptions { buffer_bytes_max: 10_000, batch_bytes_max: 1_000, ..ProduceOptions::default() };
@@ -417,6 +323,6 @@ fn a_writer_is_full_until_its_batches_are_acknowledged() {
     assert!(writer.is_full());
     *is_silent.lock().unwrap() = false;
     let flush = writer.flush();
-    assert_eq!(fake.wait(flush).unwrap(), [(words(), Some(Offset(29)))]);
+    assert_eq!(fake.wait(flush).unwrap(), [(words(), Some(Offset(129)))]);
     assert!(!writer.is_full());
 }

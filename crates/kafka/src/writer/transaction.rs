@@ -17,7 +17,7 @@ use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
 use crate::protocol::messages::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
-use crate::tries::{At, Tries, worst};
+use crate::tries::{At, Tries, Verdict};
 
 /// Highest versions that do not claim KIP-890.
 const END_TXN_V1: i16 = 4;
@@ -161,9 +161,13 @@ impl Transaction {
         };
         let at = At::Coordinator(CoordinatorKind::Transaction, &id);
         let what = "adding partitions to the transaction";
+        let adding = self.adding.len();
         let answer = self.add.turn(client, what, at, i16::MAX, request, |answer| {
-            let partitions = answer.results_by_topic_v3_and_below.iter().flat_map(|topic| &topic.results_by_partition);
-            worst(partitions.map(|partition| partition.partition_error_code))
+            let codes = answer.results_by_topic_v3_and_below.iter().flat_map(|topic| {
+                let found = topic.results_by_partition.iter();
+                found.map(|found| (topic.name.as_str(), found.partition_index, found.partition_error_code))
+            });
+            Verdict::of(adding, codes)
         });
         match answer {
             None => Ok(()),
@@ -223,8 +227,11 @@ impl Transaction {
                 let at = At::Coordinator(CoordinatorKind::Group, &group.group);
                 let what = "committing offsets in the transaction";
                 let answer = ending.commit_offsets.turn(client, what, at, version_max, request, |answer| {
-                    let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-                    worst(partitions.map(|partition| partition.error_code))
+                    let codes = answer.topics.iter().flat_map(|topic| {
+                        let found = topic.partitions.iter();
+                        found.map(|found| (topic.name.as_str(), found.partition_index, found.error_code))
+                    });
+                    Verdict::of(ending.offsets.len(), codes)
                 })?;
                 if let Err(failure) = answer {
                     return Some(Err(failure));

@@ -160,6 +160,21 @@ fn a_record_that_only_the_broker_finds_too_large_is_told_with_its_topic() {
 }
 
 #[test]
+fn batches_larger_than_a_topic_takes_are_split_and_stay_in_order() {
+    let log = connect();
+    ok(&log, log.admin().create_topics(&[new_topic("split", 1, &[("max.message.bytes", "1000")])]));
+    let partition = tp("split", 0);
+    let mut writer = writer(&log, None);
+    let filler = "x".repeat(100);
+    for number in 0..700 {
+        put(&mut writer, &partition, &format!("{number} {filler}"));
+    }
+    ok(&log, writer.flush());
+    let wanted: Vec<String> = (0..700).map(|at| format!("{at}:{at} {filler}")).collect();
+    assert_eq!(committed(&log, &partition), wanted);
+}
+
+#[test]
 fn the_number_of_partitions_is_known_or_the_topic_missing() {
     let log = connect_to(&KAFKA, &[("producer.max.block.ms", "10000")]);
     create(&log, "counted", 3);

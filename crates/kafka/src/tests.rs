@@ -1,0 +1,3 @@
+//! Tests of all parts together, against scripted brokers.
+
+mod codes;
