@@ -14,7 +14,7 @@ mod signal;
 pub use embedded::{EmbeddedLog, Flush, Options};
 pub use seam::{
     Acks, Admin, Call, CommittedOffset, Departure, Failure, FailureKind, Fetched, GroupMetadata, GroupTopology,
-    Isolation, Log, Member, MemberConfig, MemberEvent, NewTopic, OffsetSpec, Outcome, PartitionHandle, Pending, Reader,
-    ReaderEvent, SubtopologyFacts, TopicMetadata, Writer,
+    InternalTopicFacts, Isolation, Log, Member, MemberConfig, MemberEvent, NewTopic, OffsetSpec, Outcome,
+    PartitionHandle, Pending, Reader, ReaderEvent, SubtopologyFacts, TopicMetadata, Writer,
 };
 pub use signal::Signal;

@@ -12,7 +12,8 @@ mod writer;
 
 pub use admin::{Admin, NewTopic, OffsetSpec, TopicMetadata};
 pub use member::{
-    CommittedOffset, Departure, GroupMetadata, GroupTopology, Member, MemberConfig, MemberEvent, SubtopologyFacts,
+    CommittedOffset, Departure, GroupMetadata, GroupTopology, InternalTopicFacts, Member, MemberConfig, MemberEvent,
+    SubtopologyFacts,
 };
 pub use outcome::{Call, Failure, FailureKind, Outcome, Pending};
 pub use reader::{Fetched, Isolation, Reader, ReaderEvent};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use millstream_log::SubtopologyFacts;
+use millstream_log::{InternalTopicFacts, SubtopologyFacts};
 use millstream_topology::graph::OffsetReset;
-use millstream_topology::plan::PartitionPlan;
+use millstream_topology::plan::{InternalTopic, InternalTopicDefaults, InternalTopicKind, PartitionPlan};
 use millstream_types::{TaskId, TopicPartition};
 
 use crate::task::StoreChangelog;
@@ -21,12 +21,8 @@ pub(crate) struct Subtopology {
     pub(crate) changelogs: Vec<StoreChangelog>,
     /// Topics its sinks write, as far as they are fixed.
     pub(crate) outputs: Vec<Arc<str>>,
-    /// Those of them that are repartition topics.
-    pub(crate) repartition_outputs: Vec<Arc<str>>,
-    /// Whether it has stores.
-    pub(crate) is_stateful: bool,
-    /// Number of tasks: the largest partition count of its inputs.
-    pub(crate) tasks: i32,
+    /// What the group must know of it.
+    pub(crate) facts: SubtopologyFacts,
 }
 
 /// A topic that a sub-topology reads.
@@ -42,6 +38,14 @@ pub(crate) struct Input {
     pub(crate) partitions: i32,
 }
 
+/// What the configuration says of internal topics.
+#[derive(Clone, Debug)]
+pub(crate) struct InternalTopicSettings {
+    pub(crate) defaults: InternalTopicDefaults,
+    /// -1 takes the broker's default.
+    pub(crate) replication_factor: i16,
+}
+
 /// All sub-topologies that have tasks, ascending by number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layout {
@@ -52,7 +56,7 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// The layout of a plan whose numbers of partitions are known.
-    pub(crate) fn of_plan(partitions: &PartitionPlan) -> Self {
+    pub(crate) fn of_plan(partitions: &PartitionPlan, internal: &InternalTopicSettings) -> Self {
         let plan = partitions.plan();
         let subtopology = |planned: &millstream_topology::plan::Subtopology| {
             let sources = planned.sources.iter();
@@ -79,14 +83,7 @@ impl Layout {
                 inputs: topics.map(input).collect(),
                 changelogs: planned.stores_in_order.iter().filter_map(changelog).collect(),
                 outputs: planned.sinks.iter().map(|sink| Arc::clone(&sink.topic)).collect(),
-                repartition_outputs: planned
-                    .sinks
-                    .iter()
-                    .filter(|sink| sink.is_repartition)
-                    .map(|sink| Arc::clone(&sink.topic))
-                    .collect(),
-                is_stateful: !planned.stores_in_order.is_empty(),
-                tasks: partitions.tasks_of(planned.id),
+                facts: facts(planned, partitions, internal),
             }
         };
         let planned = plan.subtopologies().iter().filter(|planned| !planned.is_global);
@@ -116,26 +113,6 @@ impl Layout {
 }
 
 impl Subtopology {
-    /// What the group must know of it.
-    pub(crate) fn facts(&self) -> SubtopologyFacts {
-        let (internal, external): (Vec<&Input>, Vec<&Input>) =
-            self.inputs.iter().partition(|input| input.is_repartition);
-        SubtopologyFacts {
-            id: self.id,
-            tasks: self.tasks,
-            stateful: self.is_stateful,
-            source_topics: external.iter().map(|input| Arc::clone(&input.topic)).collect(),
-            repartition_sources: internal.iter().map(|input| (Arc::clone(&input.topic), input.partitions)).collect(),
-            repartition_sinks: self.repartition_outputs.clone(),
-            changelogs: self
-                .changelogs
-                .iter()
-                .filter(|changelog| !changelog.is_source)
-                .map(|changelog| Arc::clone(&changelog.topic))
-                .collect(),
-        }
-    }
-
     /// The input partitions of a task, with the topic's facts.
     pub(crate) fn partitions(&self, task: TaskId) -> impl Iterator<Item = (TopicPartition, &Input)> {
         let has_partition = move |input: &&Input| task.partition < input.partitions;
@@ -143,5 +120,35 @@ impl Subtopology {
             .iter()
             .filter(has_partition)
             .map(move |input| (TopicPartition::new(Arc::clone(&input.topic), task.partition), input))
+    }
+}
+
+/// What the group must know of a sub-topology.
+fn facts(
+    planned: &millstream_topology::plan::Subtopology,
+    partitions: &PartitionPlan,
+    internal: &InternalTopicSettings,
+) -> SubtopologyFacts {
+    let plan = partitions.plan();
+    let topic = |topic: InternalTopic| InternalTopicFacts {
+        configs: topic.configs(&internal.defaults),
+        partitions: plan.fixed_partitions(&topic.name),
+        replication_factor: internal.replication_factor,
+        name: topic.name,
+    };
+    let (own, external): (Vec<&Arc<str>>, Vec<&Arc<str>>) =
+        planned.topics().partition(|topic| plan.is_repartition_topic(topic));
+    let repartition =
+        |name: &Arc<str>| topic(InternalTopic { name: Arc::clone(name), kind: InternalTopicKind::Repartition });
+    let repartition_sinks = planned.sinks.iter().filter(|sink| sink.is_repartition);
+    SubtopologyFacts {
+        id: planned.id,
+        tasks: partitions.tasks_of(planned.id),
+        stateful: !planned.stores_in_order.is_empty(),
+        source_topics: external.into_iter().cloned().collect(),
+        repartition_sources: own.into_iter().map(repartition).collect(),
+        repartition_sinks: repartition_sinks.map(|sink| Arc::clone(&sink.topic)).collect(),
+        changelogs: plan.changelog_topics(planned.id).into_iter().map(topic).collect(),
+        copartition_groups: plan.copartition_groups(planned.id),
     }
 }

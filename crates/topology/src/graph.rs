@@ -28,4 +28,4 @@ pub use topology::Topology;
 pub use validate::{DEPTH_MAX, NAME_LENGTH_MAX, Problem, is_legal_name, topology_error};
 
 pub(crate) use groups::node_groups;
-pub(crate) use java_order::set_order;
+pub(crate) use java_order::{copied_order_by_hash, hash_code, set_order};

@@ -119,11 +119,41 @@ impl Plan {
     }
 
     fn group_copartitioned(&mut self) {
-        let topics_of = |group: &Vec<Arc<str>>| -> Vec<Arc<str>> {
+        self.copartitioned = copartition::merged(self.copartitioned_topics());
+    }
+
+    /// Topics of each group of sources whose topics must have equally many partitions.
+    fn copartitioned_topics(&self) -> impl Iterator<Item = Vec<Arc<str>>> {
+        self.copartitioned_sources.iter().map(|group| {
             let sources = group.iter().filter_map(|node| self.sources().find(|source| source.node == *node));
             sources.flat_map(|source| source.topics.iter().cloned()).collect()
-        };
-        self.copartitioned = copartition::merged(self.copartitioned_sources.iter().map(topics_of));
+        })
+    }
+
+    /// Groups of topics of a sub-topology that must have equally many partitions, as Kafka Streams tells them to
+    /// brokers (KIP-1071), in its order.
+    pub fn copartition_groups(&self, subtopology: i32) -> Vec<Vec<Arc<str>>> {
+        let Some(subtopology) = self.subtopology(subtopology) else { return Vec::new() };
+        let is_within = |group: &Vec<Arc<str>>| group.iter().all(|topic| subtopology.topics().any(|own| own == topic));
+        copartition::as_told(self.copartitioned_topics()).into_iter().filter(is_within).collect()
+    }
+
+    /// The changelogs of a sub-topology's stores, input topics that serve as one among them, each once.
+    pub fn changelog_topics(&self, subtopology: i32) -> Vec<InternalTopic> {
+        let mut topics: Vec<InternalTopic> = Vec::new();
+        for store in self.subtopology(subtopology).into_iter().flat_map(|subtopology| &subtopology.stores_in_order) {
+            let (Some(changelog), Some(facts)) = (&store.changelog, &store.facts) else { continue };
+            if topics.iter().all(|known| known.name != changelog.topic) {
+                let kind = InternalTopicKind::Changelog(facts.clone());
+                topics.push(InternalTopic { name: Arc::clone(&changelog.topic), kind });
+            }
+        }
+        topics
+    }
+
+    /// The number of partitions that the user fixed for a repartition topic.
+    pub fn fixed_partitions(&self, topic: &str) -> Option<i32> {
+        self.repartition_topics.get(topic).copied().flatten()
     }
 
     /// Sources of all sub-topologies that have tasks.

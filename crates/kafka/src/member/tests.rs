@@ -1,7 +1,8 @@
 use std::sync::{Arc, Mutex};
 
 use millstream_log::{
-    CommittedOffset, Departure, FailureKind, GroupTopology, Member, MemberConfig, MemberEvent, SubtopologyFacts,
+    CommittedOffset, Departure, FailureKind, GroupTopology, InternalTopicFacts, Member, MemberConfig, MemberEvent,
+    SubtopologyFacts,
 };
 use millstream_types::{Offset, TaskId, TopicPartition};
 
@@ -90,7 +91,7 @@ fn joined(
         tasks: 2,
         stateful: true,
         source_topics: vec!["words".into()],
-        changelogs: vec!["app-counts-changelog".into()],
+        changelogs: vec![InternalTopicFacts { name: "app-counts-changelog".into(), ..InternalTopicFacts::default() }],
         ..SubtopologyFacts::default()
     };
     member.join(GroupTopology { subtopologies: vec![facts] });

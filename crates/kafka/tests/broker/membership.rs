@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use millstream_kafka::KafkaLog;
-use millstream_log::{Departure, FailureKind, GroupTopology, Log, Member, MemberConfig, MemberEvent, SubtopologyFacts};
+use millstream_log::{
+    Departure, FailureKind, GroupTopology, InternalTopicFacts, Log, Member, MemberConfig, MemberEvent, SubtopologyFacts,
+};
 use millstream_types::TaskId;
 
 use crate::support::*;
@@ -71,7 +73,11 @@ fn topology(group: &str) -> GroupTopology {
         tasks: 4,
         stateful: true,
         source_topics: vec![format!("{group}-in").into()],
-        changelogs: vec![format!("{group}-counts-changelog").into()],
+        changelogs: vec![InternalTopicFacts {
+            name: format!("{group}-counts-changelog").into(),
+            replication_factor: -1,
+            ..InternalTopicFacts::default()
+        }],
         ..SubtopologyFacts::default()
     };
     GroupTopology { subtopologies: vec![facts] }

@@ -57,12 +57,27 @@ pub struct SubtopologyFacts {
     pub stateful: bool,
     /// Topics of others that it reads.
     pub source_topics: Vec<Arc<str>>,
-    /// Repartition topics that it reads, with their partitions.
-    pub repartition_sources: Vec<(Arc<str>, i32)>,
+    /// Repartition topics that it reads.
+    pub repartition_sources: Vec<InternalTopicFacts>,
     /// Repartition topics that it writes.
     pub repartition_sinks: Vec<Arc<str>>,
-    /// Changelogs of its stores; an input topic that serves as one is left out.
-    pub changelogs: Vec<Arc<str>>,
+    /// Changelogs of its stores, input topics that serve as one among them.
+    pub changelogs: Vec<InternalTopicFacts>,
+    /// Groups of topics that it reads and that must have equally many partitions, in the order told.
+    pub copartition_groups: Vec<Vec<Arc<str>>>,
+}
+
+/// A topic of the application's own, as the group makes it where it is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InternalTopicFacts {
+    /// Name.
+    pub name: Arc<str>,
+    /// Partitions, where the user fixed them.
+    pub partitions: Option<i32>,
+    /// Replicas; -1 takes the broker's default.
+    pub replication_factor: i16,
+    /// Settings, sorted by key.
+    pub configs: Vec<(String, String)>,
 }
 
 /// An offset to commit or as committed: the next one to read, with its metadata.

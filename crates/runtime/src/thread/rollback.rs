@@ -4,7 +4,6 @@ use millstream_log::GroupTopology;
 use millstream_types::{Error, ErrorKind, Now};
 
 use super::{Phase, Step, StreamThread};
-use crate::layout::Subtopology;
 
 /// Repeated failures that were answered by beginning anew.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +63,7 @@ impl StreamThread {
         self.waiting.clear();
         self.is_settled = false;
         let subtopologies = self.layout.subtopologies.iter();
-        self.member.join(GroupTopology { subtopologies: subtopologies.map(Subtopology::facts).collect() });
+        self.member.join(GroupTopology { subtopologies: subtopologies.map(|known| known.facts.clone()).collect() });
     }
 
     /// Ends with an error: nothing more is committed.

@@ -7,7 +7,7 @@ use millstream_log::{Admin, Call, Failure, FailureKind, NewTopic, Outcome, Topic
 use millstream_topology::plan::{InternalTopicDefaults, NewInternalTopic, Plan};
 use millstream_types::{Error, ErrorKind, Now, Result};
 
-use crate::layout::Layout;
+use crate::layout::{InternalTopicSettings, Layout};
 use crate::shared::{Shared, failed};
 
 /// The questions, in order.
@@ -109,11 +109,13 @@ fn check_internal(
     let partitions = plan.partitions(&|topic| counts.get(topic).copied())?;
     let config = &shared.config;
     let retention = config.windowstore_changelog_additional_retention().as_millis();
-    let needed = partitions.internal_topics(&InternalTopicDefaults {
+    let defaults = InternalTopicDefaults {
         topic_configs: config.topic_configs().into_iter().collect(),
         additional_retention_ms: i64::try_from(retention).unwrap_or(i64::MAX),
-    });
-    let layout = Layout::of_plan(&partitions);
+    };
+    let needed = partitions.internal_topics(&defaults);
+    let replication_factor = i16::try_from(config.replication_factor()).unwrap_or(-1);
+    let layout = Layout::of_plan(&partitions, &InternalTopicSettings { defaults, replication_factor });
     let names: Vec<Arc<str>> = needed.iter().map(|topic| Arc::clone(&topic.name)).collect();
     Ok(Question::Internal(layout, needed, admin.topics(&names)))
 }

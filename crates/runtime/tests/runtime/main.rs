@@ -13,6 +13,7 @@ mod at_most_once;
 mod buffers;
 mod count;
 mod failures;
+mod group_topology;
 mod handlers;
 mod streams;
 mod subscriptions;

@@ -24,34 +24,39 @@ pub(crate) fn compare(left: &str, right: &str) -> Ordering {
 /// Order of a `new HashSet<String>()` (or the keys of a `HashMap`) to which these were added one
 /// by one. Duplicates are left out.
 pub(crate) fn set_order<'a>(keys: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-    HashTable::filled(TABLE_SIZE_DEFAULT, keys)
+    HashTable::filled(TABLE_SIZE_DEFAULT, keys.into_iter().map(|key| (hash_code(key), key)))
+}
+
+/// Order of a `new HashSet<>(collection)` of keys with these hashes, as [`copied_set_order`].
+pub(crate) fn copied_order_by_hash<K: PartialEq + Clone>(keys: &[(i32, K)]) -> Vec<K> {
+    let capacity = (keys.len() * 4 / 3 + 1).max(TABLE_SIZE_DEFAULT);
+    HashTable::filled(capacity.next_power_of_two(), keys.iter().cloned())
 }
 
 /// Order of a `new HashSet<>(collection)`, which is sized for the collection at once (as Java 17
 /// does it: later versions take half the table for exactly 12, 24, 48... elements).
 pub(crate) fn copied_set_order<'a>(keys: &[&'a str]) -> Vec<&'a str> {
-    let capacity = (keys.len() * 4 / 3 + 1).max(TABLE_SIZE_DEFAULT);
-    HashTable::filled(capacity.next_power_of_two(), keys.iter().copied())
+    let keys: Vec<(i32, &str)> = keys.iter().map(|key| (hash_code(key), *key)).collect();
+    copied_order_by_hash(&keys)
 }
 
 /// `java.util.HashMap` without values. Not covered: bins of nine keys and more in tables of 64 and
 /// more become trees in Java, which moves the tree's root to the front of its bin.
-struct HashTable<'a> {
-    bins: Vec<Vec<(u32, &'a str)>>,
+struct HashTable<K> {
+    bins: Vec<Vec<(u32, K)>>,
     len: usize,
 }
 
-impl<'a> HashTable<'a> {
-    fn filled(size: usize, keys: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+impl<K: PartialEq + Clone> HashTable<K> {
+    fn filled(size: usize, keys: impl IntoIterator<Item = (i32, K)>) -> Vec<K> {
         let mut table = Self { bins: vec![Vec::new(); size], len: 0 };
-        for key in keys {
-            table.put(key);
+        for (hash, key) in keys {
+            table.put(hash as u32, key);
         }
         table.bins.into_iter().flatten().map(|(_, key)| key).collect()
     }
 
-    fn put(&mut self, key: &'a str) {
-        let hash = hash_code(key) as u32;
+    fn put(&mut self, hash: u32, key: K) {
         let hash = hash ^ (hash >> 16);
         let Some(bin) = bin_of(&mut self.bins, hash) else { return };
         if bin.iter().any(|(_, other)| *other == key) {
