@@ -51,6 +51,8 @@ pub(super) enum Order {
     Join(GroupTopology),
     /// The tasks of the last `Revoke` are closed.
     Revoked,
+    /// All members are to end.
+    Shutdown,
     Leave(Departure, Slot<()>),
 }
 
@@ -116,6 +118,10 @@ impl Member for KafkaMember {
             member_id: Arc::clone(&self.config.member_id),
             epoch: lock(&self.shared).epoch,
         }
+    }
+
+    fn request_shutdown(&mut self) {
+        self.order(Order::Shutdown);
     }
 
     fn leave(&mut self, departure: Departure) -> Call<()> {

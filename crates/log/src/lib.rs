@@ -15,6 +15,6 @@ pub use embedded::{EmbeddedLog, Flush, Options};
 pub use seam::{
     Acks, Admin, Call, CommittedOffset, Departure, Failure, FailureKind, Fetched, GroupMetadata, GroupTopology,
     InternalTopicFacts, Isolation, Log, Member, MemberConfig, MemberEvent, NewTopic, OffsetSpec, Outcome,
-    PartitionHandle, Pending, Reader, ReaderEvent, SubtopologyFacts, TopicMetadata, Writer,
+    PartitionHandle, Pending, Reader, ReaderEvent, SHUTDOWN_APPLICATION, SubtopologyFacts, TopicMetadata, Writer,
 };
 pub use signal::Signal;

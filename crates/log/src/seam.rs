@@ -13,7 +13,7 @@ mod writer;
 pub use admin::{Admin, NewTopic, OffsetSpec, TopicMetadata};
 pub use member::{
     CommittedOffset, Departure, GroupMetadata, GroupTopology, InternalTopicFacts, Member, MemberConfig, MemberEvent,
-    SubtopologyFacts,
+    SHUTDOWN_APPLICATION, SubtopologyFacts,
 };
 pub use outcome::{Call, Failure, FailureKind, Outcome, Pending};
 pub use reader::{Fetched, Isolation, Reader, ReaderEvent};

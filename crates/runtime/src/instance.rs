@@ -1,7 +1,7 @@
 //! One instance of an application: what its threads share, and where they come from.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use millstream_log::Log;
 use millstream_state::EngineProvider;
@@ -70,7 +70,10 @@ impl Instance {
             are_globals_ready: AtomicBool::new(false),
             metrics: Arc::default(),
             task_locks: TaskLocks::default(),
+            cache_bytes: AtomicUsize::new(0),
+            is_paused: AtomicBool::new(false),
         };
+        shared.share_cache(config.num_stream_threads());
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -94,6 +97,16 @@ impl Instance {
     /// The global stores; `None` when the topology has none.
     pub fn globals(&self) -> Option<Arc<RwLock<GlobalState>>> {
         self.shared.globals.clone()
+    }
+
+    /// Deletes the data of all stores. None may be open.
+    pub(crate) fn clean_up(&self, engines: &dyn EngineProvider) -> Result<()> {
+        for task in engines.tasks()? {
+            engines.remove(task)?;
+        }
+        let Some(globals) = &self.shared.globals else { return Ok(()) };
+        let mut globals = globals.write();
+        self.shared.topology.global_stores().iter().try_for_each(|global| globals.wipe(&global.store.name))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

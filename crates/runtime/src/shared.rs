@@ -1,10 +1,10 @@
 //! What the threads of one instance share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use millstream_log::{Departure, Failure, FailureKind, Isolation, Log, OffsetSpec};
-use millstream_state::{CacheBudget, EngineProvider};
+use millstream_state::EngineProvider;
 use millstream_topology::flow::{FlowOptions, GlobalState};
 use millstream_topology::graph::Topology;
 use millstream_types::{Config, Error, ErrorKind};
@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::task::TaskOptions;
 use crate::task_lock::TaskLocks;
 
-/// Everything about an instance that does not change while it runs.
+/// What the threads of an instance share; what changes while it runs is atomic or locked.
 pub(crate) struct Shared {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) topology: Topology,
@@ -31,6 +31,10 @@ pub(crate) struct Shared {
     pub(crate) are_globals_ready: AtomicBool,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) task_locks: TaskLocks,
+    /// Bytes for the record caches of one thread.
+    pub(crate) cache_bytes: AtomicUsize,
+    /// Whether nothing is to be processed for now.
+    pub(crate) is_paused: AtomicBool,
 }
 
 impl Shared {
@@ -68,10 +72,26 @@ impl Shared {
         }
     }
 
-    /// The record cache of one thread: an equal share, the global thread counted as one more.
-    pub(crate) fn thread_cache(&self) -> CacheBudget {
-        let shares = self.config.num_stream_threads().max(1) + usize::from(self.globals.is_some());
-        CacheBudget::new(self.config.statestore_cache_max_bytes() / shares)
+    /// Bytes for the record caches of one thread.
+    pub(crate) fn cache_bytes(&self) -> usize {
+        self.cache_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Shares the record caches' bytes among so many stream threads, the global thread counted as one
+    /// more.
+    pub(crate) fn share_cache(&self, threads: usize) {
+        let shares = threads.max(1) + usize::from(self.globals.is_some());
+        self.cache_bytes.store(self.config.statestore_cache_max_bytes() / shares, Ordering::Relaxed);
+    }
+
+    /// Stops processing on all threads, or goes on.
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        self.is_paused.store(is_paused, Ordering::Release);
+        self.log.wake();
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Acquire)
     }
 }
 

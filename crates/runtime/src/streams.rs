@@ -4,19 +4,19 @@ mod close;
 mod driver;
 mod engines;
 mod log;
+mod roster;
+mod run;
 #[cfg(feature = "signals")]
 mod signals;
 mod state;
 mod supervisor;
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use millstream_topology::graph::Topology;
 use millstream_types::clock::SystemClock;
 use millstream_types::{Clock, Config, Error, ErrorKind, Result};
-use parking_lot::Mutex;
 
 pub use close::{CloseOptions, GroupMembershipOperation};
 pub use log::{log_options, open_log};
@@ -29,7 +29,7 @@ use crate::handlers::Handlers;
 use crate::instance::{Components, Instance};
 use crate::metrics::Metrics;
 use crate::thread::ThreadMetadata;
-use supervisor::{Run, Supervisor};
+use supervisor::Supervisor;
 
 /// A running application, or one about to run: Kafka Streams' `KafkaStreams`.
 ///
@@ -52,10 +52,7 @@ use supervisor::{Run, Supervisor};
 ///
 /// Dropping the handle without [`close`](Self::close) lets the threads run on.
 pub struct Streams {
-    instance: Instance,
-    components: Components,
     supervisor: Arc<Supervisor>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Streams {
@@ -89,8 +86,7 @@ impl Streams {
     /// `Topology` with every problem of the topology; what opening a global store gives.
     pub fn with_log(topology: &Topology, config: &Config, components: Components) -> Result<Self> {
         let instance = Instance::new(topology, config, &components)?;
-        let supervisor = Arc::new(Supervisor::new(Arc::clone(&components.log)));
-        Ok(Self { instance, components, supervisor, threads: Mutex::default() })
+        Ok(Self { supervisor: Arc::new(Supervisor::new(instance, components)) })
     }
 
     /// Starts the threads.
@@ -98,46 +94,66 @@ impl Streams {
     /// # Errors
     /// `State` when it was started or closed before, or the system gives no threads.
     pub fn start(&self) -> Result<()> {
-        // The list stays locked, so that a close at the same time finds all threads or none.
-        let mut handles = self.threads.lock();
-        if self.state() != State::Created {
-            return Err(self.cannot_start());
-        }
-        let number = self.instance.shared().config.num_stream_threads().max(1);
-        let threads: Vec<_> = (1..=number).map(|number| self.instance.stream_thread(number)).collect();
-        let global = self.instance.global_thread();
-        let controls = threads.iter().map(|thread| Arc::clone(thread.control())).collect();
-        self.supervisor.watch(controls, global.as_ref().map(|global| Arc::clone(global.control())));
-        // Only now: a close that comes from here on finds the threads and stops them.
-        if !self.supervisor.state.become_state(State::Rebalancing) {
-            self.supervisor.unwatch();
-            return Err(self.cannot_start());
-        }
-        let mut runs: Vec<(Arc<str>, Box<dyn driver::Driven>)> = Vec::new();
-        if let Some(global) = global {
-            let name = global.control().metadata().name;
-            runs.push((name, Box::new(Run::new(global, &self.supervisor))));
-        }
-        for thread in threads {
-            let name = thread.metadata().name;
-            runs.push((name, Box::new(Run::new(thread, &self.supervisor))));
-        }
-        let mut failure = None;
-        for (name, run) in runs {
-            let (log, clock) = (Arc::clone(&self.components.log), Arc::clone(&self.components.clock));
-            match driver::spawn(&name, run, log, clock) {
-                Ok(handle) => handles.push(handle),
-                Err(error) => {
-                    self.supervisor.not_started(&error);
-                    failure.get_or_insert(error);
-                }
-            }
-        }
-        failure.map_or(Ok(()), Err)
+        self.supervisor.start()
     }
 
-    fn cannot_start(&self) -> Error {
-        Error::new(ErrorKind::State, format!("an application starts once; its state is {}", self.state()))
+    /// Starts one more stream thread and gives its name: the number in it is the smallest that no other
+    /// thread has. The record caches' bytes are shared anew. `None` unless the application is running or
+    /// rebalancing.
+    ///
+    /// # Errors
+    /// `State` when the system gives no thread; the application ends then.
+    pub fn add_stream_thread(&self) -> Result<Option<Arc<str>>> {
+        self.supervisor.add_thread()
+    }
+
+    /// Ends one of the stream threads in order: it commits, closes its tasks and leaves the group. Waits until
+    /// it has, and gives its name. `None` unless the application is running or rebalancing, and has a
+    /// thread left. Without any it stays in its state, and waits for [`add_stream_thread`](Self::add_stream_thread).
+    ///
+    /// Called from a stream thread (a listener, a handler) it takes another one, and the calling one
+    /// only if there is no other; that one ends after the call.
+    pub fn remove_stream_thread(&self) -> Option<Arc<str>> {
+        // Without a limit there is no error.
+        self.supervisor.remove_thread(None).unwrap_or(None)
+    }
+
+    /// As [`remove_stream_thread`](Self::remove_stream_thread), waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// `State` when the thread has not ended by then; it ends as soon as it can.
+    pub fn remove_stream_thread_within(&self, timeout: Duration) -> Result<Option<Arc<str>>> {
+        self.supervisor.remove_thread(Some(timeout))
+    }
+
+    /// Stops processing and punctuating, on this instance, until [`resume`](Self::resume). Threads go on
+    /// as members: they fetch, commit, restore. May be called before [`start`](Self::start).
+    pub fn pause(&self) {
+        self.supervisor.instance.shared().set_paused(true);
+    }
+
+    /// Goes on after [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.supervisor.instance.shared().set_paused(false);
+    }
+
+    /// Whether processing is paused.
+    pub fn is_paused(&self) -> bool {
+        self.supervisor.instance.shared().is_paused()
+    }
+
+    /// Deletes the local state of the application, which is restored from its changelogs at the next
+    /// start.
+    ///
+    /// # Errors
+    /// `State` while it runs: before [`start`](Self::start) and after [`close`](Self::close) only. What
+    /// deleting gives.
+    pub fn clean_up(&self) -> Result<()> {
+        let state = self.state();
+        if state != State::Created && !state.is_final() {
+            return Err(Error::new(ErrorKind::State, format!("local state cannot be deleted while {state}")));
+        }
+        self.supervisor.instance.clean_up(&*self.supervisor.components.engines)
     }
 
     /// Commits, closes all tasks, leaves the group and ends the threads. Returns within `timeout`;
@@ -150,14 +166,7 @@ impl Streams {
         if std::thread::current().name().is_some_and(|name| self.supervisor.is_own_thread(name)) {
             return self.supervisor.is_over();
         }
-        if !self.supervisor.wait_until_over(timeout) {
-            return false;
-        }
-        for handle in self.threads.lock().drain(..) {
-            // It has ended but for its last instructions; a panic was reported already.
-            drop(handle.join());
-        }
-        true
+        self.supervisor.wait_until_over(timeout)
     }
 
     /// The state.
@@ -189,19 +198,20 @@ impl Streams {
         self.supervisor.error()
     }
 
-    /// What each stream thread is doing, tasks included.
+    /// What each stream thread is doing, tasks included. Threads that were removed or replaced are left
+    /// out once they have ended.
     pub fn threads_metadata(&self) -> Vec<ThreadMetadata> {
         self.supervisor.metadata()
     }
 
     /// The log the application runs on: to write its input and read its output.
     pub fn log(&self) -> Arc<dyn millstream_log::Log> {
-        Arc::clone(&self.components.log)
+        Arc::clone(&self.supervisor.components.log)
     }
 
     /// What the instance counts.
     pub fn metrics(&self) -> Arc<Metrics> {
-        self.instance.metrics()
+        self.supervisor.instance.metrics()
     }
 }
 

@@ -22,7 +22,7 @@ mod topic_watch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use millstream_log::{Admin, Call, Member, MemberConfig, Reader, ReaderEvent, Writer};
+use millstream_log::{Admin, Call, Departure, Member, MemberConfig, Reader, ReaderEvent, Writer};
 use millstream_state::CacheBudget;
 use millstream_types::config::TopologyUpgrade;
 use millstream_types::{Error, Now, Offset, TaskId, TopicPartition};
@@ -152,8 +152,13 @@ impl StreamThread {
             max_poll_interval_ms: i64::try_from(config.max_poll_interval().as_millis()).unwrap_or(i64::MAX),
         });
         let writer = shared.log.writer(config.is_exactly_once().then_some(&*transactional_id));
+        let control = ThreadControl::new(name);
+        if number > config.num_stream_threads().max(1) {
+            // The next start may not have a thread of that number, to come back for the membership.
+            control.set_departure(Departure::Leave);
+        }
         Self {
-            control: Arc::new(ThreadControl::new(name)),
+            control: Arc::new(control),
             admin: shared.log.admin(),
             member,
             reader: shared.log.reader(shared.isolation()),
@@ -173,7 +178,7 @@ impl StreamThread {
             claim: None,
             unapplied: None,
             topic_ids: BTreeMap::new(),
-            cache: shared.thread_cache(),
+            cache: CacheBudget::new(shared.cache_bytes()),
             batch: 1,
             last_commit_ns: None,
             purge: Purge::default(),

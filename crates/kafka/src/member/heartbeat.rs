@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use millstream_log::{Departure, Failure, FailureKind, GroupTopology, MemberConfig, MemberEvent};
+use millstream_log::{Departure, Failure, FailureKind, GroupTopology, MemberConfig, MemberEvent, SHUTDOWN_APPLICATION};
 use millstream_types::TaskId;
 
 use super::others::Others;
@@ -27,7 +27,6 @@ const LEAVE: i32 = -1;
 const MISSING_SOURCE_TOPICS: i8 = 1;
 const INCORRECTLY_PARTITIONED: i8 = 2;
 const MISSING_INTERNAL_TOPICS: i8 = 3;
-const SHUTDOWN_APPLICATION: i8 = 4;
 const ASSIGNMENT_DELAYED: i8 = 5;
 /// While the broker waits for more members before it assigns anything, in ms.
 const DELAYED_INTERVAL_MS: i64 = 200;
@@ -68,6 +67,8 @@ pub(super) struct Heartbeats {
     renewals_known: u64,
     /// The group is made anew, by us.
     renewal: Option<(Renewal, RenewalRight)>,
+    /// Whether the group is to be told that the application ends.
+    ends_application: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +103,7 @@ impl Heartbeats {
             renewals,
             renewals_known: 0,
             renewal: None,
+            ends_application: false,
         }
     }
 
@@ -122,6 +124,10 @@ impl Heartbeats {
                     let target = self.target.as_ref();
                     self.owned.active.retain(|task| target.is_some_and(|target| target.active.contains(task)));
                     self.must_tell = true;
+                    self.next_ms = now_ms;
+                }
+                Order::Shutdown => {
+                    self.ends_application = true;
                     self.next_ms = now_ms;
                 }
                 Order::Leave(departure, slot) => self.depart(departure, slot, now_ms),
@@ -173,6 +179,7 @@ impl Heartbeats {
                 State::Leaving => LEAVE,
                 State::Member | State::Outside => self.epoch,
             },
+            shutdown_application: self.ends_application,
             ..StreamsGroupHeartbeatRequest::default()
         };
         if joins {

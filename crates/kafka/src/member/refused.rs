@@ -40,6 +40,8 @@ impl Member for RefusedMember {
         GroupMetadata { group: self.config.group.clone(), member_id: self.config.member_id.clone(), epoch: -1 }
     }
 
+    fn request_shutdown(&mut self) {}
+
     fn leave(&mut self, _: Departure) -> Call<()> {
         Call::done(())
     }

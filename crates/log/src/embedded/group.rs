@@ -7,7 +7,7 @@ use millstream_assign::Task;
 use millstream_types::{TaskId, TopicPartition};
 
 use super::failure::{Answer, fenced};
-use crate::seam::{CommittedOffset, GroupMetadata, GroupTopology, MemberConfig, MemberEvent};
+use crate::seam::{CommittedOffset, GroupMetadata, GroupTopology, MemberConfig, MemberEvent, SHUTDOWN_APPLICATION};
 
 /// A group. Knows no time but what it is told, in ms of the monotonic clock.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(super) struct Group {
     epoch: i32,
     members: BTreeMap<Arc<str>, Membership>,
     topology: GroupTopology,
+    /// The member that asked for the end of the application; forgotten once the group is empty.
+    shutdown: Option<Arc<str>>,
     /// Owner of each task; a task to be moved stays with its owner until that one has let go.
     owners: BTreeMap<TaskId, Arc<str>>,
     /// Committed offsets.
@@ -39,6 +41,8 @@ struct Membership {
     told: Option<BTreeSet<TaskId>>,
     /// Tasks it was told to give up.
     revoking: BTreeSet<TaskId>,
+    /// Whether it was told that the application is to end.
+    is_told_to_end: bool,
     /// After a revocation it is told what it has even if that is no news: the rebalance is over.
     is_settled: bool,
 }
@@ -67,6 +71,7 @@ impl Group {
             target: BTreeSet::new(),
             told: None,
             revoking: BTreeSet::new(),
+            is_told_to_end: false,
             is_settled: false,
         };
         self.members.insert(config.member_id.clone(), membership);
@@ -80,6 +85,11 @@ impl Group {
             return Standing::Lost;
         };
         member.seen_ms = member.seen_ms.max(now_ms);
+        if let Some(by) = self.shutdown.as_ref().filter(|_| !member.is_told_to_end) {
+            member.is_told_to_end = true;
+            let detail = format!("member {by} asked that the whole application ends");
+            return Standing::Member(member.epoch, Some(MemberEvent::Status { code: SHUTDOWN_APPLICATION, detail }));
+        }
         if !member.revoking.is_empty() {
             return Standing::Member(member.epoch, None);
         }
@@ -127,6 +137,13 @@ impl Group {
         member.epoch = self.epoch;
         member.fence = self.epoch;
         Some(member.epoch)
+    }
+
+    /// Has every member told that the application is to end.
+    pub(super) fn request_shutdown(&mut self, member_id: &Arc<str>, incarnation: u64) {
+        if self.members.get(member_id).is_some_and(|member| member.incarnation == incarnation) {
+            self.shutdown.get_or_insert_with(|| Arc::clone(member_id));
+        }
     }
 
     /// Removes a member; its tasks are free at once.
@@ -180,6 +197,9 @@ impl Group {
 
     fn remove(&mut self, member_id: &Arc<str>) {
         self.members.remove(member_id);
+        if self.members.is_empty() {
+            self.shutdown = None;
+        }
         self.owners.retain(|_, owner| owner != member_id);
     }
 

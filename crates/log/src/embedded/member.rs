@@ -84,6 +84,17 @@ impl Member for EmbeddedMember {
         GroupMetadata { group: self.config.group.clone(), member_id: self.config.member_id.clone(), epoch: self.epoch }
     }
 
+    fn request_shutdown(&mut self) {
+        let Some(incarnation) = self.incarnation else { return };
+        let config = &self.config;
+        self.shared.request(|broker| {
+            broker.version += 1;
+            if let Some(group) = broker.groups.get_mut(&config.group) {
+                group.request_shutdown(&config.member_id, incarnation);
+            }
+        });
+    }
+
     /// A group of the embedded log lives no longer than its process, and the next one starts at once: to stay
     /// would only keep tasks from others in this process.
     fn leave(&mut self, departure: Departure) -> Call<()> {

@@ -119,9 +119,16 @@ pub trait Member: Send {
     /// Proof of membership for transactional commits.
     fn metadata(&self) -> GroupMetadata;
 
+    /// Has the group tell all its members to end, by [`MemberEvent::Status`] with
+    /// [`SHUTDOWN_APPLICATION`]; goes out with the next heartbeat or with [`leave`](Self::leave).
+    fn request_shutdown(&mut self);
+
     /// Ends the membership. Over when the group knows, or is not to know.
     fn leave(&mut self, departure: Departure) -> Call<()>;
 }
+
+/// Status code of KIP-1071: a member asked that the whole application ends.
+pub const SHUTDOWN_APPLICATION: i8 = 4;
 
 /// Something the group tells a member.
 #[derive(Debug)]

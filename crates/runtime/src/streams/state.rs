@@ -41,6 +41,11 @@ impl State {
         )
     }
 
+    /// Whether the instance is at work.
+    pub fn is_running_or_rebalancing(self) -> bool {
+        matches!(self, Self::Running | Self::Rebalancing)
+    }
+
     /// Whether nothing follows.
     pub fn is_final(self) -> bool {
         matches!(self, Self::NotRunning | Self::Error)
@@ -87,6 +92,10 @@ impl StateCell {
 
     pub(crate) fn get(&self) -> State {
         self.inner.lock().state
+    }
+
+    pub(crate) fn is_running_or_rebalancing(&self) -> bool {
+        self.get().is_running_or_rebalancing()
     }
 
     pub(crate) fn set_listener(&self, listener: StateListener) {

@@ -46,6 +46,10 @@ pub(crate) struct ThreadControl {
     name: Arc<str>,
     stop: AtomicBool,
     departure: Mutex<Option<Departure>>,
+    /// Whether the group is to hear, when the thread leaves, that the whole application ends.
+    ends_application: AtomicBool,
+    /// Whether the group has told the thread so.
+    told_to_end: AtomicBool,
     metadata: Mutex<ThreadMetadata>,
 }
 
@@ -58,7 +62,14 @@ impl ThreadControl {
             restoring: vec![],
             paused: None,
         };
-        Self { name, stop: AtomicBool::new(false), departure: Mutex::default(), metadata: Mutex::new(metadata) }
+        Self {
+            name,
+            stop: AtomicBool::new(false),
+            ends_application: AtomicBool::new(false),
+            told_to_end: AtomicBool::new(false),
+            departure: Mutex::default(),
+            metadata: Mutex::new(metadata),
+        }
     }
 
     /// Asks the thread to commit, close its tasks and end.
@@ -77,6 +88,24 @@ impl ThreadControl {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
+    }
+
+    /// Asks the thread to tell the group, when it leaves, that all instances are to end.
+    pub(crate) fn end_application(&self) {
+        self.ends_application.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn ends_application(&self) -> bool {
+        self.ends_application.load(Ordering::Acquire)
+    }
+
+    /// Notes that the group has told the thread to end.
+    pub(crate) fn tell_to_end(&self) {
+        self.told_to_end.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_told_to_end(&self) -> bool {
+        self.told_to_end.load(Ordering::Acquire)
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {

@@ -1,6 +1,7 @@
 //! What a thread does about errors: begin anew from the last commit, or end.
 
 use millstream_log::GroupTopology;
+use millstream_state::CacheBudget;
 use millstream_types::{Error, ErrorKind, Now};
 
 use super::{Phase, Step, StreamThread};
@@ -94,7 +95,7 @@ impl StreamThread {
             self.member.revoked();
         }
         self.reader.assign(&[]);
-        self.cache = self.shared.thread_cache();
+        self.cache = CacheBudget::new(self.shared.cache_bytes());
         self.batch = 1;
         self.count_lag();
     }

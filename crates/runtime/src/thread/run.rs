@@ -1,6 +1,6 @@
 //! The step of a stream thread: what is done, in which order.
 
-use millstream_log::{FailureKind, MemberEvent, Outcome, ReaderEvent};
+use millstream_log::{Call, Departure, FailureKind, MemberEvent, Outcome, ReaderEvent, SHUTDOWN_APPLICATION};
 use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
 
 use super::output::WriterOutput;
@@ -28,7 +28,7 @@ impl StreamThread {
             Phase::Dead => Ok(Step::Stopped),
             Phase::Failed => {
                 // A member that cannot leave is expelled in the end.
-                drop(self.member.leave(self.shared.departure()));
+                drop(self.leave_group());
                 self.phase = Phase::Dead;
                 Ok(Step::Stopped)
             }
@@ -72,6 +72,7 @@ impl StreamThread {
     }
 
     fn run(&mut self, now: Now) -> Result<Step> {
+        self.cache.set_bytes_max(self.shared.cache_bytes());
         self.poll_member(now)?;
         if !matches!(self.phase, Phase::Running) {
             return Ok(Step::Progress);
@@ -96,8 +97,9 @@ impl StreamThread {
         let mut progress = self.take_over(now)?;
         progress |= self.fetch(now)?;
         progress |= self.claim(now)?;
-        let processed = self.process(now)?;
-        let punctuated = self.punctuate(now)?;
+        let is_paused = self.shared.is_paused();
+        let processed = if is_paused { 0 } else { self.process(now)? };
+        let punctuated = !is_paused && self.punctuate(now)?;
         let committed = self.commit_if_due(now)?;
         if processed > 0 {
             self.batch = if punctuated || committed { (self.batch / 2).max(1) } else { self.batch.saturating_add(1) };
@@ -120,6 +122,9 @@ impl StreamThread {
                     self.roll_back(true);
                 }
                 MemberEvent::Status { code, detail } => {
+                    if code == SHUTDOWN_APPLICATION {
+                        self.control.tell_to_end();
+                    }
                     let message = format!("the group cannot run (status {code}): {detail}");
                     return Err(Error::new(ErrorKind::Fatal, message));
                 }
@@ -216,9 +221,18 @@ impl StreamThread {
         self.close(&ids);
         self.takeover = None;
         self.unapplied = None;
-        let departure = self.control.departure().unwrap_or_else(|| self.shared.departure());
-        self.phase = Phase::Leaving(self.member.leave(departure));
+        self.phase = Phase::Leaving(self.leave_group());
         Step::Progress
+    }
+
+    fn leave_group(&mut self) -> Call<()> {
+        let departure = if self.control.ends_application() {
+            self.member.request_shutdown();
+            Departure::Leave
+        } else {
+            self.control.departure().unwrap_or_else(|| self.shared.departure())
+        };
+        self.member.leave(departure)
     }
 
     /// Goes on taking tasks over; whether anything moved.

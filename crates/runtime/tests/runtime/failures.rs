@@ -118,6 +118,9 @@ impl Member for LossyMember {
     fn metadata(&self) -> GroupMetadata {
         self.inner.metadata()
     }
+    fn request_shutdown(&mut self) {
+        self.inner.request_shutdown();
+    }
     fn leave(&mut self, departure: Departure) -> Call<()> {
         self.inner.leave(departure)
     }

@@ -93,6 +93,7 @@ impl Member for OverhearingMember {
     fn metadata(&self) -> millstream_log::GroupMetadata {
         millstream_log::GroupMetadata { group: "app".into(), member_id: "m".into(), epoch: 0 }
     }
+    fn request_shutdown(&mut self) {}
     fn leave(&mut self, _: millstream_log::Departure) -> millstream_log::Call<()> {
         millstream_log::Call::done(())
     }

@@ -18,4 +18,5 @@ mod handlers;
 mod streams;
 mod subscriptions;
 mod support;
+mod threads;
 mod topologies;

@@ -56,6 +56,10 @@ impl Member for FaultyMember {
         self.connection.peek(Member::metadata)
     }
 
+    fn request_shutdown(&mut self) {
+        self.connection.now(Member::request_shutdown);
+    }
+
     fn leave(&mut self, departure: Departure) -> Call<()> {
         self.connection.request("leave", Effects::Once, move |member| member.leave(departure))
     }
