@@ -49,6 +49,7 @@ impl Settings {
         }
 
         let mut given = Given { values: config.client_configs(Of::Producer), problems: &mut problems };
+        given.number("linger.ms", &mut produce.linger_ms);
         given.number("batch.size", &mut produce.batch_bytes_max);
         given.number("max.request.size", &mut produce.request_bytes_max);
         given.number("delivery.timeout.ms", &mut produce.delivery_timeout_ms);

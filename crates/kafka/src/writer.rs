@@ -27,6 +27,8 @@ pub(crate) struct ProduceOptions {
     pub(crate) transactional_id: Option<Arc<str>>,
     /// `transaction.timeout.ms`.
     pub(crate) transaction_timeout_ms: i32,
+    /// `linger.ms`: how long a batch waits for more records before it is sent.
+    pub(crate) linger_ms: i64,
     /// `batch.size`.
     pub(crate) batch_bytes_max: usize,
     /// `max.request.size`.
@@ -48,6 +50,8 @@ impl Default for ProduceOptions {
         Self {
             transactional_id: None,
             transaction_timeout_ms: 60_000,
+            // Kafka Streams' own default, not the producer's.
+            linger_ms: 100,
             batch_bytes_max: 64 * 1024,
             request_bytes_max: 1024 * 1024,
             compression: Compression::None,
@@ -68,6 +72,8 @@ pub(crate) struct KafkaWriter {
     by_partition: BTreeMap<TopicPartition, usize>,
     /// Batches for the producer, handed over together.
     full: Vec<(usize, BatchBuilder)>,
+    /// When a batch was open first, of those that are (monotonic ns).
+    open_since_ns: Option<u64>,
 }
 
 /// A partition's open batch.
@@ -88,6 +94,8 @@ pub(super) struct Shared {
     taken: u64,
     /// Bytes in `queue` and with the producer, uncompressed.
     bytes: usize,
+    /// Whether the producer holds batches that it cannot send yet.
+    is_behind: bool,
     /// What the writer wants, and how many batches were queued before it.
     orders: VecDeque<(u64, Order)>,
     /// Emptied builders, to be filled again.
@@ -151,13 +159,22 @@ impl KafkaWriter {
         let options = Arc::new(options);
         let shared = Arc::new(Mutex::new(Shared::default()));
         driver.add(Producer::new(Arc::clone(&shared), Arc::clone(&options)));
-        Self { driver, options, shared, outlets: Vec::new(), by_partition: BTreeMap::new(), full: Vec::new() }
+        Self {
+            driver,
+            options,
+            shared,
+            outlets: Vec::new(),
+            by_partition: BTreeMap::new(),
+            full: Vec::new(),
+            open_since_ns: None,
+        }
     }
 
     /// Hands full batches to the producer, with all open ones where `is_flush`.
     fn hand_over(&mut self, is_flush: bool, order: Option<Order>) {
         let mut shared = lock(&self.shared);
         if is_flush {
+            self.open_since_ns = None;
             for (index, outlet) in self.outlets.iter_mut().enumerate() {
                 if !outlet.builder.is_empty() {
                     let empty = shared.spare.pop().unwrap_or_default();
@@ -275,6 +292,27 @@ impl Writer for KafkaWriter {
 
     fn is_full(&self) -> bool {
         lock(&self.shared).bytes > self.options.buffer_bytes_max
+    }
+
+    fn send_lingering(&mut self, now: Now) -> Option<u64> {
+        if self.outlets.iter().all(|outlet| outlet.builder.is_empty()) {
+            self.open_since_ns = None;
+            return None;
+        }
+        let since_ns = *self.open_since_ns.get_or_insert(now.mono_ns);
+        let linger_ns = self.options.linger_ms.unsigned_abs().saturating_mul(1_000_000);
+        let due_ns = since_ns.saturating_add(linger_ns);
+        if now.mono_ns < due_ns {
+            return Some(due_ns);
+        }
+        let shared = lock(&self.shared);
+        // As long as earlier batches wait, these may as well grow: the producer's next turn is heard of.
+        if shared.is_behind || !shared.queue.is_empty() {
+            return None;
+        }
+        drop(shared);
+        self.hand_over(true, None);
+        None
     }
 
     fn flush(&mut self) -> Call<Acks> {

@@ -52,6 +52,11 @@ impl PartitionLane {
         self.waiting.push_back(builder);
     }
 
+    /// Whether batches wait that were never sent.
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.stamped.is_empty()
     }

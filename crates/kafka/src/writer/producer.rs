@@ -220,6 +220,7 @@ impl Actor for Producer {
             self.fail(&failure);
         }
         let due = self.send(client);
+        lock(&self.shared).is_behind = self.lanes.iter().any(PartitionLane::has_unsent);
         self.run_order(client);
         // An order that is over makes room for what was queued behind it.
         if self.order.is_none() && !lock(&self.shared).orders.is_empty() {

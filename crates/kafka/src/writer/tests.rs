@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use millstream_log::batch::Batch;
 use millstream_log::{CommittedOffset, FailureKind, GroupMetadata, Outcome, PartitionHandle, Writer};
-use millstream_types::{Headers, Offset, Timestamp, TopicPartition};
+use millstream_types::{Headers, Now, Offset, Timestamp, TopicPartition};
 
 use super::{KafkaWriter, ProduceOptions};
 use crate::fake::{Fake, FakeTransport, Obliging, Place, Reply, read};
@@ -161,6 +161,21 @@ fn a_lost_answer_is_asked_for_with_the_same_sequence_and_a_duplicate_counts_as_w
         "write v12 broker-0 0 sequence 0 epoch 1 count 2",
         "write v12 broker-0 0 sequence 2 epoch 1 count 1",
     ]);
+}
+
+#[test]
+fn a_batch_that_does_not_fill_is_sent_once_it_has_lingered() {
+    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
+    let mut rig = Rig::new(None, 2, &[]);
+    assert_eq!(rig.writer.send_lingering(at(5)), None);
+    rig.append(2);
+    assert_eq!(rig.writer.send_lingering(at(10)), Some(at(110).mono_ns));
+    rig.append(1);
+    assert_eq!(rig.writer.send_lingering(at(109)), Some(at(110).mono_ns));
+    rig.check_seen(&["init"]);
+    assert_eq!(rig.writer.send_lingering(at(110)), None);
+    assert_eq!(rig.flush(), Ok(vec![(words(), Some(Offset(102)))]));
+    rig.check_seen(&["init", "write v12 broker-0 0 sequence 0 epoch 1 count 3"]);
 }
 
 #[test]

@@ -50,6 +50,14 @@ pub trait Writer: Send {
         false
     }
 
+    /// Sends open batches that have waited for more records long enough. Called once a step; gives when
+    /// to call again at the latest (monotonic ns), if anything waits. A log that writes at once has nothing
+    /// to send.
+    fn send_lingering(&mut self, now: Now) -> Option<u64> {
+        let _ = now;
+        None
+    }
+
     /// Sends all open batches. Done when everything appended so far is acknowledged.
     fn flush(&mut self) -> Call<Acks>;
 

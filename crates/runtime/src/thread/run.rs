@@ -106,7 +106,12 @@ impl StreamThread {
         }
         progress |= processed > 0 || punctuated || committed;
         self.purge(now);
-        Ok(if progress { Step::Progress } else { Step::Idle { until_ns: self.next_deadline(now) } })
+        let send_ns = self.writer.send_lingering(now);
+        Ok(if progress {
+            Step::Progress
+        } else {
+            Step::Idle { until_ns: self.next_deadline(now).min(send_ns.unwrap_or(u64::MAX)) }
+        })
     }
 
     /// Takes in what the group has to say.
