@@ -28,5 +28,5 @@ pub use streams::{
     CloseOptions, GroupMembershipOperation, State, StateListener, StreamThreadExceptionResponse, Streams,
     UncaughtExceptionHandler, log_options, open_log,
 };
-pub use task::{FlowControl, StoreChangelog, Task, TaskInput, TaskOptions, TaskOutput};
+pub use task::{Applied, FlowControl, StoreChangelog, Task, TaskInput, TaskOptions, TaskOutput};
 pub use thread::{Step, StreamThread, ThreadMetadata, ThreadState};

@@ -32,6 +32,7 @@ use parking_lot::RwLock;
 
 use crate::task_lock::TaskLock;
 pub use changelogs::StoreChangelog;
+pub use commit::Applied;
 pub use options::{FlowControl, TaskInput, TaskOptions};
 pub use output::TaskOutput;
 
@@ -58,8 +59,8 @@ pub struct Task {
     is_closing: bool,
     inputs: Vec<InputState>,
     control: Vec<FlowControl>,
-    /// Stores whose overlay is sealed and not yet applied, by place.
-    sealed: Vec<usize>,
+    /// Stores whose overlay is sealed and not yet applied.
+    sealed: Vec<commit::Sealed>,
     commit_requested: bool,
     /// Whether something ran since the last commit that may have changed state or output.
     is_dirty: bool,
@@ -352,7 +353,7 @@ impl Task {
         self.changelogs.drain((self.flow.task(), now), self.flow.stores_mut(), output)
     }
 
-    /// Bytes that the stores hold and have not yet applied.
+    /// Bytes that the stores hold and have not yet applied, committed or not.
     pub fn uncommitted_bytes(&self) -> usize {
         self.flow.stores().iter().map(|store| store.uncommitted_bytes()).sum()
     }

@@ -82,7 +82,7 @@ pub struct StreamThread {
     commit: Option<Commit>,
     /// Offsets on their way to be committed before their records are processed (`at_most_once`).
     claim: Option<Commit>,
-    /// A commit that succeeded and whose local part did not.
+    /// What is committed and not yet in the local stores, if anything is.
     unapplied: Option<Unapplied>,
     topic_ids: BTreeMap<Arc<str>, u128>,
     cache: CacheBudget,
@@ -115,10 +115,12 @@ enum Phase {
     Dead,
 }
 
-/// Local state that could not be written after its commit.
+/// Committed state that lies in sealed overlays.
 struct Unapplied {
-    commit: Commit,
-    retry_ns: u64,
+    /// When the oldest was committed.
+    since_ns: u64,
+    /// When to write it again, after that failed.
+    retry_ns: Option<u64>,
     backoff_ns: u64,
 }
 
@@ -253,7 +255,8 @@ impl StreamThread {
         let state = self.state();
         let takeover = &self.takeover;
         let (tasks, waiting) = (&self.tasks, &self.waiting);
-        let is_paused = self.unapplied.is_some() || self.takeover_pause.is_some();
+        let is_paused = self.unapplied.as_ref().is_some_and(|unapplied| unapplied.retry_ns.is_some())
+            || self.takeover_pause.is_some();
         self.control.publish(|metadata| {
             metadata.state = state;
             let is_same = metadata.active.len() == tasks.len()

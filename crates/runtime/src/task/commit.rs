@@ -5,11 +5,30 @@ use std::sync::Arc;
 use millstream_log::CommittedOffset;
 use millstream_state::{CommitMark, StateStore};
 use millstream_topology::flow::Flow;
-use millstream_types::{Now, Offset, Result, Timestamp, TopicPartition};
+use millstream_types::{Error, Now, Offset, Result, TaskId, Timestamp, TopicPartition};
 
 use super::metadata::CommitMetadata;
 use super::queue::RecordQueue;
 use super::{StoreChangelog, Task, TaskOutput};
+
+/// A store whose overlay is sealed.
+pub(super) struct Sealed {
+    /// Its place.
+    at: usize,
+    /// Whether it was sealed for a commit that is not settled yet.
+    is_open: bool,
+    /// The mark of the last commit that was settled.
+    mark: Option<CommitMark>,
+}
+
+/// Which stores take over what is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// All.
+    All,
+    /// Those that no changelog could bring up to the last commit after a crash.
+    Unlogged,
+}
 
 impl Task {
     /// Whether there is something to commit.
@@ -91,9 +110,13 @@ impl Task {
     /// now under way.
     pub fn seal(&mut self) {
         for (at, store) in self.flow.stores_mut().iter_mut().enumerate() {
-            if self.changelogs.take_written(at) && !self.sealed.contains(&at) {
-                store.seal();
-                self.sealed.push(at);
+            if !self.changelogs.take_written(at) {
+                continue;
+            }
+            store.seal();
+            match self.sealed.iter_mut().find(|sealed| sealed.at == at) {
+                Some(sealed) => sealed.is_open = true,
+                None => self.sealed.push(Sealed { at, is_open: true, mark: None }),
             }
         }
     }
@@ -110,30 +133,54 @@ impl Task {
         self.is_dirty = false;
     }
 
-    /// After the commit: writes each store's sealed overlay to its engine. `mark` makes the mark of
-    /// a store from the store and its changelog, if it has one.
+    /// After the commit: `mark` makes the marks of the stores that were sealed for it, each from the
+    /// store's changelog, if it has one, and the mark before. What is sealed may now be
+    /// [applied](Self::apply), and may also wait for that through more commits.
+    ///
+    /// # Errors
+    /// What an engine gives when it is asked for its mark.
+    pub fn settle(
+        &mut self,
+        mark: &mut dyn FnMut(Option<&StoreChangelog>, Option<CommitMark>) -> CommitMark,
+    ) -> Result<()> {
+        let task = self.id();
+        for sealed in self.sealed.iter_mut().filter(|sealed| sealed.is_open) {
+            let Some(store) = self.flow.stores().get(sealed.at) else { continue };
+            let before = match sealed.mark.take() {
+                Some(before) => Some(before),
+                None => store.mark().map_err(|error| of_store(error, task, &**store))?,
+            };
+            sealed.mark = Some(mark(self.changelogs.get(sealed.at), before));
+            sealed.is_open = false;
+        }
+        Ok(())
+    }
+
+    /// Writes sealed overlays that are settled to their engines. Not to be called while a commit is under
+    /// way: its writes have joined those of the commits before.
     ///
     /// # Errors
     /// What an engine gives, naming the store. The call may be repeated: it goes on with the store
     /// that failed.
-    pub fn apply(
-        &mut self,
-        mark: &mut dyn FnMut(&dyn StateStore, Option<&StoreChangelog>) -> Result<CommitMark>,
-    ) -> Result<()> {
+    pub fn apply(&mut self, which: Applied) -> Result<()> {
         let task = self.id();
-        while let Some(at) = self.sealed.first().copied() {
-            if let Some(store) = self.flow.stores_mut().get_mut(at) {
-                let applied = mark(&**store, self.changelogs.get(at)).and_then(|mark| store.apply(&mark));
-                applied.map_err(|error| {
-                    error.with_context(|context| {
-                        context.task = Some(task);
-                        context.store = Some(Arc::clone(&store.facts().name));
-                    })
-                })?;
+        let mut outcome = Ok(());
+        let (flow, changelogs) = (&mut self.flow, &self.changelogs);
+        self.sealed.retain(|sealed| {
+            let is_due = which == Applied::All || changelogs.get(sealed.at).is_none();
+            let (Some(mark), Some(store)) = (&sealed.mark, flow.stores_mut().get_mut(sealed.at)) else { return true };
+            if outcome.is_err() || sealed.is_open || !is_due {
+                return true;
             }
-            self.sealed.remove(0);
-        }
-        Ok(())
+            outcome = store.apply(mark).map_err(|error| of_store(error, task, &**store));
+            outcome.is_err()
+        });
+        outcome
+    }
+
+    /// Whether something committed is not yet applied.
+    pub fn has_sealed(&self) -> bool {
+        !self.sealed.is_empty()
     }
 
     /// The last processed offset of each input partition, sorted: the position of the stores.
@@ -149,6 +196,13 @@ impl Task {
         position.sort();
         position
     }
+}
+
+fn of_store(error: Error, task: TaskId, store: &dyn StateStore) -> Error {
+    error.with_context(|context| {
+        context.task = Some(task);
+        context.store = Some(Arc::clone(&store.facts().name));
+    })
 }
 
 /// What is committed with an offset.

@@ -83,7 +83,7 @@ impl StreamThread {
         }
         self.must_lay_out |= self.watch.poll(&self.shared, &self.layout, &mut *self.admin, now)?;
         let is_leaving = self.control.is_stopping() || self.revoking.is_some() || self.must_lay_out;
-        if let Some(until_ns) = self.retry_apply(now)?
+        if let Some(until_ns) = self.apply_if_due(now)?
             && !is_leaving
         {
             return Ok(Step::Idle { until_ns });
@@ -107,11 +107,11 @@ impl StreamThread {
         progress |= processed > 0 || punctuated || committed;
         self.purge(now);
         let send_ns = self.writer.send_lingering(now);
-        Ok(if progress {
-            Step::Progress
-        } else {
-            Step::Idle { until_ns: self.next_deadline(now).min(send_ns.unwrap_or(u64::MAX)) }
-        })
+        if progress {
+            return Ok(Step::Progress);
+        }
+        let apply_ns = self.apply_when_idle(now)?;
+        Ok(Step::Idle { until_ns: self.next_deadline(now).min(send_ns.unwrap_or(u64::MAX)).min(apply_ns) })
     }
 
     /// Takes in what the group has to say.
@@ -202,12 +202,14 @@ impl StreamThread {
             }
         }
         // State that could not be applied is no reason to stay: it heals from its changelog.
-        if self.unapplied.is_none() && self.tasks.iter().any(Task::needs_commit) {
+        let is_pausing = self.unapplied.as_ref().is_some_and(|unapplied| unapplied.retry_ns.is_some());
+        if !is_pausing && self.tasks.iter().any(Task::needs_commit) {
             self.start_commit(now)?;
             if let Some(until_ns) = self.finish_commit(now)? {
                 return Ok(Step::Idle { until_ns });
             }
         }
+        self.apply_at_last();
         if self.control.is_stopping() {
             return Ok(self.leave());
         }

@@ -1,17 +1,22 @@
 //! When a thread commits, and what follows a commit: local state, purged repartition topics.
 
 use millstream_log::Outcome;
-use millstream_state::{CommitMark, StateStore};
+use millstream_state::CommitMark;
 use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
 
 use super::commit::{Commit, Progress};
 use super::output::WriterOutput;
 use super::run::nanos;
 use super::{StreamThread, TakeoverPause, Unapplied};
-use crate::task::{StoreChangelog, Task};
+use crate::task::{Applied, StoreChangelog, Task};
 
 /// First wait before local state is written again, and the longest.
 const APPLY_BACKOFF_NS: (u64, u64) = (100_000_000, 10_000_000_000);
+/// Longest time that local stores stay behind the last commit: what a crash costs is to read so much of
+/// their changelogs again. A row that is written again meanwhile goes to its engine once.
+const APPLY_NS_MAX: u64 = 5_000_000_000;
+/// The same while there is nothing else to do.
+const APPLY_NS_IDLE: u64 = 200_000_000;
 
 impl StreamThread {
     /// Commits if it is time, a processor asked, or the stores hold too much; whether it did.
@@ -35,8 +40,7 @@ impl StreamThread {
         let last_ns = *self.last_commit_ns.get_or_insert(now.mono_ns);
         now.mono_ns.saturating_sub(last_ns) > self.commit_interval_ns()
             || self.tasks.iter().any(Task::commit_requested)
-            || self.tasks.iter().map(Task::uncommitted_bytes).sum::<usize>()
-                > self.shared.config.statestore_uncommitted_max_bytes()
+            || self.uncommitted_bytes() > self.shared.config.statestore_uncommitted_max_bytes()
     }
 
     /// A transaction must end well before the log ends it.
@@ -81,37 +85,76 @@ impl StreamThread {
             task.committed();
         }
         self.note_purgeable(&commit);
-        self.unapplied = Some(Unapplied { commit, retry_ns: now.mono_ns, backoff_ns: APPLY_BACKOFF_NS.0 });
-        self.retry_apply(now)
+        let topic_ids = &self.topic_ids;
+        for task in &mut self.tasks {
+            let (id, position) = (task.id(), task.position());
+            task.settle(&mut |changelog, before| {
+                let topic_id = changelog.and_then(|changelog| topic_ids.get(&changelog.topic)).copied();
+                mark(&commit, id, changelog, before, topic_id.unwrap_or(0), &position, now)
+            })?;
+        }
+        if self.tasks.iter().any(Task::has_sealed) && self.unapplied.is_none() {
+            self.unapplied = Some(Unapplied { since_ns: now.mono_ns, retry_ns: None, backoff_ns: APPLY_BACKOFF_NS.0 });
+        }
+        self.apply(Applied::Unlogged, now)
+    }
+
+    /// Brings local stores up to the last commit when it is time; gives when to try again if that did not
+    /// work: nothing is processed before.
+    pub(super) fn apply_if_due(&mut self, now: Now) -> Result<Option<u64>> {
+        let Some(unapplied) = &self.unapplied else { return Ok(None) };
+        let uncommitted_max = self.shared.config.statestore_uncommitted_max_bytes();
+        let is_due = match unapplied.retry_ns {
+            Some(retry_ns) if now.mono_ns < retry_ns => return Ok(Some(retry_ns)),
+            Some(_) => true,
+            None => {
+                now.mono_ns.saturating_sub(unapplied.since_ns) >= APPLY_NS_MAX
+                    || self.uncommitted_bytes() > uncommitted_max / 2
+            }
+        };
+        if is_due { self.apply(Applied::All, now) } else { Ok(None) }
+    }
+
+    /// The same when there was nothing else to do; gives when it will be time, if it will.
+    pub(super) fn apply_when_idle(&mut self, now: Now) -> Result<u64> {
+        let Some(unapplied) = &self.unapplied else { return Ok(u64::MAX) };
+        let due_ns = unapplied.since_ns.saturating_add(APPLY_NS_IDLE);
+        if now.mono_ns < due_ns {
+            return Ok(due_ns);
+        }
+        Ok(self.apply(Applied::All, now)?.unwrap_or(u64::MAX))
+    }
+
+    fn uncommitted_bytes(&self) -> usize {
+        self.tasks.iter().map(Task::uncommitted_bytes).sum()
     }
 
     /// Writes what is committed and not yet in the local stores; gives when to try again if that
     /// did not work. The mark never moves past state that was not written.
-    pub(super) fn retry_apply(&mut self, now: Now) -> Result<Option<u64>> {
-        let Some(unapplied) = &mut self.unapplied else { return Ok(None) };
-        if now.mono_ns < unapplied.retry_ns {
-            return Ok(Some(unapplied.retry_ns));
-        }
-        let (commit, topic_ids) = (&unapplied.commit, &self.topic_ids);
-        let mut outcome = Ok(());
-        for task in &mut self.tasks {
-            let (id, position) = (task.id(), task.position());
-            let mut mark = |store: &dyn StateStore, changelog: Option<&StoreChangelog>| {
-                let topic_id = changelog.and_then(|changelog| topic_ids.get(&changelog.topic)).copied();
-                mark(commit, id, store, changelog, topic_id.unwrap_or(0), &position, now)
-            };
-            outcome = task.apply(&mut mark);
-            if outcome.is_err() {
-                break;
-            }
-        }
-        match outcome {
+    fn apply(&mut self, which: Applied, now: Now) -> Result<Option<u64>> {
+        match self.tasks.iter_mut().try_for_each(|task| task.apply(which)) {
             Ok(()) => {
-                self.unapplied = None;
+                if !self.tasks.iter().any(Task::has_sealed) {
+                    self.unapplied = None;
+                }
                 Ok(None)
             }
             Err(error) if error.kind() == ErrorKind::Storage => Ok(Some(self.pause(error, now))),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Brings the local stores of tasks that are given up to the last commit. What cannot be written
+    /// heals from its changelog.
+    pub(super) fn apply_at_last(&mut self) {
+        let is_pausing = self.unapplied.take().is_some_and(|unapplied| unapplied.retry_ns.is_some());
+        if is_pausing {
+            return;
+        }
+        for task in &mut self.tasks {
+            if let Err(error) = task.apply(Applied::All) {
+                tracing::warn!(%error, "local state cannot be written at the end; its next owner restores it");
+            }
         }
     }
 
@@ -120,9 +163,9 @@ impl StreamThread {
     #[cold]
     fn pause(&mut self, error: Error, now: Now) -> u64 {
         let Some(unapplied) = &mut self.unapplied else { return now.mono_ns };
-        unapplied.retry_ns = now.mono_ns.saturating_add(unapplied.backoff_ns);
+        let retry_ns = now.mono_ns.saturating_add(unapplied.backoff_ns);
+        unapplied.retry_ns = Some(retry_ns);
         unapplied.backoff_ns = unapplied.backoff_ns.saturating_mul(2).min(APPLY_BACKOFF_NS.1);
-        let retry_ns = unapplied.retry_ns;
         self.control.publish(|metadata| {
             if metadata.paused.is_none() {
                 tracing::error!(
@@ -203,12 +246,12 @@ impl StreamThread {
 fn mark(
     commit: &Commit,
     task: TaskId,
-    store: &dyn StateStore,
     changelog: Option<&StoreChangelog>,
+    before: Option<CommitMark>,
     topic_id: u128,
     position: &[(TopicPartition, Offset)],
     now: Now,
-) -> Result<CommitMark> {
+) -> CommitMark {
     let partition = changelog.map(|changelog| {
         (TopicPartition::new(std::sync::Arc::clone(&changelog.topic), task.partition), changelog.is_source)
     });
@@ -224,7 +267,7 @@ fn mark(
     // nothing.
     let changelog_offset = match written {
         Some(offset) => offset,
-        None => store.mark()?.map_or(Offset(-1), |mark| mark.changelog_offset),
+        None => before.map_or(Offset(-1), |mark| mark.changelog_offset),
     };
-    Ok(CommitMark { changelog_offset, topic_id, leader_epoch: -1, position: position.to_vec(), wall_ms: now.wall_ms })
+    CommitMark { changelog_offset, topic_id, leader_epoch: -1, position: position.to_vec(), wall_ms: now.wall_ms }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_runtime::{Handlers, StoreChangelog, Task, TaskInput, TaskOptions};
+use millstream_runtime::{Applied, Handlers, StoreChangelog, Task, TaskInput, TaskOptions};
 use millstream_state::{CacheBudget, CommitMark, MemoryEngines, StateStore, StoreEnv};
 use millstream_topology::flow::{Flow, FlowBuild, FlowOptions};
 use millstream_topology::graph::{NodeKind, TopicPattern, Topology};
@@ -268,7 +268,8 @@ impl Machine {
         task.seal();
         task.committed();
         let wall_ms = self.now.wall_ms;
-        task.apply(&mut |_, _| Ok(CommitMark { wall_ms, ..CommitMark::default() }))
+        task.settle(&mut |_, _| CommitMark { wall_ms, ..CommitMark::default() })?;
+        task.apply(Applied::All)
     }
 
     /// Moves what was written to its topics, and in again where the topology reads it.
