@@ -98,6 +98,8 @@ pub(crate) struct RecordCache<K, V> {
     ordered: Option<BTreeMap<Box<[u8]>, u32>>,
     /// Bytes that have left and still count.
     leaving: i64,
+    /// Dirty entries that the evicted one takes along and that are not yet taken.
+    taken_along: usize,
     /// Whether a read has brought in more than clean entries made room for.
     owes_eviction: bool,
 }
@@ -118,6 +120,7 @@ impl<K, V> RecordCache<K, V> {
             scan_count: 0,
             ordered: None,
             leaving: 0,
+            taken_along: 0,
             owes_eviction: false,
         }
     }
@@ -355,26 +358,43 @@ impl<K, V> RecordCache<K, V> {
     }
 
     /// Evicts until the thread's budget fits or this store has nothing left; then it gives none. A
-    /// dirty entry comes out first, with all other dirty ones: they are forwarded before it goes on.
-    pub(crate) fn take_evicted(&mut self) -> Vec<DirtyRow<K, V>>
+    /// dirty entry comes out first, then all other dirty ones, `rows_max` at a time: they are forwarded
+    /// before it goes on.
+    pub(crate) fn take_evicted(&mut self, rows_max: usize) -> Vec<DirtyRow<K, V>>
     where
         K: Clone,
         V: Clone,
     {
-        self.settle();
-        self.owes_eviction = false;
-        while self.budget.is_exceeded() {
-            let Some(oldest) = self.order.oldest_used() else { break };
-            if !self.order.is_dirty(oldest) {
-                self.remove(oldest);
-                continue;
-            }
-            let Some(row) = self.remove_dirty(oldest) else { break };
-            let mut taken = vec![row];
-            self.take_all_dirty(usize::MAX, &mut taken);
+        let mut taken = self.take_along(rows_max, Vec::new());
+        if !taken.is_empty() {
             return taken;
         }
-        Vec::new()
+        self.settle();
+        self.owes_eviction = false;
+        while taken.is_empty() && self.budget.is_exceeded() {
+            let Some(oldest) = self.order.oldest_used() else { break };
+            if self.order.is_dirty(oldest) {
+                taken.extend(self.remove_dirty(oldest));
+                self.taken_along = self.order.dirty_len();
+            } else {
+                self.remove(oldest);
+            }
+        }
+        self.take_along(rows_max, taken)
+    }
+
+    /// Takes dirty entries that go along with an evicted one until `taken` has `rows_max` rows.
+    fn take_along(&mut self, rows_max: usize, mut taken: Vec<DirtyRow<K, V>>) -> Vec<DirtyRow<K, V>>
+    where
+        K: Clone,
+        V: Clone,
+    {
+        let before = taken.len();
+        let rows_max = rows_max.min(before + self.taken_along);
+        taken.reserve(rows_max - before);
+        self.take_all_dirty(rows_max, &mut taken);
+        self.taken_along = if taken.len() < rows_max { 0 } else { self.taken_along - (taken.len() - before) };
+        taken
     }
 
     /// Whether an entry is dirty.

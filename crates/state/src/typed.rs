@@ -235,7 +235,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         key: impl Fn(K, &[u8]) -> T,
     ) -> Result<Vec<FlushedEntry<T, V>>> {
         loop {
-            let taken = self.cache.as_mut().map(RecordCache::take_evicted).unwrap_or_default();
+            let taken = self.cache.as_mut().map(|cache| cache.take_evicted(FLUSH_ROWS)).unwrap_or_default();
             if taken.is_empty() {
                 return Ok(Vec::new());
             }
@@ -345,7 +345,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     /// Evicts until the thread's budget fits; nobody forwards what comes out.
     pub(crate) fn evict_silently(&mut self) -> Result<()> {
         loop {
-            let taken = self.cache.as_mut().map(RecordCache::take_evicted).unwrap_or_default();
+            let taken = self.cache.as_mut().map(|cache| cache.take_evicted(FLUSH_ROWS)).unwrap_or_default();
             if taken.is_empty() {
                 return Ok(());
             }

@@ -11,7 +11,7 @@ fn flush(cache: &mut Cache) -> Vec<DirtyRow<String, i64>> {
 }
 
 fn evict(cache: &mut Cache) -> String {
-    let parts = std::iter::from_fn(|| Some(cache.take_evicted()).filter(|taken| !taken.is_empty()));
+    let parts = std::iter::from_fn(|| Some(cache.take_evicted(2)).filter(|taken| !taken.is_empty()));
     parts.map(|taken| keys(&taken)).collect()
 }
 
@@ -148,7 +148,7 @@ fn stores_of_a_thread_share_the_budget() {
     put(&mut one, "b", Some(1), 0);
     put(&mut two, "c", Some(1), 0);
     assert!(budget.is_exceeded());
-    assert_eq!(keys(&two.take_evicted()), "c", "only the store just written is evicted");
+    assert_eq!(keys(&two.take_evicted(usize::MAX)), "c", "only the store just written is evicted");
     assert!(budget.is_exceeded(), "what is on its way still counts");
     assert_eq!(evict(&mut two), "");
     assert!(!budget.is_exceeded());
