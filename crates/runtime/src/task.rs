@@ -59,8 +59,8 @@ pub struct Task {
     is_closing: bool,
     inputs: Vec<InputState>,
     control: Vec<FlowControl>,
-    /// Stores whose overlay is sealed and not yet applied.
-    sealed: Vec<commit::Sealed>,
+    /// Stores with writes that their engines do not have.
+    unapplied: Vec<commit::Unapplied>,
     commit_requested: bool,
     /// Whether something ran since the last commit that may have changed state or output.
     is_dirty: bool,
@@ -132,7 +132,7 @@ impl Task {
             is_closing: false,
             inputs: states,
             control: Vec::new(),
-            sealed: Vec::new(),
+            unapplied: Vec::new(),
             commit_requested: false,
             is_dirty: false,
             lock: None,

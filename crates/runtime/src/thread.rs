@@ -82,8 +82,12 @@ pub struct StreamThread {
     commit: Option<Commit>,
     /// Offsets on their way to be committed before their records are processed (`at_most_once`).
     claim: Option<Commit>,
-    /// What is committed and not yet in the local stores, if anything is.
-    unapplied: Option<Unapplied>,
+    /// When local stores were brought up to a commit last.
+    applied_ns: Option<u64>,
+    /// Local stores refuse what is committed.
+    refusal: Option<Refusal>,
+    /// Whether there was nothing to do since the last commit.
+    has_idled: bool,
     topic_ids: BTreeMap<Arc<str>, u128>,
     cache: CacheBudget,
     /// Records per task and step: grows while nothing else is to do, as in Kafka Streams.
@@ -115,13 +119,10 @@ enum Phase {
     Dead,
 }
 
-/// Committed state that lies in sealed overlays.
-struct Unapplied {
-    /// When the oldest was committed.
-    since_ns: u64,
-    /// When to write it again, after that failed.
-    retry_ns: Option<u64>,
-    backoff_ns: u64,
+/// Committed state that could not be written.
+struct Refusal {
+    retry_ns: u64,
+    next_backoff_ns: u64,
 }
 
 /// A takeover that local state did not let go on.
@@ -178,7 +179,9 @@ impl StreamThread {
             revoking: None,
             commit: None,
             claim: None,
-            unapplied: None,
+            applied_ns: None,
+            refusal: None,
+            has_idled: false,
             topic_ids: BTreeMap::new(),
             cache: CacheBudget::new(shared.cache_bytes()),
             batch: 1,
@@ -255,8 +258,7 @@ impl StreamThread {
         let state = self.state();
         let takeover = &self.takeover;
         let (tasks, waiting) = (&self.tasks, &self.waiting);
-        let is_paused = self.unapplied.as_ref().is_some_and(|unapplied| unapplied.retry_ns.is_some())
-            || self.takeover_pause.is_some();
+        let is_paused = self.refusal.is_some() || self.takeover_pause.is_some();
         self.control.publish(|metadata| {
             metadata.state = state;
             let is_same = metadata.active.len() == tasks.len()

@@ -11,12 +11,14 @@ use super::metadata::CommitMetadata;
 use super::queue::RecordQueue;
 use super::{StoreChangelog, Task, TaskOutput};
 
-/// A store whose overlay is sealed.
-pub(super) struct Sealed {
+/// A store that its engine is behind of.
+pub(super) struct Unapplied {
     /// Its place.
     at: usize,
-    /// Whether it was sealed for a commit that is not settled yet.
-    is_open: bool,
+    /// Whether it has writes in a commit that is not settled yet.
+    is_committing: bool,
+    /// Whether its overlay is sealed, to be applied next.
+    is_sealed: bool,
     /// The mark of the last commit that was settled.
     mark: Option<CommitMark>,
 }
@@ -106,17 +108,25 @@ impl Task {
         offsets
     }
 
-    /// Closes the overlays of all stores that have changed: what they hold belongs to the commit
-    /// now under way.
-    pub fn seal(&mut self) {
-        for (at, store) in self.flow.stores_mut().iter_mut().enumerate() {
+    /// Notes which stores have changed: their writes belong to the commit now under way. Closes the overlays of
+    /// those that will be applied after it; the overlays of the others go on to grow.
+    pub fn seal(&mut self, which: Applied) {
+        for at in 0..self.flow.stores().len() {
             if !self.changelogs.take_written(at) {
                 continue;
             }
-            store.seal();
-            match self.sealed.iter_mut().find(|sealed| sealed.at == at) {
-                Some(sealed) => sealed.is_open = true,
-                None => self.sealed.push(Sealed { at, is_open: true, mark: None }),
+            match self.unapplied.iter_mut().find(|unapplied| unapplied.at == at) {
+                Some(unapplied) => unapplied.is_committing = true,
+                None => {
+                    self.unapplied.push(Unapplied { at, is_committing: true, is_sealed: false, mark: None });
+                }
+            }
+        }
+        for unapplied in self.unapplied.iter_mut().filter(|unapplied| !unapplied.is_sealed) {
+            let is_chosen = which == Applied::All || self.changelogs.get(unapplied.at).is_none();
+            if let Some(store) = self.flow.stores_mut().get_mut(unapplied.at).filter(|_| is_chosen) {
+                store.seal();
+                unapplied.is_sealed = true;
             }
         }
     }
@@ -133,9 +143,8 @@ impl Task {
         self.is_dirty = false;
     }
 
-    /// After the commit: `mark` makes the marks of the stores that were sealed for it, each from the
-    /// store's changelog, if it has one, and the mark before. What is sealed may now be
-    /// [applied](Self::apply), and may also wait for that through more commits.
+    /// After the commit: `mark` makes the marks of the stores that had writes in it, each from the
+    /// store's changelog, if it has one, and the mark before.
     ///
     /// # Errors
     /// What an engine gives when it is asked for its mark.
@@ -144,32 +153,32 @@ impl Task {
         mark: &mut dyn FnMut(Option<&StoreChangelog>, Option<CommitMark>) -> CommitMark,
     ) -> Result<()> {
         let task = self.id();
-        for sealed in self.sealed.iter_mut().filter(|sealed| sealed.is_open) {
-            let Some(store) = self.flow.stores().get(sealed.at) else { continue };
-            let before = match sealed.mark.take() {
+        for unapplied in self.unapplied.iter_mut().filter(|unapplied| unapplied.is_committing) {
+            let Some(store) = self.flow.stores().get(unapplied.at) else { continue };
+            let before = match unapplied.mark.take() {
                 Some(before) => Some(before),
                 None => store.mark().map_err(|error| of_store(error, task, &**store))?,
             };
-            sealed.mark = Some(mark(self.changelogs.get(sealed.at), before));
-            sealed.is_open = false;
+            unapplied.mark = Some(mark(self.changelogs.get(unapplied.at), before));
+            unapplied.is_committing = false;
         }
         Ok(())
     }
 
-    /// Writes sealed overlays that are settled to their engines. Not to be called while a commit is under
-    /// way: its writes have joined those of the commits before.
+    /// Writes sealed overlays that are settled to their engines, each in one batch with its mark.
     ///
     /// # Errors
     /// What an engine gives, naming the store. The call may be repeated: it goes on with the store
     /// that failed.
-    pub fn apply(&mut self, which: Applied) -> Result<()> {
+    pub fn apply(&mut self) -> Result<()> {
         let task = self.id();
+        let flow = &mut self.flow;
         let mut outcome = Ok(());
-        let (flow, changelogs) = (&mut self.flow, &self.changelogs);
-        self.sealed.retain(|sealed| {
-            let is_due = which == Applied::All || changelogs.get(sealed.at).is_none();
-            let (Some(mark), Some(store)) = (&sealed.mark, flow.stores_mut().get_mut(sealed.at)) else { return true };
-            if outcome.is_err() || sealed.is_open || !is_due {
+        self.unapplied.retain(|unapplied| {
+            let (Some(mark), Some(store)) = (&unapplied.mark, flow.stores_mut().get_mut(unapplied.at)) else {
+                return true;
+            };
+            if outcome.is_err() || unapplied.is_committing || !unapplied.is_sealed {
                 return true;
             }
             outcome = store.apply(mark).map_err(|error| of_store(error, task, &**store));
@@ -178,9 +187,9 @@ impl Task {
         outcome
     }
 
-    /// Whether something committed is not yet applied.
-    pub fn has_sealed(&self) -> bool {
-        !self.sealed.is_empty()
+    /// Whether an engine is behind what is committed.
+    pub fn is_behind(&self) -> bool {
+        !self.unapplied.is_empty()
     }
 
     /// The last processed offset of each input partition, sorted: the position of the stores.

@@ -87,7 +87,7 @@ impl StreamThread {
         self.tasks.clear();
         self.commit = None;
         self.claim = None;
-        self.unapplied = None;
+        self.refusal = None;
         self.takeover = None;
         self.takeover_pause = None;
         self.waiting.clear();

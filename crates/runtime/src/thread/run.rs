@@ -83,7 +83,7 @@ impl StreamThread {
         }
         self.must_lay_out |= self.watch.poll(&self.shared, &self.layout, &mut *self.admin, now)?;
         let is_leaving = self.control.is_stopping() || self.revoking.is_some() || self.must_lay_out;
-        if let Some(until_ns) = self.apply_if_due(now)?
+        if let Some(until_ns) = self.apply_again(now)?
             && !is_leaving
         {
             return Ok(Step::Idle { until_ns });
@@ -110,6 +110,7 @@ impl StreamThread {
         if progress {
             return Ok(Step::Progress);
         }
+        self.has_idled = true;
         let apply_ns = self.apply_when_idle(now)?;
         Ok(Step::Idle { until_ns: self.next_deadline(now).min(send_ns.unwrap_or(u64::MAX)).min(apply_ns) })
     }
@@ -202,8 +203,7 @@ impl StreamThread {
             }
         }
         // State that could not be applied is no reason to stay: it heals from its changelog.
-        let is_pausing = self.unapplied.as_ref().is_some_and(|unapplied| unapplied.retry_ns.is_some());
-        if !is_pausing && self.tasks.iter().any(Task::needs_commit) {
+        if self.refusal.is_none() && self.tasks.iter().any(Task::needs_commit) {
             self.start_commit(now)?;
             if let Some(until_ns) = self.finish_commit(now)? {
                 return Ok(Step::Idle { until_ns });
@@ -227,7 +227,7 @@ impl StreamThread {
         let ids: Vec<TaskId> = self.tasks.iter().map(Task::id).collect();
         self.close(&ids);
         self.takeover = None;
-        self.unapplied = None;
+        self.refusal = None;
         self.phase = Phase::Leaving(self.leave_group());
         Step::Progress
     }

@@ -7,15 +7,15 @@ use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicParti
 use super::commit::{Commit, Progress};
 use super::output::WriterOutput;
 use super::run::nanos;
-use super::{StreamThread, TakeoverPause, Unapplied};
+use super::{Refusal, StreamThread, TakeoverPause};
 use crate::task::{Applied, StoreChangelog, Task};
 
 /// First wait before local state is written again, and the longest.
 const APPLY_BACKOFF_NS: (u64, u64) = (100_000_000, 10_000_000_000);
-/// Longest time that local stores stay behind the last commit: what a crash costs is to read so much of
-/// their changelogs again. A row that is written again meanwhile goes to its engine once.
-const APPLY_NS_MAX: u64 = 5_000_000_000;
-/// The same while there is nothing else to do.
+/// Longest time that local stores stay behind commits: what a crash costs is to read so much of their
+/// changelogs again. A row that is written again meanwhile goes to its engine once.
+const APPLY_NS_MAX: u64 = 10_000_000_000;
+/// The same where there is little else to do.
 const APPLY_NS_IDLE: u64 = 200_000_000;
 
 impl StreamThread {
@@ -56,9 +56,10 @@ impl StreamThread {
         for task in &mut self.tasks {
             task.flush(&mut WriterOutput { writer: &mut *self.writer, now }, now)?;
         }
+        let which = if self.is_apply_due(now) { Applied::All } else { Applied::Unlogged };
         for task in &mut self.tasks {
             offsets.extend(task.committable());
-            task.seal();
+            task.seal(which);
         }
         let config = &self.shared.config;
         let timeout_ns = nanos(config.task_timeout());
@@ -93,49 +94,66 @@ impl StreamThread {
                 mark(&commit, id, changelog, before, topic_id.unwrap_or(0), &position, now)
             })?;
         }
-        if self.tasks.iter().any(Task::has_sealed) && self.unapplied.is_none() {
-            self.unapplied = Some(Unapplied { since_ns: now.mono_ns, retry_ns: None, backoff_ns: APPLY_BACKOFF_NS.0 });
+        self.has_idled = false;
+        self.apply(now)
+    }
+
+    /// Whether the local stores are to be brought up to the commit that starts now. In between their overlays grow.
+    fn is_apply_due(&mut self, now: Now) -> bool {
+        let behind_ns = now.mono_ns.saturating_sub(*self.applied_ns.get_or_insert(now.mono_ns));
+        behind_ns >= APPLY_NS_MAX
+            || self.has_idled && behind_ns >= APPLY_NS_IDLE
+            || self.uncommitted_bytes() > self.shared.config.statestore_uncommitted_max_bytes() / 2
+    }
+
+    /// Goes on with local state that was refused; gives when to try again: nothing is processed before.
+    pub(super) fn apply_again(&mut self, now: Now) -> Result<Option<u64>> {
+        match &self.refusal {
+            None => Ok(None),
+            Some(refusal) if now.mono_ns < refusal.retry_ns => Ok(Some(refusal.retry_ns)),
+            Some(_) => self.apply(now),
         }
-        self.apply(Applied::Unlogged, now)
     }
 
-    /// Brings local stores up to the last commit when it is time; gives when to try again if that did not
-    /// work: nothing is processed before.
-    pub(super) fn apply_if_due(&mut self, now: Now) -> Result<Option<u64>> {
-        let Some(unapplied) = &self.unapplied else { return Ok(None) };
-        let uncommitted_max = self.shared.config.statestore_uncommitted_max_bytes();
-        let is_due = match unapplied.retry_ns {
-            Some(retry_ns) if now.mono_ns < retry_ns => return Ok(Some(retry_ns)),
-            Some(_) => true,
-            None => {
-                now.mono_ns.saturating_sub(unapplied.since_ns) >= APPLY_NS_MAX
-                    || self.uncommitted_bytes() > uncommitted_max / 2
-            }
-        };
-        if is_due { self.apply(Applied::All, now) } else { Ok(None) }
-    }
-
-    /// The same when there was nothing else to do; gives when it will be time, if it will.
+    /// Where there is nothing to do and all is committed: brings the local stores up to that. Gives when it will be
+    /// time for it.
     pub(super) fn apply_when_idle(&mut self, now: Now) -> Result<u64> {
-        let Some(unapplied) = &self.unapplied else { return Ok(u64::MAX) };
-        let due_ns = unapplied.since_ns.saturating_add(APPLY_NS_IDLE);
+        if !self.tasks.iter().any(Task::is_behind) || self.tasks.iter().any(Task::needs_commit) {
+            return Ok(u64::MAX);
+        }
+        let due_ns = self.applied_ns.map_or(0, |applied_ns| applied_ns.saturating_add(APPLY_NS_IDLE));
         if now.mono_ns < due_ns {
             return Ok(due_ns);
         }
-        Ok(self.apply(Applied::All, now)?.unwrap_or(u64::MAX))
+        self.tasks.iter_mut().for_each(|task| task.seal(Applied::All));
+        Ok(self.apply(now)?.unwrap_or(u64::MAX))
+    }
+
+    /// The same for tasks that are given up, as far as it goes: what is not written heals from its changelog.
+    pub(super) fn apply_at_last(&mut self) {
+        if self.refusal.take().is_some() {
+            return;
+        }
+        for task in self.tasks.iter_mut().filter(|task| !task.needs_commit()) {
+            task.seal(Applied::All);
+            if let Err(error) = task.apply() {
+                tracing::warn!(%error, "local state cannot be written at the end; its next owner restores it");
+            }
+        }
     }
 
     fn uncommitted_bytes(&self) -> usize {
         self.tasks.iter().map(Task::uncommitted_bytes).sum()
     }
 
-    /// Writes what is committed and not yet in the local stores; gives when to try again if that
-    /// did not work. The mark never moves past state that was not written.
-    fn apply(&mut self, which: Applied, now: Now) -> Result<Option<u64>> {
-        match self.tasks.iter_mut().try_for_each(|task| task.apply(which)) {
+    /// Writes what is sealed to the local stores; gives when to try again if that did not work. The mark
+    /// never moves past state that was not written.
+    fn apply(&mut self, now: Now) -> Result<Option<u64>> {
+        match self.tasks.iter_mut().try_for_each(Task::apply) {
             Ok(()) => {
-                if !self.tasks.iter().any(Task::has_sealed) {
-                    self.unapplied = None;
+                self.refusal = None;
+                if !self.tasks.iter().any(Task::is_behind) {
+                    self.applied_ns = Some(now.mono_ns);
                 }
                 Ok(None)
             }
@@ -144,28 +162,14 @@ impl StreamThread {
         }
     }
 
-    /// Brings the local stores of tasks that are given up to the last commit. What cannot be written
-    /// heals from its changelog.
-    pub(super) fn apply_at_last(&mut self) {
-        let is_pausing = self.unapplied.take().is_some_and(|unapplied| unapplied.retry_ns.is_some());
-        if is_pausing {
-            return;
-        }
-        for task in &mut self.tasks {
-            if let Err(error) = task.apply(Applied::All) {
-                tracing::warn!(%error, "local state cannot be written at the end; its next owner restores it");
-            }
-        }
-    }
-
     /// The local store refuses (disk full, say): nothing is processed until it takes what is
     /// committed already.
     #[cold]
     fn pause(&mut self, error: Error, now: Now) -> u64 {
-        let Some(unapplied) = &mut self.unapplied else { return now.mono_ns };
-        let retry_ns = now.mono_ns.saturating_add(unapplied.backoff_ns);
-        unapplied.retry_ns = Some(retry_ns);
-        unapplied.backoff_ns = unapplied.backoff_ns.saturating_mul(2).min(APPLY_BACKOFF_NS.1);
+        let backoff_ns = self.refusal.as_ref().map_or(APPLY_BACKOFF_NS.0, |refusal| refusal.next_backoff_ns);
+        let retry_ns = now.mono_ns.saturating_add(backoff_ns);
+        let next_backoff_ns = backoff_ns.saturating_mul(2).min(APPLY_BACKOFF_NS.1);
+        self.refusal = Some(Refusal { retry_ns, next_backoff_ns });
         self.control.publish(|metadata| {
             if metadata.paused.is_none() {
                 tracing::error!(

@@ -265,11 +265,11 @@ impl Machine {
     fn commit(&mut self) -> Result<()> {
         let Some(task) = &mut self.task else { return Ok(()) };
         task.flush(&mut self.output, self.now).map_err(flush_failed)?;
-        task.seal();
+        task.seal(Applied::All);
         task.committed();
         let wall_ms = self.now.wall_ms;
         task.settle(&mut |_, _| CommitMark { wall_ms, ..CommitMark::default() })?;
-        task.apply(Applied::All)
+        task.apply()
     }
 
     /// Moves what was written to its topics, and in again where the topology reads it.
