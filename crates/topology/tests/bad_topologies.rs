@@ -216,9 +216,8 @@ fn joined_streams_and_tables_fit_each_other() {
             "store pairs of join pair-merge has windows of 50ms kept 100ms, but the join's are of 100ms \
              and are kept 100ms",
             "join pair-merge has two stores with the name pairs",
-            "convert has a grace period: the table it joins must be versioned",
-            "price has a grace period of 5000 ms, longer than store prices keeps its history of 1000 ms",
-            "store pairs is added more than once; give each store its own name",
+            "convert (of topic clicks-repartition) has a grace period: the table it joins must be versioned",
+            "price (of topic clicks-repartition) has a grace period of 5000 ms, longer than store prices keeps its history of 1000 ms",
             "joined topics must have equally many partitions, but clicks-repartition has 2, \
              views-repartition has 3",
         ],
@@ -269,18 +268,18 @@ fn every_type_has_a_serde_where_bytes_are_made() {
             "KSTREAM-REDUCE-0000000005 (in store last) needs a serde for its aggregates of type \
              bad_topologies::Order: give one with the call, or register a default with \
              StreamsBuilder::register_serde",
-            "counts-repartition needs a serde for its values of type bad_topologies::Order: give one with \
+            "counts-repartition (of topic raw) needs a serde for its values of type bad_topologies::Order: give one with \
              the call, or register a default with StreamsBuilder::register_serde",
-            "KSTREAM-TOTABLE-0000000008 needs a serde for its table values of type bad_topologies::Order: \
+            "KSTREAM-TOTABLE-0000000008 (of topic raw) needs a serde for its table values of type bad_topologies::Order: \
              give one with the call, or register a default with StreamsBuilder::register_serde",
-            "KTABLE-FK-JOIN-SUBSCRIPTION-REGISTRATION-0000000014 needs a serde for its values of type \
+            "KTABLE-FK-JOIN-SUBSCRIPTION-REGISTRATION-0000000014 (of topics raw, names) needs a serde for its values of type \
              bad_topologies::Order: give one with the call, or register a default with \
              StreamsBuilder::register_serde",
-            "KTABLE-SELECT-0000000029 needs a serde for its values of type bad_topologies::Order: give one \
+            "KTABLE-SELECT-0000000029 (of topic raw) needs a serde for its values of type bad_topologies::Order: give one \
              with the call, or register a default with StreamsBuilder::register_serde",
-            "KSTREAM-MERGE-0000000040 needs a serde for its values of type bad_topologies::Order: give one \
+            "KSTREAM-MERGE-0000000040 (of topic raw) needs a serde for its values of type bad_topologies::Order: give one \
              with the call, or register a default with StreamsBuilder::register_serde",
-            "KSTREAM-MERGE-0000000040 needs a serde for its values of the other stream of type \
+            "KSTREAM-MERGE-0000000040 (of topic raw) needs a serde for its values of the other stream of type \
              bad_topologies::Order: give one with the call, or register a default with \
              StreamsBuilder::register_serde",
         ],

@@ -105,9 +105,14 @@ where
             let node = draft.node_name(self.stream.name.clone(), how.prefix);
             (store, node)
         };
+        let place = if materialized.name.is_some() {
+            format!("{node} (in store {store})")
+        } else {
+            self.stream.draft.borrow().place(&node, &[&self.stream.sources])
+        };
         let upstream = self.repartition(&store, materialized.name.is_some());
         let inherited = (upstream.key.clone(), (how.inherits)(upstream.value.clone()));
-        let target = Target::new(&self.stream.draft, shape, store, &node, materialized, inherited);
+        let target = Target::new(&self.stream.draft, shape, store, &place, materialized, inherited);
         target.write_store();
         if let Some(ready) = target.ready() {
             ready.write_node(&node, &upstream, how.initial, how.apply);
@@ -157,9 +162,8 @@ where
         materialized.is_cached &= shape.is_cacheable();
         let (key, value) = {
             let mut draft = draft.borrow_mut();
-            let place = format!("{place} (in store {store})");
-            let key = draft.serde(materialized.key.as_ref(), key.as_ref(), "keys", &place);
-            let value = draft.serde(materialized.value.as_ref(), value.as_ref(), "aggregates", &place);
+            let key = draft.serde(materialized.key.as_ref(), key.as_ref(), "keys", place);
+            let value = draft.serde(materialized.value.as_ref(), value.as_ref(), "aggregates", place);
             (key, value)
         };
         let origin = StoredOrigin::of::<S::Store>(&store, materialized.is_versioned(), Switch::on());

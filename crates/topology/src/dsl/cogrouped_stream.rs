@@ -242,8 +242,8 @@ where
         // In Kafka Streams a cogroup's store has the default serde of keys, not that of a stream.
         let default = self.draft.borrow().serdes.get::<K>();
         let inherited = default.or_else(|| self.inputs.iter().find_map(|input| input.key_serde()));
-        let target =
-            Target::new(&self.draft, shape, Arc::clone(&store), "the cogroup", materialized, (inherited, None));
+        let place = format!("the cogroup (in store {store})");
+        let target = Target::new(&self.draft, shape, Arc::clone(&store), &place, materialized, (inherited, None));
         target.write_store();
         let mut nodes = Vec::with_capacity(self.inputs.len());
         for (input, at) in self.inputs.iter().zip(0..) {

@@ -172,6 +172,24 @@ impl Draft {
         found
     }
 
+    /// A node as messages call it: with the topics that its records come from, since its name may be
+    /// generated.
+    pub(crate) fn place(&self, node: &str, sources: &[&[Arc<str>]]) -> String {
+        let mut topics: Vec<&str> = Vec::new();
+        for source in sources.iter().copied().flatten() {
+            let Some(NodeKind::Source(facts)) = self.topology.facts.node(source).map(|node| &node.kind) else {
+                continue;
+            };
+            let read = facts.topics.iter().map(|topic| &**topic).chain(facts.pattern.as_deref());
+            topics.extend(read.filter(|topic| !topics.contains(topic)).collect::<Vec<_>>());
+        }
+        match topics.as_slice() {
+            [] => node.to_owned(),
+            [topic] => format!("{node} (of topic {topic})"),
+            topics => format!("{node} (of topics {})", topics.join(", ")),
+        }
+    }
+
     /// As [`serde`](Self::serde), for something that is needed only if a switch is on in the end.
     pub(crate) fn serde_if_needed<T: 'static>(
         &mut self,

@@ -182,11 +182,12 @@ where
         let name = joined.name.clone().or_else(|| self.name.clone());
         let names = Names::new(&mut draft, name.as_deref());
         let store = draft.store_name(&materialized, &format!("{OUTPUT}{STATE_STORE}"));
+        let place = draft.place(&names.send, &[&self.sources, &other.sources]);
         let serdes = Serdes4 {
-            key: draft.serde(self.key.as_ref(), None, "keys", &names.send),
-            value: draft.serde(self.value.as_ref(), None, "values", &names.send),
-            foreign_key: draft.serde(other.key.as_ref(), None, "foreign keys", &names.send),
-            other_value: draft.serde(other.value.as_ref(), None, "values of the other table", &names.send),
+            key: draft.serde(self.key.as_ref(), None, "keys", &place),
+            value: draft.serde(self.value.as_ref(), None, "values", &place),
+            foreign_key: draft.serde(other.key.as_ref(), None, "foreign keys", &place),
+            other_value: draft.serde(other.value.as_ref(), None, "values of the other table", &place),
         };
         let key = materialized.key.clone().or_else(|| serdes.key.clone());
         // Without a serde nothing is null.

@@ -88,8 +88,9 @@ where
         let (node, key, value) = {
             let mut draft = self.draft.borrow_mut();
             let node = draft.node_name(grouped.name.clone(), "KTABLE-SELECT-");
-            let key = draft.serde(grouped.key.as_ref(), None, "keys", &node);
-            let value = draft.serde(grouped.value.as_ref(), None, "values", &node);
+            let place = draft.place(&node, &[&self.sources]);
+            let key = draft.serde(grouped.key.as_ref(), None, "keys", &place);
+            let value = draft.serde(grouped.value.as_ref(), None, "values", &place);
             (node, key, value)
         };
         self.origin.send_old_values(true);
@@ -257,8 +258,9 @@ where
         let node = draft.node_name(self.name.clone(), prefix);
         drop(draft);
         let inherited = (self.key.clone(), inherited);
+        let place = format!("{node} (in store {store})");
         let topic = format!("{}{REPARTITION_SUFFIX}", self.grouped_name.as_deref().unwrap_or(&store));
-        let target = Target::new(&self.draft, &Unwindowed, Arc::clone(&store), &node, materialized, inherited);
+        let target = Target::new(&self.draft, &Unwindowed, Arc::clone(&store), &place, materialized, inherited);
         let mut sources = Vec::new();
         if let Some(((key, result), value)) = target.serdes().zip(self.value.clone()) {
             let change = Serde::new(ChangeCodec(value));

@@ -238,7 +238,8 @@ where
         let nulls = Nulls { key: key.clone().or_else(|| stream.key_serde()), value: stream.value_serde() };
         let mut stores = view.stores.clone();
         let grace = joined.grace.map(|grace| {
-            let buffer = Waiting { join: &name, is_named, grace_ms: millis(grace), tables: &stores };
+            let buffer =
+                Waiting { join: &name, is_named, grace_ms: millis(grace), sources: &stream.sources, tables: &stores };
             (buffer.add(&mut self.draft.borrow_mut(), view.is_versioned, key.as_ref(), value.as_ref()), millis(grace))
         });
         if let Some((buffer, _)) = &grace {

@@ -15,6 +15,8 @@ pub(super) struct Waiting<'a> {
     /// Whether the user gave that name.
     pub(super) is_named: bool,
     pub(super) grace_ms: i64,
+    /// Sources of the stream.
+    pub(super) sources: &'a [Arc<str>],
     /// Stores of the table.
     pub(super) tables: &'a [Arc<str>],
 }
@@ -33,8 +35,9 @@ impl Waiting<'_> {
         K: Clone + Send + 'static,
         V: Clone + Send + 'static,
     {
-        let Self { join, grace_ms, .. } = *self;
-        let name: Arc<str> = format!("{join}-Buffer").into();
+        let grace_ms = self.grace_ms;
+        let name: Arc<str> = format!("{}-Buffer", self.join).into();
+        let join = draft.place(self.join, &[self.sources]);
         if !is_versioned {
             draft.problem(format!("{join} has a grace period: the table it joins must be versioned"));
         }
@@ -50,8 +53,8 @@ impl Waiting<'_> {
         if !self.is_named {
             draft.unnamed(Unnamed::Store { name: Arc::clone(&name), is_logged: true });
         }
-        let key = draft.serde(key, None, "keys", join);
-        let value = draft.serde(value, None, "stream values", join);
+        let key = draft.serde(key, None, "keys", &join);
+        let value = draft.serde(value, None, "stream values", &join);
         if let Some((key, value)) = key.zip(value) {
             draft.add_store(Stores::stream_buffer_builder(Arc::clone(&name), key, value).into_factory());
         }

@@ -94,13 +94,17 @@ where
         let (this, other) = (&self.joined.this_supplier, &self.joined.other_supplier);
         let this = self.window_supplier(draft, this.as_ref(), this_name);
         let other = self.window_supplier(draft, other.as_ref(), other_name);
-        if this.name() == other.name() {
+        let is_same = this.name() == other.name();
+        if is_same {
             draft.problem(format!("join {} has two stores with the name {}", self.names.merge, this.name()));
         }
         let (keys, lefts, rights) = (self.key.clone(), self.left.clone(), self.right.clone());
         let this_store = self.add(draft, Stores::timestamped_window_store_with_headers_builder(this, keys, lefts));
-        let other_store =
-            self.add(draft, Stores::timestamped_window_store_with_headers_builder(other, self.key.clone(), rights));
+        let other_store = if is_same {
+            Arc::clone(&this_store)
+        } else {
+            self.add(draft, Stores::timestamped_window_store_with_headers_builder(other, self.key.clone(), rights))
+        };
         let unmatched = (self.kind != JoinKind::Inner).then(|| {
             let (keys, lefts, rights) = (self.key.clone(), self.left.clone(), self.right.clone());
             let supplier = self.unmatched_supplier(draft);

@@ -132,7 +132,7 @@ where
     ) -> Self {
         let serdes = {
             let mut draft = self.draft.borrow_mut();
-            let place = format!("{}{REPARTITION_SUFFIX}", prefix.text);
+            let place = draft.place(&format!("{}{REPARTITION_SUFFIX}", prefix.text), &[&self.sources]);
             let key = draft.serde(key.as_ref(), None, "keys", &place);
             let value = draft.serde(value.as_ref(), None, "values", &place);
             key.zip(value)

@@ -209,9 +209,10 @@ where
         let mut draft = self.draft.borrow_mut();
         let names = JoinNames::new(&mut draft, named.as_deref(), joined.store_name.as_deref(), kind);
         let merge = names.merge.clone();
-        let key = draft.serde(key.as_ref(), None, "keys", &merge);
-        let left_value = draft.serde(left_value.as_ref(), None, "values", &merge);
-        let right_value = draft.serde(right_value.as_ref(), None, "values of the other stream", &merge);
+        let place = draft.place(&merge, &[&self.sources, &other.sources]);
+        let key = draft.serde(key.as_ref(), None, "keys", &place);
+        let left_value = draft.serde(left_value.as_ref(), None, "values", &place);
+        let right_value = draft.serde(right_value.as_ref(), None, "values of the other stream", &place);
         if let (Some(key), Some(left_value), Some(right_value)) = (key.clone(), left_value, right_value) {
             let parents = (&*left.node, &*right.node);
             let joined = &joined;

@@ -77,8 +77,9 @@ where
         };
         let (key, value) = {
             let mut draft = self.draft.borrow_mut();
-            let key = draft.serde(key.as_ref(), None, "keys", &node);
-            let value = draft.serde(materialized.value.as_ref(), None, "table values", &node);
+            let place = draft.place(&node, &[&self.sources]);
+            let key = draft.serde(key.as_ref(), None, "keys", &place);
+            let value = draft.serde(materialized.value.as_ref(), None, "table values", &place);
             (key, value)
         };
         let table = LazyTable::new(&self.draft, (node, store), (key.clone(), value.clone()), materialized);

@@ -81,8 +81,9 @@ where
         let BufferLimits { records_max, bytes_max, is_strict, is_logged, changelog_configs } = suppressed.buffer;
         let spec = SuppressSpec { store: Arc::clone(&store), wait_ms, window_end, records_max, bytes_max, is_strict };
         let mut draft = self.draft.borrow_mut();
-        let key = draft.serde(self.key.as_ref(), None, "keys", &node);
-        let value = draft.serde(self.value.as_ref(), None, "values", &node);
+        let place = draft.place(&node, &[&self.sources]);
+        let key = draft.serde(self.key.as_ref(), None, "keys", &place);
+        let value = draft.serde(self.value.as_ref(), None, "values", &place);
         if let Some((key, value)) = key.clone().zip(value.clone()) {
             let builder = Stores::change_buffer_builder(Arc::clone(&store), key, value);
             draft.add_store(if is_logged {

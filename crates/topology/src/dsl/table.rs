@@ -283,8 +283,9 @@ where
         if let Some(store) = store {
             let store: Arc<str> = store.into();
             let mut draft = self.draft.borrow_mut();
-            let key = draft.serde(key.as_ref(), None, "keys", &node);
-            let value = draft.serde(value.as_ref(), None, "values", &node);
+            let place = format!("{node} (in store {store})");
+            let key = draft.serde(key.as_ref(), None, "keys", &place);
+            let value = draft.serde(value.as_ref(), None, "values", &place);
             if let Some((key, value)) = key.zip(value) {
                 draft.add_key_value_store(&store, &materialized, key.clone(), value.clone());
                 (result.key, result.value) = (Some(key), Some(value));

@@ -206,8 +206,9 @@ where
         let mut value = materialized.value.clone();
         let mut code = stateless::pass::<K, Change<R>>();
         if let Some(store) = &store {
-            key = draft.serde(key.as_ref(), None, "keys", &merge);
-            value = draft.serde(value.as_ref(), None, "values", &merge);
+            let place = draft.place(&merge, &[&sources]);
+            key = draft.serde(key.as_ref(), None, "keys", &place);
+            value = draft.serde(value.as_ref(), None, "values", &place);
             if let Some((key, value)) = key.clone().zip(value.clone()) {
                 draft.add_key_value_store(store, &materialized, key, value);
                 code = table_merge::<K, R>(TableOutput::new(Arc::clone(store), sends_old.clone()));
