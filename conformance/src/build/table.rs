@@ -137,7 +137,7 @@ where
         } else if let Some(other) = other.as_any().downcast_ref::<TableOf<K, i64>>() {
             table_join::same_key(op, self, other)
         } else {
-            Err(bad("both tables of a join need the same type of keys"))
+            Err(unsupported("joinTT on windowed keys"))
         }
     }
 

@@ -100,7 +100,7 @@ const DECISIONS: &[Decision] = &[
     },
     Decision {
         name: "a scan of windows counts as use of what it gives, not of what lies beside",
-        applies: |both| both.has_tiny_cache() && both.has_cached_windows(),
+        applies: |both| both.has_tiny_cache() && both.scans_cached_windows(),
         hide: |_, result| result.clear(),
     },
 ];
@@ -152,10 +152,16 @@ impl Both<'_> {
         self.operators().filter(|op| text(op, "/op") == Some("globalTable"))
     }
 
-    /// Whether a store of windows or sessions may have a record cache.
-    fn has_cached_windows(&self) -> bool {
+    /// Whether a store of windows or sessions that may have a record cache is scanned. Tumbling and
+    /// hopping windows that are told with each update are not, unless a query does.
+    fn scans_cached_windows(&self) -> bool {
+        let is_asked = ["\"query\":\"window", "\"query\":\"session", "\"query\":\"findSessions"];
+        let is_asked = is_asked.iter().any(|query| self.has(query));
         self.operators().any(|op| match text(op, "/op") {
-            Some("windowedBy") => true,
+            Some("windowedBy") => {
+                let is_scanned = matches!(text(op, "/window/type"), Some("sliding" | "session"));
+                is_asked || is_scanned || text(op, "/emit") == Some("final")
+            }
             Some("store") => {
                 matches!(text(op, "/kind"), Some("window" | "session")) && op.get("caching") == Some(&Json::Bool(true))
             }

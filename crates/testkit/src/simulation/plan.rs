@@ -148,6 +148,15 @@ impl Plan {
         Self { guarantee: ProcessingGuarantee::AtMostOnce, scenario, inputs, ..plan }
     }
 
+    /// The plan of a seed under exactly-once, with one of [`ScenarioKind::OPERATORS`].
+    pub fn of_operators(seed: u64) -> Self {
+        let plan = Self::new(seed);
+        let scenario = Random::domain(seed, "operators").pick(&ScenarioKind::OPERATORS).copied();
+        let scenario = scenario.unwrap_or(ScenarioKind::StreamJoin);
+        let inputs = inputs(&mut Random::domain(seed, "inputs"), scenario, plan.partitions);
+        Self { guarantee: ProcessingGuarantee::ExactlyOnceV2, scenario, inputs, ..plan }
+    }
+
     /// Whether the plan runs under `exactly_once_v2`.
     pub fn is_exactly_once(&self) -> bool {
         self.guarantee == ProcessingGuarantee::ExactlyOnceV2

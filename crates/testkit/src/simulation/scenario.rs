@@ -2,14 +2,20 @@
 //! its own, which the committed output, changelogs and stores must equal.
 
 mod count;
+mod foreign_key;
 mod global;
 mod join;
 mod latest;
 mod once;
+mod sessions;
+mod stream_join;
+mod suppressed;
 mod ticker;
+mod versioned;
 mod windows;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use millstream_topology::graph::Topology;
 use millstream_types::{ProcessingGuarantee, RawRecord};
@@ -34,11 +40,25 @@ pub enum ScenarioKind {
     /// A processor that keeps the last value of each key and forwards every record: the same when
     /// it is done twice.
     Latest,
+    /// A stream left-joined with another one, within windows.
+    StreamJoin,
+    /// A table left-joined with another one on a foreign key.
+    ForeignKey,
+    /// A stream left-joined with a versioned table.
+    Versioned,
+    /// Counts that are held back for a time.
+    Suppressed,
+    /// Counts by session, told when it closes.
+    Sessions,
 }
 
 impl ScenarioKind {
-    /// All scenarios.
+    /// The scenarios of [`Plan::new`].
     pub const ALL: [Self; 6] = [Self::Count, Self::Windows, Self::Ticker, Self::Join, Self::Global, Self::Latest];
+
+    /// Operators with more than one store, topic or moment to keep right: [`Plan::of_operators`].
+    pub const OPERATORS: [Self; 5] =
+        [Self::StreamJoin, Self::ForeignKey, Self::Versioned, Self::Suppressed, Self::Sessions];
 
     /// Whether its result is the same when records are processed twice, so that it can be run under
     /// `at_least_once`.
@@ -49,7 +69,7 @@ impl ScenarioKind {
     /// The topics it reads.
     pub fn input_topics(self) -> &'static [&'static str] {
         match self {
-            Self::Join | Self::Global => &["in", "side"],
+            Self::Join | Self::Global | Self::StreamJoin | Self::ForeignKey | Self::Versioned => &["in", "side"],
             _ => &["in"],
         }
     }
@@ -63,6 +83,11 @@ impl ScenarioKind {
             Self::Join => join::topology(plan),
             Self::Global => global::topology(),
             Self::Latest => Ok(latest::topology()),
+            Self::StreamJoin => stream_join::topology(),
+            Self::ForeignKey => foreign_key::topology(plan),
+            Self::Versioned => versioned::topology(),
+            Self::Suppressed => suppressed::topology(plan),
+            Self::Sessions => sessions::topology(),
         }
     }
 
@@ -81,19 +106,34 @@ impl ScenarioKind {
             Self::Join => join::check(plan, view),
             Self::Global => global::check(plan, view),
             Self::Latest => latest::check(plan, view),
+            Self::StreamJoin => stream_join::check(plan, view),
+            Self::ForeignKey => foreign_key::check(plan, view),
+            Self::Versioned => versioned::check(plan, view),
+            Self::Suppressed => suppressed::check(plan, view),
+            Self::Sessions => sessions::check(plan, view),
         }
     }
 
-    /// The store of the topology, and whether its rows begin with a timestamp.
-    pub fn store(self) -> (&'static str, bool) {
-        match self {
+    /// A store of the topology whose rows are its changelog's, and whether they begin with a timestamp.
+    pub fn store(self) -> Option<(&'static str, bool)> {
+        Some(match self {
             Self::Count => (count::STORE, true),
             Self::Windows => (windows::STORE, true),
             Self::Ticker => (ticker::STORE, false),
             Self::Join => (join::STORE, true),
             Self::Global => (global::STORE, true),
             Self::Latest => (latest::STORE, false),
-        }
+            Self::ForeignKey => (foreign_key::STORE, true),
+            Self::Suppressed => (suppressed::STORE, true),
+            Self::Sessions => (sessions::STORE, false),
+            Self::StreamJoin | Self::Versioned => return None,
+        })
+    }
+
+    /// Whether a topic's records are processed by tasks, so that offsets are committed.
+    pub fn reads(self, topic: &str) -> bool {
+        let is_input = self.input_topics().contains(&topic) && !(self == Self::Global && topic == "side");
+        is_input || topic.ends_with("-repartition") || topic.ends_with("-topic")
     }
 
     /// Checks the end of a run, when everything is processed.
@@ -103,11 +143,15 @@ impl ScenarioKind {
     pub fn check_end(self, plan: &Plan, view: &View) -> Result<(), String> {
         match self {
             _ if plan.guarantee == ProcessingGuarantee::AtMostOnce => once::check_end(self, plan, view),
+            Self::ForeignKey => foreign_key::check_end(plan, view),
             Self::Latest if plan.is_exactly_once() || !plan.makes_zombies() => latest::check_end(plan, view),
             _ => Ok(()),
         }
     }
 }
+
+/// Longer than any run.
+const NEVER: Duration = Duration::from_secs(86_400);
 
 /// `application.id` of all runs.
 pub const APPLICATION: &str = "app";

@@ -11,7 +11,7 @@ use millstream_types::{Headers, Now, TopicPartition};
 use super::observer::{Observer, View, answer};
 use super::plan::{Plan, SESSION_TIMEOUT_MS, StrikeKind, TRANSACTION_TIMEOUT_MS};
 use super::process::{Machine, Wrap};
-use super::scenario::{APPLICATION, ScenarioKind};
+use super::scenario::APPLICATION;
 use super::{Network, Trace, stores};
 use crate::Random;
 
@@ -410,8 +410,7 @@ fn lag(plan: &Plan, view: &View) -> Vec<String> {
     let mut lagging = Vec::new();
     for (partition, seen) in view.partitions() {
         let topic = &*partition.topic;
-        let is_side = topic == "side" && plan.scenario == ScenarioKind::Join;
-        let is_read = topic == "in" || is_side || topic.ends_with("-repartition");
+        let is_read = plan.scenario.reads(topic);
         let last = seen.records.last().map_or(0, |record| record.offset.0 + 1);
         let committed = view.committed(topic, partition.partition.0);
         if is_read && (committed < last || !seen.is_stable()) {

@@ -12,10 +12,17 @@ use std::sync::Arc;
 use millstream_testkit::simulation::{Failure, Plan, Report, Wrap, run};
 use planted::{Bug, BuggyEngines, BuggyLog};
 
-/// `MILLSTREAM_GUARANTEE=at_most_once` beside a seed asks for its plan under that guarantee.
+/// `MILLSTREAM_GUARANTEE=at_most_once` beside a seed asks for its plan under that guarantee,
+/// `MILLSTREAM_PLAN=operators` for the one with an operator of many stores.
 fn plan(seed: u64) -> Plan {
-    let guarantee = std::env::var("MILLSTREAM_GUARANTEE").unwrap_or_default();
-    if guarantee == "at_most_once" { Plan::at_most_once(seed) } else { Plan::new(seed) }
+    let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|given| given == value);
+    if is("MILLSTREAM_GUARANTEE", "at_most_once") {
+        Plan::at_most_once(seed)
+    } else if is("MILLSTREAM_PLAN", "operators") {
+        Plan::of_operators(seed)
+    } else {
+        Plan::new(seed)
+    }
 }
 
 fn seed(seed: u64) -> Result<Report, Failure> {
@@ -118,6 +125,35 @@ fn a_seed_does_the_same_again() {
     for number in (0..300).step_by(20) {
         let (first, second) = (seed(number).unwrap(), seed(number).unwrap());
         assert_eq!((first.hash, first.events), (second.hash, second.events), "seed {number}");
+    }
+}
+
+/// Joins, buffers and sessions with more than one store or topic to keep right.
+fn operators(from: u64, to: u64) {
+    let failures: Vec<Failure> =
+        (from..to).filter_map(|number| run(&Plan::of_operators(number), &Wrap::default(), false).err()).collect();
+    for failure in &failures {
+        println!("MILLSTREAM_PLAN=operators {failure}\n");
+    }
+    assert!(failures.is_empty(), "{} of {} seeds failed", failures.len(), to - from);
+}
+
+#[test]
+fn operators_0_to_60() {
+    operators(0, 60);
+}
+
+#[test]
+fn operators_60_to_120() {
+    operators(60, 120);
+}
+
+#[test]
+fn operators_without_faults() {
+    for number in 0..20 {
+        if let Err(failure) = run(&Plan::of_operators(number).calm(), &Wrap::default(), false) {
+            panic!("calm MILLSTREAM_PLAN=operators {failure}");
+        }
     }
 }
 

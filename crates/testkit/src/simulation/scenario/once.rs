@@ -10,7 +10,7 @@ use crate::simulation::observer::View;
 use crate::simulation::plan::Plan;
 
 pub(super) fn check(kind: ScenarioKind, plan: &Plan, view: &View) -> Result<(), String> {
-    let store = changelog(kind.store().0);
+    let store = changelog(kind.store().map_or("", |(store, _)| store));
     match kind {
         ScenarioKind::Latest => {
             passed_once(view, "in", "out")?;
