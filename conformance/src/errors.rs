@@ -104,7 +104,9 @@ pub(crate) fn of_running(at: &str, error: &Error) -> Json {
 pub(crate) fn in_dead_letter(kind: &str, message: &str) -> &'static str {
     match kind {
         "Deserialization" => "org.apache.kafka.common.errors.SerializationException",
-        _ if message.contains("negative timestamp") => "org.apache.kafka.streams.errors.StreamsException",
+        _ if ["negative timestamp", "exceeded its maximal capacity"].iter().any(|text| message.contains(text)) => {
+            "org.apache.kafka.streams.errors.StreamsException"
+        }
         _ => "oracle.Boom",
     }
 }
