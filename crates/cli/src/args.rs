@@ -56,25 +56,50 @@ pub(crate) struct Demo {
 /// What to do with the demo.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DemoCommand {
-    /// Replays the year and prints a report.
+    /// Replays the year and prints a report; with `--bootstrap` on Kafka, as one of any number of instances.
     Run(RunArgs),
+    /// Creates the demo's topics on Kafka and writes its inputs, once: what an interrupted load has not
+    /// written the next one writes.
+    Load(LoadArgs),
     /// Prints the committed records of a topic, one a line.
     Dump(DumpArgs),
+}
+
+/// Where to load the inputs.
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// Kafka brokers, with commas between.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) bootstrap: String,
+    /// Load the first N flights of the year only; a later load writes the others.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) flights: Option<u64>,
 }
 
 /// How to run the demo.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Directory for topics and state; that of an earlier demo is replaced.
+    /// Directory for topics and state; that of an earlier demo is replaced. On Kafka it holds state only,
+    /// is kept, and each instance needs its own.
     #[arg(long, default_value = DEMO_DIR)]
     pub(crate) dir: PathBuf,
+    /// Run on these Kafka brokers (4.2 or newer, with commas between) until all that `demo load` wrote is
+    /// processed.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) bootstrap: Option<String>,
+    /// Run on until stopped.
+    #[arg(long, requires = "bootstrap")]
+    pub(crate) follow: bool,
+    /// Do with the first N flights of the year.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) flights: Option<u64>,
     /// Stream threads.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) threads: u16,
     /// What a crash may cost.
     #[arg(long, value_enum, default_value_t = Guarantee::ExactlyOnceV2)]
     pub(crate) guarantee: Guarantee,
-    /// Continue where the last run stopped.
+    /// Continue where the last run stopped; on Kafka a run always does.
     #[arg(long)]
     pub(crate) keep: bool,
     /// Abort without warning, as `kill -9` would, once this run has processed N flights.
@@ -104,6 +129,9 @@ pub(crate) struct DumpArgs {
     /// Directory of the demo.
     #[arg(long, default_value = DEMO_DIR)]
     pub(crate) dir: PathBuf,
+    /// A topic of these Kafka brokers instead.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "dir")]
+    pub(crate) bootstrap: Option<String>,
 }
 
 impl Arguments {
@@ -131,7 +159,7 @@ mod tests {
         };
         match demo.into_command() {
             DemoCommand::Run(args) => args,
-            DemoCommand::Dump(args) => panic!("{args:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -148,7 +176,14 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_refused() {
-        let cases: [&[&str]; 3] = [&["--threads", "0"], &["--crash-after", "0"], &["demo", "dump"]];
+        let cases: [&[&str]; 6] = [
+            &["--threads", "0"],
+            &["--crash-after", "0"],
+            &["demo", "dump"],
+            &["demo", "load"],
+            &["demo", "run", "--follow"],
+            &["demo", "dump", "flights", "--bootstrap", "b:1", "--dir", "d"],
+        ];
         for case in cases {
             let error = Arguments::try_parse_from([&["millstream"], case].concat()).unwrap_err();
             assert_eq!(error.exit_code(), 2);

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
     let answer = match command {
         Command::Demo(demo) => match demo.into_command() {
             DemoCommand::Run(args) => demo::run(&args).map(code),
+            DemoCommand::Load(args) => demo::load(&args).map(|()| ExitCode::SUCCESS),
             DemoCommand::Dump(args) => demo::dump(&args).map(|()| ExitCode::SUCCESS),
         },
         Command::UpgradeGroup(args) => upgrade_group::run(&args).map(|()| ExitCode::SUCCESS),

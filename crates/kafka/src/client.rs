@@ -296,8 +296,10 @@ impl Client {
                 self.by_connection.insert(connection, node);
             }
         }
+        // While metadata is under way its answer is waited for, however long ago it was due.
+        let refresh = if self.metadata.is_some() { i64::MAX } else { self.cluster.due_ms(now_ms, &self.options) };
         // Whoever waits for a coordinator asks for it again then.
-        due.min(self.coordinators.due_ms(now_ms)).min(self.cluster.due_ms(now_ms, &self.options))
+        due.min(self.coordinators.due_ms(now_ms)).min(refresh)
     }
 
     fn disconnect(&mut self, transport: &mut dyn Transport, node: Node, reason: &str) {

@@ -75,6 +75,8 @@ impl Layout {
                     store: Arc::clone(&store.name),
                     topic: Arc::clone(&changelog.topic),
                     is_source: changelog.is_source,
+                    // Known once the topic was asked for.
+                    retention_ms: None,
                 })
             };
             Subtopology {

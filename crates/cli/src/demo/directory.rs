@@ -65,7 +65,8 @@ impl Directory {
         match answer {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => {
-                let message = format!("{} is in use by another process", path.display());
+                let message =
+                    format!("{} is in use by another process: give this one its own with --dir", path.display());
                 Err(Error::new(ErrorKind::Storage, message))
             }
             Err(TryLockError::Error(error)) => Err(refused("lock", path, error)),
@@ -80,6 +81,11 @@ impl Directory {
     /// The state stores.
     pub(super) fn state(&self) -> PathBuf {
         self.path.join("state")
+    }
+
+    /// The state stores of an instance on Kafka. They stay when a demo on the embedded log begins anew.
+    pub(super) fn kafka_state(&self) -> PathBuf {
+        self.path.join("kafka")
     }
 }
 
@@ -118,7 +124,7 @@ mod tests {
         let file = directory.log().join("flights-0");
         fs::create_dir(directory.log()).unwrap();
         fs::write(&file, "records").unwrap();
-        assert!(Directory::fresh(&path).unwrap_err().to_string().ends_with("is in use by another process"));
+        assert!(Directory::fresh(&path).unwrap_err().to_string().contains("is in use by another process"));
         drop(directory);
         Directory::kept(&path).unwrap();
         assert!(file.is_file());

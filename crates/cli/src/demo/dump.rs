@@ -4,11 +4,12 @@ use std::io::{self, BufWriter, ErrorKind as IoErrorKind, Write};
 
 use millstream::log::Log;
 use millstream::log::batch::RecordView;
-use millstream::{Error, ErrorKind, Result};
+use millstream::{Error, ErrorKind, Result, open_log};
 use serde::de::IgnoredAny;
 
 use super::directory::Directory;
-use super::scan::{open_log, scan};
+use super::place::{embedded, on_kafka};
+use super::scan::scan;
 use super::topics::KeyFormat;
 use crate::args::DumpArgs;
 
@@ -18,10 +19,17 @@ const SEQUENCE_BYTES: usize = 4;
 
 /// Prints a topic. A reader that has seen enough and closes the pipe ends this quietly.
 pub(crate) fn dump(args: &DumpArgs) -> Result<()> {
-    let directory = Directory::existing(&args.dir)?;
-    let log = open_log(&directory)?;
+    // Locked while the log is read.
+    let (_directory, config) = if let Some(bootstrap) = &args.bootstrap {
+        (None, on_kafka(bootstrap))
+    } else {
+        let directory = Directory::existing(&args.dir)?;
+        let config = embedded(&directory);
+        (Some(directory), config)
+    };
+    let log = open_log(&config.build()?)?;
     let mut out = BufWriter::new(io::stdout().lock());
-    if dump_to(&log, args, &mut out)? {
+    if dump_to(&*log, args, &mut out)? {
         finish(out.flush())?;
     } else {
         // What is buffered has no reader any more.

@@ -1,29 +1,48 @@
 //! How far the topology is, asked from the log: what its group has committed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use millstream::log::{Isolation, Log, OffsetSpec, ReaderEvent};
-use millstream::types::{Clock, Offset, Result, TopicPartition, clock::SystemClock};
+use millstream::log::{Call, Isolation, Log, OffsetSpec, Outcome, ReaderEvent};
+use millstream::types::{Clock, Error, ErrorKind, Offset, Result, TopicPartition, clock::SystemClock};
 
-use super::scan::{done, fetched};
+use super::scan::fetched;
 use super::topics::{APPLICATION_ID, FLIGHTS, PARTITIONS, PLANES};
 
 /// Bytes asked for when looking for a record that is left.
 const PEEK_BYTES: usize = 64 << 10;
+/// Between two looks at an answer that is not there, or at whether somebody asks to stop.
+const WAIT: Duration = Duration::from_millis(20);
 
 /// Watches the committed offsets of the demo's group.
-pub(super) struct Lag {
+pub(super) struct Lag<'a> {
     log: Arc<dyn Log>,
     flights: Vec<TopicPartition>,
+    /// Whether answers are not wanted any more: brokers may take long to give one.
+    is_asked_to_stop: &'a dyn Fn() -> bool,
 }
 
-impl Lag {
-    pub(super) fn new(log: Arc<dyn Log>) -> Self {
-        Self { log, flights: partitions(FLIGHTS, PARTITIONS).collect() }
+/// How far the group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    /// Flights processed and committed, by all instances.
+    pub(super) flights_done: u64,
+    /// Whether everything is processed and committed.
+    pub(super) is_over: bool,
+}
+
+impl<'a> Lag<'a> {
+    pub(super) fn new(log: Arc<dyn Log>, is_asked_to_stop: &'a dyn Fn() -> bool) -> Self {
+        Self { log, flights: partitions(FLIGHTS, PARTITIONS).collect(), is_asked_to_stop }
+    }
+
+    /// How far the group is now.
+    pub(super) fn look(&self) -> Result<Look> {
+        Ok(Look { flights_done: self.flights_done()?, is_over: self.is_over()? })
     }
 
     /// Flights processed and committed.
-    pub(super) fn flights_done(&self) -> Result<u64> {
+    fn flights_done(&self) -> Result<u64> {
         let committed = self.committed(&self.flights)?;
         Ok(committed.iter().map(|offset| u64::try_from(offset.0).unwrap_or(0)).sum())
     }
@@ -31,14 +50,14 @@ impl Lag {
     /// Whether everything is processed and committed: the inputs and what they became in
     /// repartition topics. The inputs are looked at first: once they are done, nothing is added to
     /// the topics behind them.
-    pub(super) fn is_over(&self) -> Result<bool> {
+    fn is_over(&self) -> Result<bool> {
         if !self.is_read(&self.flights)? {
             return Ok(false);
         }
         let is_source = |name: &str| {
             name == PLANES || name.strip_prefix(APPLICATION_ID).is_some_and(|rest| rest.ends_with("-repartition"))
         };
-        let topics = done(self.log.admin().list_topics())?;
+        let topics = self.answer(self.log.admin().list_topics())?;
         let others = topics.iter().filter(|topic| is_source(&topic.name));
         let others: Vec<_> = others.flat_map(|topic| partitions(&topic.name, topic.partitions)).collect();
         self.is_read(&others)
@@ -48,7 +67,7 @@ impl Lag {
     /// reader ever sees them, and nothing has to be committed for them.
     fn is_read(&self, partitions: &[TopicPartition]) -> Result<bool> {
         let committed = self.committed(partitions)?;
-        let ends = done(self.log.admin().offsets(partitions, OffsetSpec::EndCommitted))?;
+        let ends = self.answer(self.log.admin().offsets(partitions, OffsetSpec::EndCommitted))?;
         for ((partition, position), end) in partitions.iter().zip(committed).zip(ends) {
             if position < end && self.has_record(partition, position, end)? {
                 return Ok(false);
@@ -66,7 +85,7 @@ impl Lag {
         while position < end {
             reader.poll(clock.now(), PEEK_BYTES, &mut events);
             if events.is_empty() {
-                break;
+                self.wait()?;
             }
             for event in events.drain(..) {
                 if let ReaderEvent::OutOfRange { .. } = event {
@@ -86,9 +105,28 @@ impl Lag {
     /// The committed offsets; the start where nothing was committed.
     fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Offset>> {
         let mut admin = self.log.admin();
-        let committed = done(admin.committed(APPLICATION_ID, partitions))?;
-        let starts = done(admin.offsets(partitions, OffsetSpec::Start))?;
+        let committed = self.answer(admin.committed(APPLICATION_ID, partitions))?;
+        let starts = self.answer(admin.offsets(partitions, OffsetSpec::Start))?;
         Ok(committed.into_iter().zip(starts).map(|(known, start)| known.map_or(start, |known| known.offset)).collect())
+    }
+
+    fn answer<T>(&self, mut call: Call<T>) -> Result<T> {
+        let clock = SystemClock::new();
+        loop {
+            match call.poll(clock.now()) {
+                Outcome::Done(answer) => return Ok(answer),
+                Outcome::Failed(failure) => return Err(failure.error),
+                Outcome::Pending => self.wait()?,
+            }
+        }
+    }
+
+    fn wait(&self) -> Result<()> {
+        if (self.is_asked_to_stop)() {
+            return Err(Error::new(ErrorKind::State, "the run is asked to stop"));
+        }
+        self.log.wait(WAIT);
+        Ok(())
     }
 }
 
@@ -99,6 +137,7 @@ fn partitions(topic: &str, count: i32) -> impl Iterator<Item = TopicPartition> {
 
 #[cfg(test)]
 mod tests {
+    use millstream::answer;
     use millstream::log::{CommittedOffset, EmbeddedLog, GroupMetadata, NewTopic, Options, Writer};
     use millstream::types::{Headers, Timestamp};
 
@@ -111,10 +150,10 @@ mod tests {
         writer.append(handle, Timestamp(0), Some(b"k"), Some(b"v"), &Headers::new()).unwrap();
     }
 
-    fn commit(writer: &mut dyn Writer, topic: &str, offset: i64) {
+    fn commit(log: &dyn Log, writer: &mut dyn Writer, topic: &str, offset: i64) {
         let offset = CommittedOffset { offset: Offset(offset), leader_epoch: -1, metadata: String::new() };
         let group = GroupMetadata { group: APPLICATION_ID.into(), member_id: "".into(), epoch: -1 };
-        done(writer.commit(vec![(TopicPartition::new(topic, 0), offset)], &group)).unwrap();
+        answer(log, writer.commit(vec![(TopicPartition::new(topic, 0), offset)], &group)).unwrap();
     }
 
     #[test]
@@ -126,26 +165,26 @@ mod tests {
             replication_factor: -1,
             configs: Vec::new(),
         });
-        done(log.admin().create_topics(&topics)).unwrap();
-        let lag = Lag::new(log.clone());
+        answer(&*log, log.admin().create_topics(&topics)).unwrap();
+        let lag = Lag::new(log.clone(), &|| false);
         assert!(lag.is_over().unwrap());
 
         let mut inputs = log.writer(None);
-        done(inputs.init()).unwrap();
+        answer(&*log, inputs.init()).unwrap();
         append(&mut *inputs, FLIGHTS);
         append(&mut *inputs, PLANES);
-        done(inputs.flush()).unwrap();
+        answer(&*log, inputs.flush()).unwrap();
         assert!(!lag.is_over().unwrap());
 
         let mut outputs = log.writer(Some("thread-1"));
-        done(outputs.init()).unwrap();
+        answer(&*log, outputs.init()).unwrap();
         append(&mut *outputs, REPARTITION);
-        commit(&mut *outputs, FLIGHTS, 1);
+        commit(&*log, &mut *outputs, FLIGHTS, 1);
         assert_eq!(lag.flights_done().unwrap(), 1);
         assert!(!lag.is_over().unwrap());
-        commit(&mut *outputs, PLANES, 1);
+        commit(&*log, &mut *outputs, PLANES, 1);
         assert!(!lag.is_over().unwrap());
-        commit(&mut *outputs, REPARTITION, 1);
+        commit(&*log, &mut *outputs, REPARTITION, 1);
         assert!(lag.is_over().unwrap());
     }
 }

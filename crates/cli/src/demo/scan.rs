@@ -3,41 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream::answer;
 use millstream::log::batch::RecordView;
-use millstream::log::{
-    Call, EmbeddedLog, Fetched, Isolation, Log, OffsetSpec, Options, Outcome, ReaderEvent, TopicMetadata,
-};
+use millstream::log::{Fetched, Isolation, Log, OffsetSpec, ReaderEvent, TopicMetadata};
 use millstream::types::{Clock, Error, ErrorKind, Offset, Result, TopicPartition, clock::SystemClock};
-
-use super::directory::Directory;
 
 /// Bytes asked for at once.
 const POLL_BYTES_MAX: usize = 256 << 10;
 /// How long to sleep between two looks at an answer that is not there.
 const WAIT: Duration = Duration::from_millis(10);
 
-/// The log of a demo, for reading.
-pub(super) fn open_log(directory: &Directory) -> Result<EmbeddedLog> {
-    EmbeddedLog::open(directory.log(), Options::default())
-}
-
-/// The answer of a call. The embedded log answers at once, so there is nothing to wait for.
-pub(super) fn done<T>(mut call: Call<T>) -> Result<T> {
-    match call.poll(SystemClock::new().now()) {
-        Outcome::Done(answer) => Ok(answer),
-        Outcome::Failed(failure) => Err(failure.error),
-        Outcome::Pending => Err(Error::new(ErrorKind::Fatal, "the log did not answer at once")),
-    }
-}
-
 /// One past the last record of each partition, whether its transaction has ended or not.
 pub(super) fn end_offsets(log: &dyn Log, partitions: &[TopicPartition]) -> Result<Vec<Offset>> {
-    done(log.admin().offsets(partitions, OffsetSpec::EndUncommitted))
+    answer(log, log.admin().offsets(partitions, OffsetSpec::EndUncommitted))
 }
 
 /// What the log knows of a topic.
 pub(super) fn topic(log: &dyn Log, name: &str) -> Result<TopicMetadata> {
-    let found = done(log.admin().topics(&[Arc::from(name)]))?.into_iter().next().flatten();
+    let found = answer(log, log.admin().topics(&[Arc::from(name)]))?.into_iter().next().flatten();
     found.ok_or_else(|| Error::new(ErrorKind::Configuration, format!("there is no topic {name}")))
 }
 
@@ -50,8 +33,8 @@ pub(super) fn scan(
 ) -> Result<()> {
     let partitions: Vec<_> =
         (0..topic(log, name)?.partitions).map(|number| TopicPartition::new(name, number)).collect();
-    let starts = done(log.admin().offsets(&partitions, OffsetSpec::Start))?;
-    let ends = done(log.admin().offsets(&partitions, OffsetSpec::EndCommitted))?;
+    let starts = answer(log, log.admin().offsets(&partitions, OffsetSpec::Start))?;
+    let ends = answer(log, log.admin().offsets(&partitions, OffsetSpec::EndCommitted))?;
     for ((partition, start), end) in partitions.into_iter().zip(starts).zip(ends) {
         if !scan_partition(log, partition, start, end, &mut visit)? {
             break;

@@ -19,6 +19,12 @@ pub(super) const INPUTS: [&str; 3] = [AIRLINES, PLANES, FLIGHTS];
 /// Written by the topology.
 pub(super) const OUTPUTS: [&str; 5] = [DEPARTURES, DELAYS_BY_CARRIER_DAY, TRAFFIC, LEGS_BY_PLANE, WORST_DELAYS];
 
+/// Records of [`FLIGHTS`].
+pub(super) const FLIGHTS_TOTAL: u64 = 336_776;
+
+/// Brokers delete records by their timestamps, and those of 2013 are old.
+pub(super) const KEEP_FOR_EVER: (&str, &str) = ("retention.ms", "-1");
+
 /// Size of the windows of [`DELAYS_BY_CARRIER_DAY`], in ms.
 pub(super) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Size of the windows of [`TRAFFIC`], in ms.

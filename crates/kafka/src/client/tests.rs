@@ -91,6 +91,22 @@ fn a_broker_that_is_down_is_tried_again_and_a_lost_answer_is_told() {
 }
 
 #[test]
+fn a_broker_that_is_silent_or_down_is_waited_for_without_turning_round() {
+    for is_down in [false, true] {
+        let mut transport = FakeTransport::new(|_: &Address, _: &RequestHeader, _| Reply::Silence);
+        if is_down {
+            transport.refusing.push(Address { host: "bootstrap".to_owned(), port: 9092 });
+        }
+        let mut fake = Fake::new(transport);
+        ender(&mut fake);
+        // Longer than a question for metadata pauses.
+        fake.advance(20_000);
+        let (now, due) = (fake.now(), fake.engine.turn(fake.now()));
+        assert!(due > now.mono_ms(), "the next turn is due at {due}, and it is {}", now.mono_ms());
+    }
+}
+
+#[test]
 fn silence_ends_the_connection_after_the_request_timeout() {
     let mut fake = Fake::new(FakeTransport::new(|_: &Address, header: &RequestHeader, _| match header.key {
         EndTxnRequest::KEY => Reply::Silence,

@@ -30,8 +30,9 @@ const MISSING_INTERNAL_TOPICS: i8 = 3;
 const ASSIGNMENT_DELAYED: i8 = 5;
 /// While the broker waits for more members before it assigns anything, in ms.
 const DELAYED_INTERVAL_MS: i64 = 200;
-/// Answers in a row that tell of missing topics before it counts.
-const PATIENCE: u32 = 5;
+/// How long answers in a row tell of missing topics before it counts: topics that exist may be news to a
+/// coordinator, and brokers that restart are missing for new ones. In ms.
+const PATIENCE_MS: i64 = 30_000;
 /// Unless the broker says otherwise, in ms.
 const INTERVAL_MS: i64 = 3_000;
 /// A member that leaves waits for the broker at most this long, in ms.
@@ -57,8 +58,8 @@ pub(super) struct Heartbeats {
     is_revoking: bool,
     /// Whether it was told its tasks since it joined or gave some up.
     is_settled: bool,
-    /// Statuses of the group, and in how many answers in a row.
-    statuses: BTreeMap<i8, u32>,
+    /// Statuses that the last answer told.
+    statuses: BTreeMap<i8, Seen>,
     leaving: Option<(Slot<()>, i64)>,
     /// Whether there is anybody to leave to, while that is asked.
     others: Option<Others>,
@@ -69,6 +70,13 @@ pub(super) struct Heartbeats {
     renewal: Option<(Renewal, RenewalRight)>,
     /// Whether the group is to be told that the application ends.
     ends_application: bool,
+}
+
+/// A status, told by answer after answer.
+struct Seen {
+    since_ms: i64,
+    /// Whether the stream thread knows.
+    is_told: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,7 +293,7 @@ impl Heartbeats {
         if response.heartbeat_interval_ms > 0 {
             self.interval_ms = i64::from(response.heartbeat_interval_ms);
         }
-        self.take_statuses(response.status.unwrap_or_default());
+        self.take_statuses(response.status.unwrap_or_default(), now_ms);
         let is_delayed = self.statuses.contains_key(&ASSIGNMENT_DELAYED);
         self.next_ms = now_ms + if is_delayed { DELAYED_INTERVAL_MS.min(self.interval_ms) } else { self.interval_ms };
         let kinds = [response.active_tasks, response.standby_tasks, response.warmup_tasks];
@@ -302,18 +310,17 @@ impl Heartbeats {
 
     /// Passes on what keeps the group from running. Topics that were just created may be missing for a
     /// moment, and an assignment may be delayed: that is no news.
-    fn take_statuses(&mut self, statuses: Vec<Status>) {
+    fn take_statuses(&mut self, statuses: Vec<Status>, now_ms: i64) {
         self.statuses.retain(|code, _| statuses.iter().any(|status| status.status_code == *code));
         for Status { status_code: code, status_detail: detail } in statuses {
-            let seen = self.statuses.entry(code).or_insert(0);
-            *seen += 1;
-            let is_news = match code {
-                INCORRECTLY_PARTITIONED | SHUTDOWN_APPLICATION => *seen == 1,
-                MISSING_SOURCE_TOPICS | MISSING_INTERNAL_TOPICS => *seen == PATIENCE,
+            let seen = self.statuses.entry(code).or_insert(Seen { since_ms: now_ms, is_told: false });
+            let counts = match code {
+                INCORRECTLY_PARTITIONED | SHUTDOWN_APPLICATION => true,
+                MISSING_SOURCE_TOPICS | MISSING_INTERNAL_TOPICS => now_ms - seen.since_ms >= PATIENCE_MS,
                 _ => false,
             };
             tracing::debug!(group = %self.config.group, code, detail, "the group's status");
-            if is_news {
+            if counts && !std::mem::replace(&mut seen.is_told, true) {
                 self.event(MemberEvent::Status { code, detail });
             }
         }

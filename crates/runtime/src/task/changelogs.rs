@@ -18,6 +18,8 @@ pub struct StoreChangelog {
     pub topic: Arc<str>,
     /// Whether the topic is an input topic that serves as changelog: nothing is written then.
     pub is_source: bool,
+    /// How long the topic keeps a record after the record's own time, in ms; `None`: for ever.
+    pub retention_ms: Option<i64>,
 }
 
 /// The changelogs of a task's stores, in the order of the stores.
@@ -30,13 +32,15 @@ struct Changelog {
     handle: Option<PartitionHandle>,
     /// Whether the store wrote anything since the last [`Changelogs::take_written`].
     is_written: bool,
+    /// Whether it was said that the topic may drop what is written now.
+    is_warned: bool,
 }
 
 impl Changelogs {
     pub(crate) fn new(stores: &[Box<dyn StateStore>], changelogs: &[StoreChangelog]) -> Self {
         let of_store = |name: &Arc<str>| {
             let facts = changelogs.iter().find(|changelog| changelog.store == *name)?;
-            Some(Changelog { facts: facts.clone(), handle: None, is_written: false })
+            Some(Changelog { facts: facts.clone(), handle: None, is_written: false, is_warned: false })
         };
         Self(stores.iter().map(|store| of_store(&store.facts().name)).collect())
     }
@@ -63,7 +67,11 @@ impl Changelogs {
     ) -> Result<()> {
         for (store, changelog) in stores.iter_mut().zip(&mut self.0) {
             let Some(changelog) = changelog else { continue };
-            let Changelog { facts, handle, is_written } = changelog;
+            let Changelog { facts, handle, is_written, is_warned } = changelog;
+            let kept_from_ms = match facts.retention_ms {
+                Some(retention_ms) if !*is_warned => now.wall_ms.saturating_sub(retention_ms),
+                _ => i64::MIN,
+            };
             store.drain_changelog(&mut |record| {
                 *is_written = true;
                 if facts.is_source {
@@ -72,6 +80,10 @@ impl Changelogs {
                 let to = *handle.get_or_insert_with(|| output.partition(&facts.topic, task.partition));
                 let has_time = record.timestamp != Timestamp::UNKNOWN;
                 let timestamp = if has_time { record.timestamp } else { Timestamp(now.wall_ms) };
+                if timestamp.0 < kept_from_ms && !*is_warned {
+                    *is_warned = true;
+                    warn_of_retention(task, facts, timestamp, now);
+                }
                 output
                     .append(to, timestamp, Some(record.key), record.value, record.headers)
                     .map_err(|error| located(error, task, facts, record.key))
@@ -79,6 +91,21 @@ impl Changelogs {
         }
         Ok(())
     }
+}
+
+/// Old events are processed, and the log deletes changes by their times: a restore would miss them.
+#[cold]
+fn warn_of_retention(task: TaskId, changelog: &StoreChangelog, timestamp: Timestamp, now: Now) {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    let age_days = now.wall_ms.saturating_sub(timestamp.0) / DAY_MS;
+    tracing::warn!(
+        store = %changelog.store, %task, changelog = %changelog.topic,
+        "changes of this store have times {age_days} days back, and its changelog keeps records for {} ms (retention.ms): \
+         the log may delete them, and a restore would miss them. To process old events, set \
+         windowstore.changelog.additional.retention.ms to their age or more before the topic is created, or raise \
+         retention.ms of the topic",
+        changelog.retention_ms.unwrap_or(-1)
+    );
 }
 
 /// A change that cannot be written stops the task: leaving it out would lose state silently.

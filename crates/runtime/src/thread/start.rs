@@ -112,11 +112,23 @@ pub(crate) fn restore_start(
 
 /// How long a topic keeps tombstones; for ever where it is not compacted.
 fn delete_retention_ms(topic: &TopicMetadata) -> i64 {
-    let config = |key: &str| topic.configs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
-    if !config("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
+    if !setting(topic, "cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
         return i64::MAX;
     }
-    config("delete.retention.ms").and_then(|value| value.parse().ok()).unwrap_or(DELETE_RETENTION_MS)
+    setting(topic, "delete.retention.ms").and_then(|value| value.parse().ok()).unwrap_or(DELETE_RETENTION_MS)
+}
+
+/// How long a topic keeps records after their own times, where it was said that it deletes them.
+pub(crate) fn retention_ms(topic: &TopicMetadata) -> Option<i64> {
+    if !setting(topic, "cleanup.policy").is_some_and(|policy| policy.contains("delete")) {
+        return None;
+    }
+    // -1 is Kafka's "for ever".
+    setting(topic, "retention.ms").and_then(|value| value.parse().ok()).filter(|ms| *ms >= 0)
+}
+
+fn setting<'a>(topic: &'a TopicMetadata, key: &str) -> Option<&'a str> {
+    topic.configs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use millstream_types::{Error, ErrorKind, Now, Offset, ProcessingGuarantee, Resul
 
 use super::output::WriterOutput;
 use super::restore::{Restore, StoreRestore, Work};
-use super::start::{InputStart, RestoreStart, input_start, restore_start};
+use super::start::{InputStart, RestoreStart, input_start, restore_start, retention_ms};
 use super::survey::{Survey, SurveyFacts};
 use crate::layout::{Layout, Subtopology};
 use crate::shared::{Shared, failed};
@@ -245,6 +245,9 @@ impl NewTask {
         };
         let options = Arc::clone(&shared.flow_options);
         let mut flow = shared.topology.flow(&self.subtopology.nodes, build, options, &mut open)?;
+        for log in &mut self.subtopology.changelogs {
+            log.retention_ms = facts.topics.get(&log.topic).and_then(retention_ms);
+        }
         for (at, store) in flow.stores_mut().iter_mut().enumerate() {
             let name = Arc::clone(&store.facts().name);
             let Some(log) = self.subtopology.changelogs.iter().find(|log| log.store == name) else { continue };

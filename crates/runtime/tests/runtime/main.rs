@@ -15,6 +15,7 @@ mod count;
 mod failures;
 mod group_topology;
 mod handlers;
+mod retention;
 mod streams;
 mod subscriptions;
 mod support;

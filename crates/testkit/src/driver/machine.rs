@@ -383,11 +383,13 @@ fn changelogs(topology: &Topology, config: &Config) -> Vec<StoreChangelog> {
                 store: Arc::clone(&store.name),
                 topic: Arc::clone(topic),
                 is_source: true,
+                retention_ms: None,
             }),
             None if store.is_logged => changelogs.push(StoreChangelog {
                 store: Arc::clone(&store.name),
                 topic: format!("{}-{}-changelog", config.application_id(), store.name).into(),
                 is_source: false,
+                retention_ms: None,
             }),
             None => {}
         }

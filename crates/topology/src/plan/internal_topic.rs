@@ -103,6 +103,6 @@ impl InternalTopic {
 }
 
 fn is_windowed(store: &StoreFacts) -> bool {
-    use StoreKind::{TimestampedWindow, TimestampedWindowWithHeaders, Window};
-    matches!(store.kind, Window | TimestampedWindow | TimestampedWindowWithHeaders)
+    use StoreKind::{Session, TimestampedWindow, TimestampedWindowWithHeaders, Window};
+    matches!(store.kind, Window | TimestampedWindow | TimestampedWindowWithHeaders | Session)
 }

@@ -248,7 +248,10 @@ fn settings_of_internal_topics_are_kafka_streams() {
         &["cleanup.policy=delete", created, "min.insync.replicas=2", "retention.ms=-1", "segment.bytes=1"],
     );
     check_configs(Changelog(plain()), &[], &["cleanup.policy=compact", created]);
-    check_configs(Changelog(windowed()), &[], &["cleanup.policy=compact,delete", created, "retention.ms=86415000"]);
+    for kind in [StoreKind::Window, StoreKind::TimestampedWindow, StoreKind::Session] {
+        let store = StoreFacts { kind, ..windowed() };
+        check_configs(Changelog(store), &[], &["cleanup.policy=compact,delete", created, "retention.ms=86415000"]);
+    }
     // The application's retention.ms does not reach window stores, a store's own does.
     check_configs(
         Changelog(windowed()),
