@@ -3,8 +3,10 @@
 //! The embedded log's groups and classic Kafka groups ask here. The answer depends on nothing but
 //! the input and is the same on every machine. Rules, in this order: tasks spread evenly over
 //! processes by their number of threads; evenly over the threads of a process; a task stays where
-//! it is; the tasks of one sub-topology spread out.
+//! it is, or goes where a copy of its state is; the tasks of one sub-topology spread out. Copies are kept by other
+//! processes than the one that runs the task.
 
+mod copies;
 mod member;
 mod spread;
 #[cfg(test)]
@@ -14,6 +16,7 @@ use std::collections::BTreeMap;
 
 use millstream_types::TaskId;
 
+pub use copies::assign_standbys;
 pub use member::{Member, Task};
 
 /// Gives each task to one member. The answer has a sorted list for each member, in the order of
@@ -26,8 +29,8 @@ pub use member::{Member, Task};
 ///
 /// let task = |partition| Task { id: TaskId { subtopology: 0, partition }, is_stateful: true };
 /// let members = [
-///     Member { id: "a".into(), process: "one".into(), current: vec![task(0).id, task(1).id, task(2).id] },
-///     Member { id: "b".into(), process: "two".into(), current: vec![] },
+///     Member { current: vec![task(0).id, task(1).id, task(2).id], ..Member::new("a", "one") },
+///     Member::new("b", "two"),
 /// ];
 /// let given = assign(&[task(0), task(1), task(2)], &members);
 ///
@@ -48,6 +51,12 @@ pub fn assign(tasks: &[Task], members: &[Member]) -> Vec<Vec<TaskId>> {
         .map(|process| spread::Bin {
             weight: process.len(),
             owned: process.iter().filter_map(|member| owned.get(*member)).flatten().copied().collect(),
+            copies: process
+                .iter()
+                .filter_map(|at| members.get(*at))
+                .flat_map(|member| &member.standby)
+                .copied()
+                .collect(),
         })
         .collect();
     let by_process = spread::spread(&tasks, bins);
@@ -61,6 +70,7 @@ pub fn assign(tasks: &[Task], members: &[Member]) -> Vec<Vec<TaskId>> {
             .map(|member| spread::Bin {
                 weight: 1,
                 owned: owned.get(*member).into_iter().flatten().filter(|id| share.contains_key(id)).copied().collect(),
+                copies: members.get(*member).into_iter().flat_map(|member| &member.standby).copied().collect(),
             })
             .collect();
         for (member, share) in process.iter().zip(spread::spread(&share, bins)) {

@@ -23,6 +23,15 @@ pub struct Member {
     pub process: Arc<str>,
     /// Tasks it runs now. Tasks that do not exist any more are ignored.
     pub current: Vec<TaskId>,
+    /// Tasks it keeps a copy of now.
+    pub standby: Vec<TaskId>,
+}
+
+impl Member {
+    /// A member that has nothing yet.
+    pub fn new(id: impl Into<Arc<str>>, process: impl Into<Arc<str>>) -> Self {
+        Self { id: id.into(), process: process.into(), current: Vec::new(), standby: Vec::new() }
+    }
 }
 
 /// Indexes of the members of each process, processes by name, members as given.

@@ -12,6 +12,8 @@ pub(crate) struct Bin {
     pub(crate) weight: usize,
     /// Tasks it has now; each task in one bin at most, and all of them exist.
     pub(crate) owned: Vec<TaskId>,
+    /// Tasks it keeps a copy of.
+    pub(crate) copies: BTreeSet<TaskId>,
 }
 
 /// Gives each task to one bin. Every bin gets its share, rounded down or up; as many tasks as
@@ -20,7 +22,9 @@ pub(crate) fn spread(tasks: &BTreeMap<TaskId, Task>, bins: Vec<Bin>) -> Vec<Vec<
     let quotas = quotas(tasks.len(), &bins);
     let mut free: BTreeSet<TaskId> = tasks.keys().copied().collect();
     let mut shares: Vec<Vec<TaskId>> = Vec::with_capacity(bins.len());
+    let mut copies: Vec<BTreeSet<TaskId>> = Vec::with_capacity(bins.len());
     for (bin, quota) in bins.into_iter().zip(&quotas) {
+        copies.push(bin.copies);
         let kept = keep(tasks, bin.owned, *quota);
         for task in &kept {
             free.remove(task);
@@ -28,8 +32,8 @@ pub(crate) fn spread(tasks: &BTreeMap<TaskId, Task>, bins: Vec<Bin>) -> Vec<Vec<
         shares.push(kept);
     }
     for task in free {
-        // The bin with room that has the fewest of this sub-topology, so that one heavy
-        // sub-topology does not land on one thread; then the emptiest.
+        // The bin with room that has a copy; of those, or of all, the one that has the fewest of this
+        // sub-topology, so that one heavy sub-topology does not land on one thread; then the emptiest.
         let target = shares
             .iter()
             .enumerate()
@@ -38,7 +42,8 @@ pub(crate) fn spread(tasks: &BTreeMap<TaskId, Task>, bins: Vec<Bin>) -> Vec<Vec<
             .min_by_key(|((index, share), quota)| {
                 let alike = share.iter().filter(|other| other.subtopology == task.subtopology).count();
                 // Relative to the quota, in thousandths, as bins differ in size.
-                (alike * 1000 / **quota, share.len() * 1000 / **quota, *index)
+                let is_cold = copies.get(*index).is_none_or(|copies| !copies.contains(&task));
+                (is_cold, alike * 1000 / **quota, share.len() * 1000 / **quota, *index)
             })
             .map(|((index, _), _)| index);
         if let Some(share) = target.and_then(|index| shares.get_mut(index)) {

@@ -13,7 +13,7 @@ fn tasks(counts: &[i32]) -> Vec<Task> {
 }
 
 fn members(names: &[(&str, &str)]) -> Vec<Member> {
-    names.iter().map(|(process, id)| Member { id: (*id).into(), process: (*process).into(), current: vec![] }).collect()
+    names.iter().map(|(process, id)| Member::new(*id, *process)).collect()
 }
 
 fn counts(given: &[Vec<TaskId>]) -> Vec<usize> {
@@ -122,7 +122,7 @@ fn any_history_ends_balanced() {
             all.remove(random(all.len() as u64) as usize);
         } else {
             let process = format!("p{}", random(4));
-            all.push(Member { id: format!("m{round}").into(), process: process.into(), current: vec![] });
+            all.push(Member::new(format!("m{round}"), process));
         }
         let list = tasks(&[random(9) as i32 + 1, random(9) as i32 + 1, random(5) as i32]);
         let given = settle(&list, &mut all);
@@ -137,4 +137,39 @@ fn any_history_ends_balanced() {
             assert!(*given >= list.len() * size / threads && *given <= (list.len() * size).div_ceil(threads));
         }
     }
+}
+
+#[test]
+fn copies_are_kept_elsewhere_and_a_task_goes_where_its_copy_is() {
+    let list = tasks(&[4]);
+    let mut all = members(&[("p", "a"), ("q", "b"), ("r", "c")]);
+    let given = settle(&list, &mut all);
+    let copies = assign_standbys(&list, &all, &given, 1);
+    assert_eq!(copies.iter().map(Vec::len).sum::<usize>(), 4);
+    for (active, standby) in given.iter().zip(&copies) {
+        assert!(active.iter().all(|task| !standby.contains(task)), "{given:?} {copies:?}");
+    }
+    for (member, standby) in all.iter_mut().zip(&copies) {
+        member.standby.clone_from(standby);
+    }
+    assert_eq!(assign_standbys(&list, &all, &given, 1), copies, "copies stay");
+
+    let gone = all.remove(0);
+    let taken = assign(&list, &all);
+    for task in &gone.current {
+        let heir = all.iter().zip(&taken).find(|(_, active)| active.contains(task)).unwrap().0;
+        assert!(heir.standby.contains(task), "{task} was taken over by {}, which has no copy", heir.id);
+    }
+}
+
+#[test]
+fn there_are_no_more_copies_than_other_processes_and_none_of_tasks_without_state() {
+    let mut list = tasks(&[2]);
+    let all = members(&[("p", "a"), ("p", "b"), ("q", "c")]);
+    let given = assign(&list, &all);
+    assert_eq!(assign_standbys(&list, &all, &given, 5).iter().map(Vec::len).sum::<usize>(), 2);
+    for task in &mut list {
+        task.is_stateful = false;
+    }
+    assert_eq!(assign_standbys(&list, &all, &given, 5).concat(), []);
 }

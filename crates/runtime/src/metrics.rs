@@ -10,6 +10,7 @@ pub struct Metrics {
     commits: AtomicU64,
     rollbacks: AtomicU64,
     restored: AtomicU64,
+    updated: AtomicU64,
     restores_full: AtomicU64,
     punctuations: AtomicU64,
     lag: AtomicI64,
@@ -45,6 +46,8 @@ counters! {
     rollbacks, add_rollbacks;
     /// Changelog records restored (`restore-total`).
     restored, add_restored;
+    /// Changelog records taken by standby tasks (`update-total`).
+    updated, add_updated;
     /// Local stores deleted and restored from the changelog's start.
     restores_full, add_restores_full;
     /// Timers fired (`punctuate-total`).

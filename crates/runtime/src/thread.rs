@@ -8,6 +8,8 @@
 mod claim;
 mod commit;
 mod control;
+mod copies;
+mod local_stores;
 mod output;
 mod restore;
 mod rollback;
@@ -29,6 +31,7 @@ use millstream_types::{Error, Now, Offset, TaskId, TopicPartition};
 
 pub(crate) use control::ThreadControl;
 pub use control::{ThreadMetadata, ThreadState};
+use copies::Copies;
 
 use crate::layout::Layout;
 use crate::shared::Shared;
@@ -75,6 +78,8 @@ pub struct StreamThread {
     /// Tasks on their way to us.
     takeover: Option<Takeover>,
     takeover_pause: Option<TakeoverPause>,
+    /// Copies of tasks that others run.
+    copies: Option<Copies>,
     /// Tasks that had state and no committed offset when they were taken over last.
     suspects: BTreeSet<TaskId>,
     /// Tasks to close, and to tell the group, after the next commit.
@@ -151,6 +156,7 @@ impl StreamThread {
             member_id: member_id.into(),
             process_id: Arc::clone(&shared.process_id),
             session_timeout_ms: i64::try_from(config.session_timeout().as_millis()).unwrap_or(i64::MAX),
+            standby_replicas: config.num_standby_replicas(),
             may_renew_group: config.topology_upgrade() == TopologyUpgrade::Auto,
             max_poll_interval_ms: i64::try_from(config.max_poll_interval().as_millis()).unwrap_or(i64::MAX),
         });
@@ -175,6 +181,7 @@ impl StreamThread {
             waiting: Vec::new(),
             takeover: None,
             takeover_pause: None,
+            copies: None,
             suspects: BTreeSet::new(),
             revoking: None,
             commit: None,
@@ -256,7 +263,7 @@ impl StreamThread {
     /// Tells the owner what has changed.
     fn publish(&mut self) {
         let state = self.state();
-        let takeover = &self.takeover;
+        let (takeover, copies) = (&self.takeover, &self.copies);
         let (tasks, waiting) = (&self.tasks, &self.waiting);
         let is_paused = self.refusal.is_some() || self.takeover_pause.is_some();
         self.control.publish(|metadata| {
@@ -266,6 +273,8 @@ impl StreamThread {
             if !is_same {
                 metadata.active = tasks.iter().map(Task::id).collect();
             }
+            metadata.standby.clear();
+            metadata.standby.extend(copies.iter().flat_map(Copies::tasks));
             metadata.restoring.clear();
             metadata.restoring.extend(takeover.iter().flat_map(Takeover::tasks).chain(waiting.iter().copied()));
             if !is_paused {

@@ -154,7 +154,7 @@ impl Rig {
             process_id: "p".into(),
             session_timeout_ms: 60_000,
             max_poll_interval_ms: 60_000,
-            may_renew_group: false,
+            ..MemberConfig::default()
         };
         let mut member = KafkaMember::new(self.fake.driver.clone(), config, Renewals::default());
         let call = member.commit(vec![committed()]);

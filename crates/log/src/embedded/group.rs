@@ -18,6 +18,8 @@ pub(super) struct Group {
     topology: GroupTopology,
     /// The member that asked for the end of the application; forgotten once the group is empty.
     shutdown: Option<Arc<str>>,
+    /// Copies to keep of each stateful task, as the newest member says.
+    standby_replicas: usize,
     /// Owner of each task; a task to be moved stays with its owner until that one has let go.
     owners: BTreeMap<TaskId, Arc<str>>,
     /// Committed offsets.
@@ -37,6 +39,9 @@ struct Membership {
     fence: i32,
     /// Tasks it is to have.
     target: BTreeSet<TaskId>,
+    /// Tasks it is to keep a copy of, and those it was told to.
+    standby: BTreeSet<TaskId>,
+    told_standby: BTreeSet<TaskId>,
     /// Tasks it was told it has; nothing yet before the first assignment.
     told: Option<BTreeSet<TaskId>>,
     /// Tasks it was told to give up.
@@ -69,6 +74,8 @@ impl Group {
             epoch: 0,
             fence: i32::MAX,
             target: BTreeSet::new(),
+            standby: BTreeSet::new(),
+            told_standby: BTreeSet::new(),
             told: None,
             revoking: BTreeSet::new(),
             is_told_to_end: false,
@@ -76,6 +83,7 @@ impl Group {
         };
         self.members.insert(config.member_id.clone(), membership);
         self.topology = topology;
+        self.standby_replicas = config.standby_replicas;
         self.assign();
     }
 
@@ -111,13 +119,17 @@ impl Group {
         if member.told.is_none() {
             member.fence = self.epoch;
         }
-        if member.is_settled && member.told.as_ref() == Some(&active) {
+        if member.is_settled && member.told.as_ref() == Some(&active) && member.told_standby == member.standby {
             return Standing::Member(member.epoch, None);
         }
         for task in &active {
             self.owners.insert(*task, member_id.clone());
         }
-        let event = MemberEvent::Assigned { active: active.iter().copied().collect(), standby: Vec::new() };
+        let event = MemberEvent::Assigned {
+            active: active.iter().copied().collect(),
+            standby: member.standby.iter().copied().collect(),
+        };
+        member.told_standby.clone_from(&member.standby);
         member.told = Some(active);
         member.is_settled = true;
         Standing::Member(self.epoch, Some(event))
@@ -227,11 +239,15 @@ impl Group {
                     id: id.clone(),
                     process: member.process_id.clone(),
                     current: owned.chain(promised).copied().collect(),
+                    standby: member.told_standby.iter().copied().collect(),
                 }
             })
             .collect();
-        for (member, target) in self.members.values_mut().zip(millstream_assign::assign(&tasks, &members)) {
+        let active = millstream_assign::assign(&tasks, &members);
+        let standby = millstream_assign::assign_standbys(&tasks, &members, &active, self.standby_replicas);
+        for (member, (target, standby)) in self.members.values_mut().zip(active.into_iter().zip(standby)) {
             member.target = target.into_iter().collect();
+            member.standby = standby.into_iter().collect();
         }
     }
 }

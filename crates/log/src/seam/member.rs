@@ -20,6 +20,9 @@ pub struct MemberConfig {
     pub session_timeout_ms: i64,
     /// A member that is not polled for longer loses its tasks; also what it has to give tasks up. In ms.
     pub max_poll_interval_ms: i64,
+    /// Copies of each stateful task that other processes keep up to date, where the members say so. Brokers have it in
+    /// the settings of the group (`streams.num.standby.replicas`).
+    pub standby_replicas: usize,
     /// Whether a group whose members agreed on another topology is made anew with its offsets
     /// ([`Admin::renew_group`](super::Admin::renew_group)), where the log does not let it change.
     pub may_renew_group: bool,

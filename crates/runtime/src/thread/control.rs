@@ -35,6 +35,8 @@ pub struct ThreadMetadata {
     pub state: ThreadState,
     /// Tasks that run.
     pub active: Vec<TaskId>,
+    /// Tasks of which a copy of the state is kept.
+    pub standby: Vec<TaskId>,
     /// Tasks that are being restored.
     pub restoring: Vec<TaskId>,
     /// Why processing is paused: local state cannot be written (disk full), say.
@@ -59,6 +61,7 @@ impl ThreadControl {
             name: Arc::clone(&name),
             state: ThreadState::Created,
             active: vec![],
+            standby: vec![],
             restoring: vec![],
             paused: None,
         };

@@ -25,7 +25,7 @@ pub(crate) struct StoreRestore {
     /// Next offset to read, and where restoring ends.
     pub(crate) next: Offset,
     pub(crate) end: Offset,
-    /// Whether the local copy was deleted already: a second time is an error.
+    /// Whether the local copy was just deleted: a second time in a row is an error.
     pub(crate) is_wiped: bool,
     /// Records restored.
     pub(crate) records: u64,
@@ -63,6 +63,19 @@ impl Restore {
     /// Whether all stores of a task are restored.
     pub(crate) fn is_done(&self, task: TaskId) -> bool {
         self.stores.iter().all(|store| store.task != task || store.is_done())
+    }
+
+    /// Restores a changelog up to a later offset.
+    pub(crate) fn extend(&mut self, partition: &TopicPartition, end: Offset) {
+        let mut is_more = false;
+        for store in self.stores.iter_mut().filter(|store| store.partition == *partition && store.end < end) {
+            is_more |= store.is_done();
+            store.end = end;
+        }
+        if is_more {
+            assign(&mut *self.reader, &self.stores);
+            self.reader.resume(partition);
+        }
     }
 
     /// Forgets the stores of a task.
@@ -134,7 +147,8 @@ impl Restore {
             self.heard_ns = Some(now.mono_ns);
         } else if now.mono_ns.saturating_sub(heard_ns) > QUIET_NS_MAX {
             self.heard_ns = Some(now.mono_ns);
-            for store in self.stores.iter().filter(|store| !store.is_done()) {
+            // A copy has no end; its changelog may be quiet for as long as it likes.
+            for store in self.stores.iter().filter(|store| !store.is_done() && store.end != Offset(i64::MAX)) {
                 tracing::warn!(
                     changelog = %store.partition, position = %store.next, end = %store.end, task = %store.task,
                     "restoring waits: a transaction of an earlier owner is open on the changelog and has not ended yet"
@@ -199,6 +213,8 @@ fn take(
     apply(store, Work::Records(&records, &mark))?;
     let count = records.len() as u64;
     store.records += count;
+    // What follows a deletion stood in the log after all; the log may be cut again later.
+    store.is_wiped = false;
     Ok(count)
 }
 

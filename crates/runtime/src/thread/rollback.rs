@@ -61,6 +61,7 @@ impl StreamThread {
     /// Joins the group, as if for the first time.
     pub(super) fn join(&mut self) {
         self.assigned.clear();
+        self.copies = None;
         self.waiting.clear();
         self.is_settled = false;
         let subtopologies = self.layout.subtopologies.iter();
@@ -71,6 +72,7 @@ impl StreamThread {
     pub(super) fn die(&mut self, error: Error) -> Step {
         tracing::error!(thread = %self.control.metadata().name, %error, "the stream thread ends");
         self.drop_tasks();
+        self.copies = None;
         // Whether this succeeds changes nothing for us: a transaction that cannot be aborted ends by
         // its timeout.
         drop(self.writer.abort());

@@ -95,6 +95,7 @@ impl StreamThread {
             return Ok(pending(now));
         }
         let mut progress = self.take_over(now)?;
+        progress |= self.update_copies(now)?;
         progress |= self.fetch(now)?;
         progress |= self.claim(now)?;
         let is_paused = self.shared.is_paused();
@@ -121,7 +122,11 @@ impl StreamThread {
         self.member.poll(now, &mut events);
         for event in events {
             match event {
-                MemberEvent::Assigned { active, .. } => self.assigned(active),
+                MemberEvent::Assigned { active, standby } => {
+                    // First: a task that becomes active must find its stores closed.
+                    self.keep_copies_of(standby);
+                    self.assigned(active);
+                }
                 MemberEvent::Revoke { tasks } => self.revoke(tasks),
                 MemberEvent::Lost => {
                     tracing::warn!(thread = %self.control.metadata().name, "expelled from the group; joining again");
@@ -227,6 +232,7 @@ impl StreamThread {
         let ids: Vec<TaskId> = self.tasks.iter().map(Task::id).collect();
         self.close(&ids);
         self.takeover = None;
+        self.copies = None;
         self.refusal = None;
         self.phase = Phase::Leaving(self.leave_group());
         Step::Progress

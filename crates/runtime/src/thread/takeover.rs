@@ -4,19 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use millstream_log::{Admin, Call, Isolation, Outcome, Writer};
-use millstream_state::{CacheBudget, CommitMark, StoreEnv, StoreFactory};
-use millstream_topology::flow::{Flow, FlowBuild};
+use millstream_state::CacheBudget;
+use millstream_topology::flow::Flow;
 use millstream_topology::graph::OffsetReset;
 use millstream_types::config::OffsetReset as ConfiguredReset;
-use millstream_types::{Error, ErrorKind, Now, Offset, ProcessingGuarantee, Result, TaskId, TopicPartition};
+use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
 
+use super::local_stores::{self, changelog_partition, of_store, offsets_precede_state};
 use super::output::WriterOutput;
 use super::restore::{Restore, StoreRestore, Work};
-use super::start::{InputStart, RestoreStart, input_start, restore_start, retention_ms};
+use super::start::{InputStart, input_start, retention_ms};
 use super::survey::{Survey, SurveyFacts};
 use crate::layout::{Layout, Subtopology};
 use crate::shared::{Shared, failed};
-use crate::task::{StoreChangelog, Task, TaskInput};
+use crate::task::{Task, TaskInput};
 use crate::task_lock::TaskLock;
 
 /// Some tasks on their way to a thread. They start one by one, as their stores are restored.
@@ -231,58 +232,18 @@ impl NewTask {
         now: Now,
         stores: &mut Vec<StoreRestore>,
     ) -> Result<()> {
-        let shared = tools.shared;
-        let build = FlowBuild {
-            task: self.id,
-            application_id: Arc::clone(&shared.application_id),
-            internal_topics: shared.topology.internal_topics(),
+        let mut flow = local_stores::open(tools.shared, tools.cache, &self.subtopology, self.id)?;
+        // Changes that are not processed yet come as input, not as state.
+        let source_end = |partition: &TopicPartition| {
+            self.inputs.iter().find(|input| input.partition == *partition).map(|input| input.position)
         };
-        let id = self.id;
-        let mut open = |store: &dyn StoreFactory| {
-            let engine = store.open_engine(Some(id), &*shared.engines);
-            let engine = engine.map_err(|error| of_store(error, id, &store.facts().name))?;
-            Ok(StoreEnv { engine, cache: tools.cache.clone() })
-        };
-        let options = Arc::clone(&shared.flow_options);
-        let mut flow = shared.topology.flow(&self.subtopology.nodes, build, options, &mut open)?;
         for log in &mut self.subtopology.changelogs {
             log.retention_ms = facts.topics.get(&log.topic).and_then(retention_ms);
         }
-        for (at, store) in flow.stores_mut().iter_mut().enumerate() {
-            let name = Arc::clone(&store.facts().name);
-            let Some(log) = self.subtopology.changelogs.iter().find(|log| log.store == name) else { continue };
-            let partition = changelog_partition(log, id);
-            let (start, mut end) = facts.range(&partition);
-            if log.is_source {
-                // Changes that are not processed yet come as input, not as state.
-                end =
-                    self.inputs.iter().find(|input| input.partition == partition).map_or(start, |input| input.position);
-            }
-            let mark = store.mark().map_err(|error| of_store(error, id, &name))?;
-            self.has_history |= !log.is_source && mark.as_ref().is_some_and(|mark| proves_commit(mark, shared));
-            let topic = facts.topics.get(&log.topic);
-            let (next, is_wiped) = match restore_start(mark.as_ref(), topic, (start, end), now.wall_ms) {
-                RestoreStart::From(next) => (next, false),
-                RestoreStart::Wipe(why) => {
-                    tracing::warn!(store = %name, task = %id, changelog = %partition, "the local copy is deleted and restored: {why}");
-                    shared.metrics.add_restores_full(1);
-                    store.wipe().map_err(|error| of_store(error, id, &name))?;
-                    (start, true)
-                }
-            };
-            stores.push(StoreRestore {
-                task: id,
-                store: at,
-                name,
-                partition,
-                topic_id: facts.topic_id(&log.topic),
-                next,
-                end,
-                is_wiped,
-                records: 0,
-                position: if is_wiped { Vec::new() } else { mark.map(|mark| mark.position).unwrap_or_default() },
-            });
-        }
+        let found =
+            local_stores::restores(tools.shared, &mut flow, (&self.subtopology, self.id), facts, &source_end, now)?;
+        self.has_history |= found.has_history;
+        stores.extend(found.stores);
         self.flow = Some(flow);
         Ok(())
     }
@@ -349,17 +310,6 @@ impl NewTask {
     }
 }
 
-/// Whether there can be no such mark without committed offsets. Under at-least-once a restore leaves
-/// one too, of changes whose offsets were never committed; only a commit knows the inputs' position.
-fn proves_commit(mark: &CommitMark, shared: &Shared) -> bool {
-    !mark.position.is_empty() || (offsets_precede_state(shared) && mark.changelog_offset.0 >= 0)
-}
-
-/// Whether no change is seen in a changelog before an offset was committed.
-fn offsets_precede_state(shared: &Shared) -> bool {
-    shared.config.processing_guarantee() != ProcessingGuarantee::AtLeastOnce
-}
-
 /// Takes the answers for inputs that start at a point in time; whether all are there.
 fn seek(tasks: &mut [NewTask], seeking: &mut Vec<(usize, usize, Call<Vec<Offset>>)>, now: Now) -> Result<bool> {
     let mut problem = None;
@@ -383,21 +333,10 @@ fn seek(tasks: &mut [NewTask], seeking: &mut Vec<(usize, usize, Call<Vec<Offset>
     }
 }
 
-fn changelog_partition(changelog: &StoreChangelog, task: TaskId) -> TopicPartition {
-    TopicPartition::new(Arc::clone(&changelog.topic), task.partition)
-}
-
 fn configured_reset(shared: &Shared) -> OffsetReset {
     match shared.config.auto_offset_reset() {
         ConfiguredReset::Earliest => OffsetReset::Earliest,
         ConfiguredReset::Latest => OffsetReset::Latest,
         ConfiguredReset::None => OffsetReset::None,
     }
-}
-
-fn of_store(error: Error, task: TaskId, store: &Arc<str>) -> Error {
-    error.with_context(|context| {
-        context.task = Some(task);
-        context.store = Some(Arc::clone(store));
-    })
 }

@@ -10,7 +10,7 @@ use millstream_runtime::Handlers;
 use millstream_state::MemoryEngines;
 use millstream_topology::graph::Topology;
 use millstream_topology::{
-    Grouped, JoinWindows, Materialized, Repartitioned, StreamJoined, StreamsBuilder, TimeWindows,
+    Consumed, Grouped, JoinWindows, Materialized, Repartitioned, StreamJoined, StreamsBuilder, TimeWindows,
 };
 use millstream_types::{Config, Error, ErrorKind};
 
@@ -23,7 +23,7 @@ fn topology(config: &Config) -> Topology {
     let builder = StreamsBuilder::with_config(config);
     let orders = builder.stream::<String, String>("orders");
     let customers =
-        builder.table_with::<String, String>("customers", Default::default(), Materialized::named("customers"));
+        builder.table_with::<String, String>("customers", Consumed::default(), Materialized::named("customers"));
     let by_name = orders.select_key(|_, value| value.clone()).repartition_with(Repartitioned::named("by-name"));
     by_name.join(&customers, |left, right| format!("{left}{right}")).to("joined");
     orders
@@ -40,7 +40,7 @@ fn topology(config: &Config) -> Topology {
         StreamJoined::named("lr").with_store_name("lr"),
     )
     .to("pairs");
-    let prices = builder.table_with::<String, String>("prices", Default::default(), Materialized::named("prices"));
+    let prices = builder.table_with::<String, String>("prices", Consumed::default(), Materialized::named("prices"));
     left.join(&prices, |left, right| format!("{left}{right}")).to("priced");
     right
         .select_key(|_, value| value.clone())

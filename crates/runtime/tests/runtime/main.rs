@@ -16,6 +16,7 @@ mod failures;
 mod group_topology;
 mod handlers;
 mod retention;
+mod standby;
 mod streams;
 mod subscriptions;
 mod support;

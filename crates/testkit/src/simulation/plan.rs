@@ -27,6 +27,8 @@ pub struct Plan {
     pub instances: usize,
     /// Stream threads of each instance.
     pub threads: usize,
+    /// `num.standby.replicas`.
+    pub standby_replicas: usize,
     /// `commit.interval.ms`.
     pub commit_interval_ms: u64,
     /// Size at which a writer sends a batch, in bytes.
@@ -129,6 +131,7 @@ impl Plan {
             partitions,
             instances,
             threads: if random.per_mille(300) { 2 } else { 1 },
+            standby_replicas: Random::domain(seed, "standby").pick(&[0, 0, 1, 1, 2]).copied().unwrap_or(0),
             commit_interval_ms: random.between(10, 80),
             batch_bytes_max: random.between(150, 2000) as usize,
             rates: rates(&mut Random::domain(seed, "rates")),

@@ -170,6 +170,7 @@ fn config(plan: &Plan) -> Result<Config> {
         .set("max.poll.interval.ms", SESSION_TIMEOUT_MS)
         .repartition_purge_interval(Duration::from_millis(200))
         .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS)
+        .set("num.standby.replicas", plan.standby_replicas)
         .set("buffered.records.per.partition", 5)
         .build()
 }

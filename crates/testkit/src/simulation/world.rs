@@ -41,6 +41,8 @@ pub struct Report {
     pub rollbacks: u64,
     /// Changelog records restored.
     pub restored: u64,
+    /// Changelog records taken by standby tasks.
+    pub updated: u64,
     /// Stores deleted and restored from the start.
     pub restores_full: u64,
     /// What happened; empty unless the trace is kept.
@@ -109,6 +111,7 @@ pub fn run(plan: &Plan, wrap: &Wrap, keeps_trace: bool) -> Result<Report, Failur
         commits: metrics.iter().map(|metrics| metrics.commits()).sum(),
         rollbacks: metrics.iter().map(|metrics| metrics.rollbacks()).sum(),
         restored: metrics.iter().map(|metrics| metrics.restored()).sum(),
+        updated: metrics.iter().map(|metrics| metrics.updated()).sum(),
         restores_full: metrics.iter().map(|metrics| metrics.restores_full()).sum(),
         trace: trace.lines(),
     })

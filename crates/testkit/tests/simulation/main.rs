@@ -77,11 +77,12 @@ fn the_seeds_reach_what_they_are_for() {
     let reports: Vec<Report> = (0..100).filter_map(|number| seed(number).ok()).collect();
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
     println!(
-        "faults {}, commits {}, rollbacks {}, restored {}, full restores {}, simulated {} s",
+        "faults {}, commits {}, rollbacks {}, restored {}, updated {}, full restores {}, simulated {} s",
         sum(|report| report.faults),
         sum(|report| report.commits),
         sum(|report| report.rollbacks),
         sum(|report| report.restored),
+        sum(|report| report.updated),
         sum(|report| report.restores_full),
         sum(|report| report.simulated_ms) / 1000
     );
@@ -89,6 +90,7 @@ fn the_seeds_reach_what_they_are_for() {
     assert!(sum(|report| report.commits) > 2_000);
     assert!(sum(|report| report.rollbacks) > 300);
     assert!(sum(|report| report.restored) > 1_000);
+    assert!(sum(|report| report.updated) > 1_000);
 }
 
 #[test]

@@ -1,0 +1,107 @@
+//! The local stores of a task: opened, and told where each is to be restored from. For tasks that are taken over and
+//! for copies alike.
+
+use std::sync::Arc;
+
+use millstream_state::{CacheBudget, CommitMark, StoreEnv, StoreFactory};
+use millstream_topology::flow::{Flow, FlowBuild};
+use millstream_types::{Error, Now, Offset, ProcessingGuarantee, Result, TaskId, TopicPartition};
+
+use super::restore::StoreRestore;
+use super::start::{RestoreStart, restore_start};
+use super::survey::SurveyFacts;
+use crate::layout::Subtopology;
+use crate::shared::Shared;
+use crate::task::StoreChangelog;
+
+/// Where the stores of a task stand.
+pub(super) struct Restores {
+    /// Stores that have a changelog.
+    pub(super) stores: Vec<StoreRestore>,
+    /// Whether a store's mark proves an earlier commit.
+    pub(super) has_history: bool,
+}
+
+/// Makes the flow of a task over its opened stores. The task's lock must be held.
+pub(super) fn open(shared: &Shared, cache: &CacheBudget, subtopology: &Subtopology, task: TaskId) -> Result<Flow> {
+    let build = FlowBuild {
+        task,
+        application_id: Arc::clone(&shared.application_id),
+        internal_topics: shared.topology.internal_topics(),
+    };
+    let mut open = |store: &dyn StoreFactory| {
+        let engine = store.open_engine(Some(task), &*shared.engines);
+        let engine = engine.map_err(|error| of_store(error, task, &store.facts().name))?;
+        Ok(StoreEnv { engine, cache: cache.clone() })
+    };
+    shared.topology.flow(&subtopology.nodes, build, Arc::clone(&shared.flow_options), &mut open)
+}
+
+/// Decides where each store is restored from, and deletes the local copies that are of no use. `source_end` tells
+/// where restoring from an input that serves as changelog ends.
+pub(super) fn restores(
+    shared: &Shared,
+    flow: &mut Flow,
+    (subtopology, task): (&Subtopology, TaskId),
+    facts: &SurveyFacts,
+    source_end: &dyn Fn(&TopicPartition) -> Option<Offset>,
+    now: Now,
+) -> Result<Restores> {
+    let mut found = Restores { stores: Vec::new(), has_history: false };
+    for (at, store) in flow.stores_mut().iter_mut().enumerate() {
+        let name = Arc::clone(&store.facts().name);
+        let Some(log) = subtopology.changelogs.iter().find(|log| log.store == name) else { continue };
+        let partition = changelog_partition(log, task);
+        let (start, mut end) = facts.range(&partition);
+        if log.is_source {
+            end = source_end(&partition).unwrap_or(start);
+        }
+        let mark = store.mark().map_err(|error| of_store(error, task, &name))?;
+        found.has_history |= !log.is_source && mark.as_ref().is_some_and(|mark| proves_commit(mark, shared));
+        let topic = facts.topics.get(&log.topic);
+        let (next, is_wiped) = match restore_start(mark.as_ref(), topic, (start, end), now.wall_ms) {
+            RestoreStart::From(next) => (next, false),
+            RestoreStart::Wipe(why) => {
+                tracing::warn!(store = %name, %task, changelog = %partition, "the local copy is deleted and restored: {why}");
+                shared.metrics.add_restores_full(1);
+                store.wipe().map_err(|error| of_store(error, task, &name))?;
+                (start, true)
+            }
+        };
+        found.stores.push(StoreRestore {
+            task,
+            store: at,
+            name,
+            partition,
+            topic_id: facts.topic_id(&log.topic),
+            next,
+            end,
+            is_wiped,
+            records: 0,
+            position: if is_wiped { Vec::new() } else { mark.map(|mark| mark.position).unwrap_or_default() },
+        });
+    }
+    Ok(found)
+}
+
+/// Whether there can be no such mark without committed offsets. Under at-least-once a restore leaves
+/// one too, of changes whose offsets were never committed; only a commit knows the inputs' position.
+fn proves_commit(mark: &CommitMark, shared: &Shared) -> bool {
+    !mark.position.is_empty() || (offsets_precede_state(shared) && mark.changelog_offset.0 >= 0)
+}
+
+/// Whether no change is seen in a changelog before an offset was committed.
+pub(super) fn offsets_precede_state(shared: &Shared) -> bool {
+    shared.config.processing_guarantee() != ProcessingGuarantee::AtLeastOnce
+}
+
+pub(super) fn changelog_partition(changelog: &StoreChangelog, task: TaskId) -> TopicPartition {
+    TopicPartition::new(Arc::clone(&changelog.topic), task.partition)
+}
+
+pub(super) fn of_store(error: Error, task: TaskId, store: &Arc<str>) -> Error {
+    error.with_context(|context| {
+        context.task = Some(task);
+        context.store = Some(Arc::clone(store));
+    })
+}
