@@ -108,6 +108,11 @@ impl Layout {
         topics
     }
 
+    /// Whether there is such a task, as far as topics are known.
+    pub(crate) fn has(&self, task: TaskId) -> bool {
+        self.of(task).is_some_and(|subtopology| task.partition < subtopology.facts.tasks)
+    }
+
     /// The sub-topology of a task; `None` when the group knows another topology than we do.
     pub(crate) fn of(&self, task: TaskId) -> Option<&Subtopology> {
         self.subtopologies.iter().find(|subtopology| subtopology.id == task.subtopology)

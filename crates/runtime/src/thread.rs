@@ -9,6 +9,7 @@ mod claim;
 mod commit;
 mod control;
 mod copies;
+mod fit;
 mod local_stores;
 mod output;
 mod restore;

@@ -19,6 +19,9 @@ use crate::protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic,
 const TOPIC: i8 = 2;
 /// `DescribeConfigsResponse.ConfigSource.TOPIC_CONFIG`: given for this topic.
 const TOPIC_CONFIG: i8 = 1;
+/// Settings that say how long records last: told as they are in effect, wherever they come from.
+const EFFECTIVE: [&str; 5] =
+    ["cleanup.policy", "delete.retention.ms", "min.compaction.lag.ms", "retention.bytes", "retention.ms"];
 /// How long a broker may take to create or delete, in ms.
 const CREATE_TIMEOUT_MS: i32 = 30_000;
 
@@ -89,7 +92,8 @@ impl Topics {
             if let Err(code) = ErrorCode::check(result.error_code) {
                 return Some(Err(refused(&what, code, result.error_message.as_deref())));
             }
-            let given = result.configs.iter().filter(|config| config.config_source == TOPIC_CONFIG);
+            let is_told = |name: &str, source: i8| source == TOPIC_CONFIG || EFFECTIVE.contains(&name);
+            let given = result.configs.iter().filter(|config| is_told(&config.name, config.config_source));
             topic.configs =
                 given.map(|config| (config.name.clone(), config.value.clone().unwrap_or_default())).collect();
             topic.configs.sort();

@@ -24,7 +24,17 @@ fn topics_are_created_described_and_deleted() {
     assert_eq!((b.name.as_ref(), b.partitions, a.name.as_ref(), a.partitions), ("admin-b", 3, "admin-a", 1));
     assert!(a.id != 0 && a.id != b.id);
     let configs: Vec<(&str, &str)> = b.configs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    assert_eq!(configs, [("cleanup.policy", "compact"), ("retention.ms", "1234")]);
+    // What says how long records last is told even where it is a default of the broker.
+    assert_eq!(
+        configs,
+        [
+            ("cleanup.policy", "compact"),
+            ("delete.retention.ms", "86400000"),
+            ("min.compaction.lag.ms", "0"),
+            ("retention.bytes", "-1"),
+            ("retention.ms", "1234")
+        ]
+    );
 
     let all: Vec<Arc<str>> = ok(&log, log.admin().list_topics()).into_iter().map(|topic| topic.name).collect();
     assert!(all.is_sorted() && all.contains(&names[0]) && all.contains(&names[2]), "{all:?}");

@@ -89,7 +89,10 @@ impl EmbeddedWriter {
                 outlet.acked = Some(offset);
                 Ok(())
             }
-            Err(failure) => Err(self.fail(failure)),
+            Err(failure) => {
+                let error = at(failure.error, &outlet.partition);
+                Err(self.fail(Failure { error, ..failure }))
+            }
         }
     }
 

@@ -46,7 +46,8 @@ pub struct TopicMetadata {
     pub id: u128,
     /// Number of partitions.
     pub partitions: i32,
-    /// Settings given at creation, sorted by key (`cleanup.policy`, `retention.ms`, ...).
+    /// Settings, sorted by key: those given at creation, and from a broker also the ones in effect that say how long
+    /// records last (`cleanup.policy`, `retention.ms`, ...).
     pub configs: Vec<(String, String)>,
 }
 

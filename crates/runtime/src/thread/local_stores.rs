@@ -7,8 +7,8 @@ use millstream_state::{CacheBudget, CommitMark, StoreEnv, StoreFactory};
 use millstream_topology::flow::{Flow, FlowBuild};
 use millstream_types::{Error, Now, Offset, ProcessingGuarantee, Result, TaskId, TopicPartition};
 
-use super::restore::StoreRestore;
-use super::start::{RestoreStart, restore_start};
+use super::restore::{StoreRestore, of_partition};
+use super::start::{RestoreStart, lost, may_expire, restore_start};
 use super::survey::SurveyFacts;
 use crate::layout::Subtopology;
 use crate::shared::Shared;
@@ -59,7 +59,9 @@ pub(super) fn restores(
         let mark = store.mark().map_err(|error| of_store(error, task, &name))?;
         found.has_history |= !log.is_source && mark.as_ref().is_some_and(|mark| proves_commit(mark, shared));
         let topic = facts.topics.get(&log.topic);
-        let (next, is_wiped) = match restore_start(mark.as_ref(), topic, (start, end), now.wall_ms) {
+        // An input that is the changelog itself is checked as an input.
+        let is_rolled_back = log.is_source || mark.as_ref().is_some_and(|mark| is_ahead_of_offsets(mark, facts));
+        let (next, is_wiped) = match restore_start(mark.as_ref(), topic, (start, end), is_rolled_back, now.wall_ms) {
             RestoreStart::From(next) => (next, false),
             RestoreStart::Wipe(why) => {
                 tracing::warn!(store = %name, %task, changelog = %partition, "the local copy is deleted and restored: {why}");
@@ -67,6 +69,7 @@ pub(super) fn restores(
                 store.wipe().map_err(|error| of_store(error, task, &name))?;
                 (start, true)
             }
+            RestoreStart::Lost(why) => return Err(of_store(of_partition(lost(&why), &partition), task, &name)),
         };
         found.stores.push(StoreRestore {
             task,
@@ -77,11 +80,21 @@ pub(super) fn restores(
             next,
             end,
             is_wiped,
+            may_expire: topic.is_none_or(may_expire),
             records: 0,
             position: if is_wiped { Vec::new() } else { mark.map(|mark| mark.position).unwrap_or_default() },
         });
     }
     Ok(found)
+}
+
+/// Whether a local copy knows more of the inputs than the committed offsets: the log has lost its end as a whole. A
+/// copy of what others run knows no offsets, and is simply read anew.
+fn is_ahead_of_offsets(mark: &CommitMark, facts: &SurveyFacts) -> bool {
+    let is_ahead = |(input, processed): &(TopicPartition, Offset)| {
+        facts.committed.get(input).is_none_or(|committed| committed.offset <= *processed)
+    };
+    mark.position.is_empty() || mark.position.iter().any(is_ahead)
 }
 
 /// Whether there can be no such mark without committed offsets. Under at-least-once a restore leaves

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::start::lost;
 use millstream_log::batch::Records;
 use millstream_log::{Fetched, Reader, ReaderEvent};
 use millstream_state::{ChangelogRecord, CommitMark, RestoreRecord};
@@ -27,6 +28,8 @@ pub(crate) struct StoreRestore {
     pub(crate) end: Offset,
     /// Whether the local copy was just deleted: a second time in a row is an error.
     pub(crate) is_wiped: bool,
+    /// Whether old records of the changelog expire, so that it may start anywhere.
+    pub(crate) may_expire: bool,
     /// Records restored.
     pub(crate) records: u64,
     /// What the local copy said of the inputs.
@@ -113,10 +116,14 @@ impl Restore {
                         self.reader.pause(&fetched.partition);
                     }
                 }
-                ReaderEvent::OutOfRange { partition, position, log_start, .. } => {
+                ReaderEvent::OutOfRange { partition, position, log_start, log_end } => {
                     let Some(store) = find(&mut self.stores, &partition) else { continue };
                     if store.is_wiped {
                         return Err(twice(store, position, log_start));
+                    }
+                    if !store.may_expire && position > Offset(0) {
+                        let why = format!("offset {position} is to be read, but it holds {log_start} to {log_end}");
+                        return Err(of_store(of_partition(lost(&why), &partition), store));
                     }
                     tracing::warn!(
                         store = %store.name, task = %store.task, changelog = %partition, %position, %log_start,
@@ -234,13 +241,17 @@ fn twice(store: &StoreRestore, position: Offset, log_start: Offset) -> Error {
         "the changelog cannot be read at offset {position} although it was just said to start at {log_start}; the local \
          copy was deleted already, a second try would not end better"
     );
-    of_partition(Error::new(ErrorKind::Fatal, message), &store.partition).with_context(|context| {
+    of_store(of_partition(Error::new(ErrorKind::Fatal, message), &store.partition), store)
+}
+
+fn of_store(error: Error, store: &StoreRestore) -> Error {
+    error.with_context(|context| {
         context.task = Some(store.task);
         context.store = Some(Arc::clone(&store.name));
     })
 }
 
-fn of_partition(error: Error, partition: &TopicPartition) -> Error {
+pub(super) fn of_partition(error: Error, partition: &TopicPartition) -> Error {
     error.with_context(|context| {
         context.topic = Some(Arc::clone(&partition.topic));
         context.partition = Some(partition.partition);

@@ -52,7 +52,7 @@ impl StreamThread {
     /// Drops every task and looks topics up anew, then joins with what there is now. What was not
     /// committed is processed again.
     pub(super) fn lay_out_anew(&mut self) {
-        tracing::info!(thread = %self.control.metadata().name, "the topics of a pattern have changed");
+        tracing::info!(thread = %self.control.metadata().name, "topics have changed; they are looked at anew");
         self.must_lay_out = false;
         self.drop_tasks();
         self.phase = Phase::Setup(Box::default());

@@ -4,6 +4,7 @@ use millstream_log::{Call, Departure, FailureKind, MemberEvent, Outcome, ReaderE
 use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
 
 use super::output::WriterOutput;
+use super::restore::of_partition;
 use super::takeover::Takeover;
 use super::{Phase, Step, StreamThread};
 use crate::shared::failed;
@@ -253,6 +254,11 @@ impl StreamThread {
         if self.takeover_pause.is_some_and(|pause| now.mono_ns < pause.retry_ns) {
             return Ok(false);
         }
+        if self.takeover.is_none()
+            && let Some(task) = self.waiting.iter().find(|task| !self.layout.has(**task)).copied()
+        {
+            return self.meet_unknown_task(task, now);
+        }
         let mut tools = Self::tools(&self.shared, &mut self.admin, &mut self.writer, &self.cache, &mut self.suspects);
         if self.takeover.is_none() && !self.waiting.is_empty() {
             let tasks = std::mem::take(&mut self.waiting);
@@ -281,6 +287,21 @@ impl StreamThread {
             self.assign_reader();
         }
         Ok(progress)
+    }
+
+    /// A task of a partition that was not there when topics were looked at: they are looked at anew, which says
+    /// whether internal topics still fit.
+    fn meet_unknown_task(&mut self, task: TaskId, now: Now) -> Result<bool> {
+        if self.is_hopeless(now) {
+            let known = self.layout.of(task).map_or(0, |subtopology| subtopology.facts.tasks);
+            let message = format!(
+                "the group assigned task {task}, and the topics of its sub-topology have {known} partitions; do all \
+                 instances run the same topology?"
+            );
+            return Err(Error::new(ErrorKind::Fatal, message).with_context(|context| context.task = Some(task)));
+        }
+        self.must_lay_out = true;
+        Ok(true)
     }
 
     /// Reads on where the queues of all tasks end.
@@ -322,7 +343,9 @@ impl StreamThread {
                     return Ok(true);
                 }
                 ReaderEvent::Gone { partition } => {
-                    let message = "the source topic was deleted, or deleted and created again";
+                    let message = "the source topic was deleted, or deleted and created again; to go on with a new topic of that \
+                                   name, delete the group's offsets of it while the application is stopped, or reset the \
+                                   application";
                     return Err(of_partition(Error::new(ErrorKind::Fatal, message), &partition));
                 }
                 ReaderEvent::Failed(failure) => return Err(failed(failure)),
@@ -398,11 +421,4 @@ pub(super) fn nanos(duration: std::time::Duration) -> u64 {
 
 fn pending(now: Now) -> Step {
     Step::Idle { until_ns: now.mono_ns.saturating_add(PENDING_NS) }
-}
-
-fn of_partition(error: Error, partition: &TopicPartition) -> Error {
-    error.with_context(|context| {
-        context.topic = Some(std::sync::Arc::clone(&partition.topic));
-        context.partition = Some(partition.partition);
-    })
 }

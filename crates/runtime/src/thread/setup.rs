@@ -7,6 +7,7 @@ use millstream_log::{Admin, Call, Failure, FailureKind, NewTopic, Outcome, Topic
 use millstream_topology::plan::{InternalTopicDefaults, NewInternalTopic, Plan};
 use millstream_types::{Error, ErrorKind, Now, Result};
 
+use super::fit;
 use crate::layout::{InternalTopicSettings, Layout};
 use crate::shared::{Shared, failed};
 
@@ -130,9 +131,16 @@ fn create(
 ) -> Result<Question> {
     let mut problems = Vec::new();
     let mut missing = Vec::new();
+    let mut first = None;
     for (topic, found) in needed.iter().zip(existing) {
         match found {
-            Some(found) => problems.extend(problem(topic, found)),
+            Some(found) => {
+                let found = fit::problems(topic, found);
+                if !found.is_empty() {
+                    first.get_or_insert_with(|| Arc::clone(&topic.name));
+                }
+                problems.extend(found);
+            }
             None => missing.push(NewTopic {
                 name: Arc::clone(&topic.name),
                 partitions: topic.partitions,
@@ -142,28 +150,11 @@ fn create(
         }
     }
     if !problems.is_empty() {
-        return Err(Error::new(ErrorKind::Configuration, problems.join("\n")));
+        let error = Error::new(ErrorKind::Configuration, problems.join("\n"));
+        return Err(error.with_context(|context| context.topic = first));
     }
     let call = if missing.is_empty() { Call::done(()) } else { admin.create_topics(&missing) };
     Ok(Question::Create(layout, call))
-}
-
-/// Why an internal topic that exists cannot be used.
-fn problem(needed: &NewInternalTopic, found: &TopicMetadata) -> Option<String> {
-    let name = &needed.name;
-    if needed.partitions != found.partitions {
-        return Some(format!(
-            "internal topic {name} exists with {} partitions, {} are needed; if the input topics were given more \
-             partitions, reset the application to start with the new number",
-            found.partitions, needed.partitions
-        ));
-    }
-    let policy = |configs: &[(String, String)]| {
-        configs.iter().find(|(key, _)| key == "cleanup.policy").map(|(_, value)| value.clone())
-    };
-    let (wanted, is) = (policy(&needed.configs)?, policy(&found.configs)?);
-    (wanted == "compact" && is.contains("delete"))
-        .then(|| format!("changelog topic {name} has cleanup.policy={is}, which deletes state; it must be compact"))
 }
 
 /// Reading and creating topics may be repeated whatever came of it.

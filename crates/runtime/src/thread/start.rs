@@ -54,7 +54,8 @@ pub(crate) fn input_start(
         }
         if at > end {
             return refuse(format!(
-                "offset {at} is committed, but the log ends at {end}: it was truncated, or deleted and created again"
+                "offset {at} is committed, but the log ends at {end}: it was truncated, or deleted and created again; to go \
+                 on with what there is, set the group's offset to {end} while the application is stopped"
             ));
         }
         return Ok(InputStart::At(at));
@@ -72,42 +73,69 @@ pub(crate) fn input_start(
 pub(crate) enum RestoreStart {
     /// Go on from here: the local copy is good up to it.
     From(Offset),
-    /// The local copy is of no use; delete it and read everything. Says why.
+    /// The local copy is of no use, and the changelog holds everything; delete the copy and read all. Says why.
     Wipe(String),
+    /// The changelog does not hold any more what was committed. Says what is missing.
+    Lost(String),
 }
 
-/// Where to restore a store from, given the mark of its local copy.
+/// Where to restore a store from, given the mark of its local copy. `is_rolled_back` says that the mark is ahead of
+/// the inputs' committed offsets: the log as a whole has lost its end, offsets and changelog alike.
 pub(crate) fn restore_start(
     mark: Option<&CommitMark>,
     topic: Option<&TopicMetadata>,
     (start, end): (Offset, Offset),
+    is_rolled_back: bool,
     wall_ms: i64,
 ) -> RestoreStart {
     let Some(mark) = mark else { return RestoreStart::From(start) };
-    let next = mark.changelog_offset.next();
+    let at = mark.changelog_offset;
+    let next = at.next();
+    let wipe_or_lost = |why: String| if is_rolled_back { RestoreStart::Wipe(why) } else { RestoreStart::Lost(why) };
     if let Some(topic) = topic
         && mark.topic_id != 0
         && mark.topic_id != topic.id
     {
-        return RestoreStart::Wipe("its changelog topic was deleted and created again".to_owned());
+        return if at.0 < 0 {
+            RestoreStart::Wipe("its changelog topic was deleted and created again".to_owned())
+        } else {
+            wipe_or_lost(format!(
+                "it was deleted and created again, the local copy stands at offset {at} of the old one"
+            ))
+        };
     }
     if next > end {
-        return RestoreStart::Wipe(format!(
-            "it stands at offset {}, past the changelog's end {end}",
-            mark.changelog_offset
-        ));
+        return wipe_or_lost(format!("it ends at {end}, the local copy stands at offset {at}: it was truncated"));
     }
-    if next < start && mark.changelog_offset.0 >= 0 {
-        return RestoreStart::Wipe(format!(
-            "it stands at offset {}, the changelog starts at {start}",
-            mark.changelog_offset
-        ));
+    if next < start && at.0 >= 0 {
+        let why = format!("it starts at {start}, the local copy stands at offset {at}");
+        // Where old records expire, those that are left are all that count.
+        return if topic.is_none_or(may_expire) {
+            RestoreStart::Wipe(why)
+        } else {
+            RestoreStart::Lost(format!("{why}: records between were deleted"))
+        };
     }
     let age_ms = wall_ms.saturating_sub(mark.wall_ms);
     if mark.wall_ms > 0 && topic.is_some_and(|topic| age_ms > delete_retention_ms(topic)) {
         return RestoreStart::Wipe("it is so old that tombstones it has not seen may be gone (KIP-1259)".to_owned());
     }
     RestoreStart::From(next.max(start))
+}
+
+/// Whether the records of a topic expire.
+pub(crate) fn may_expire(topic: &TopicMetadata) -> bool {
+    let policy = topic.configs.iter().find(|(name, _)| name == "cleanup.policy");
+    policy.is_none_or(|(_, policy)| policy.contains("delete"))
+}
+
+/// A changelog that does not hold what was committed: going on would be a silent start with other state.
+pub(crate) fn lost(why: &str) -> Error {
+    let message = format!(
+        "the changelog does not hold the store any more: {why}; to go on with what it holds, delete the local state \
+         (Streams::clean_up), or reset the application to process everything anew"
+    );
+    Error::new(ErrorKind::Fatal, message)
 }
 
 /// How long a topic keeps tombstones; for ever where it is not compacted.
@@ -176,29 +204,39 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_restore(mark: Option<CommitMark>, expected: Result<i64, &str>) {
-        let configs = vec![("cleanup.policy".to_owned(), "compact".to_owned())];
+    fn check_restore(mark: Option<CommitMark>, policy: &str, is_rolled_back: bool, expected: Result<i64, &str>) {
+        let configs = vec![("cleanup.policy".to_owned(), policy.to_owned())];
         let topic = TopicMetadata { name: "log".into(), id: 7, partitions: 1, configs };
-        match (restore_start(mark.as_ref(), Some(&topic), RANGE, 100_000_000), expected) {
+        let start = restore_start(mark.as_ref(), Some(&topic), RANGE, is_rolled_back, 100_000_000);
+        match (start, expected) {
             (RestoreStart::From(offset), Ok(expected)) => assert_eq!(offset, Offset(expected)),
-            (RestoreStart::Wipe(why), Err(part)) => assert!(why.contains(part), "{why}"),
+            (RestoreStart::Wipe(why), Err(part)) => assert!(format!("wipe: {why}").contains(part), "{why}"),
+            (RestoreStart::Lost(why), Err(part)) => assert!(format!("lost: {why}").contains(part), "{why}"),
             (start, expected) => panic!("{start:?} and not {expected:?}"),
         }
     }
 
     #[test]
     fn a_local_copy_goes_on_where_it_stands() {
-        check_restore(None, Ok(10));
-        check_restore(Some(mark(-1, 7, 0)), Ok(10));
-        check_restore(Some(mark(14, 7, 99_000_000)), Ok(15));
-        check_restore(Some(mark(19, 0, 99_000_000)), Ok(20));
+        check_restore(None, "compact", false, Ok(10));
+        check_restore(Some(mark(-1, 7, 0)), "compact", false, Ok(10));
+        check_restore(Some(mark(14, 7, 99_000_000)), "compact", false, Ok(15));
+        check_restore(Some(mark(19, 0, 99_000_000)), "compact", false, Ok(20));
     }
 
     #[test]
-    fn a_local_copy_that_does_not_fit_the_changelog_is_wiped() {
-        check_restore(Some(mark(14, 8, 99_000_000)), Err("created again"));
-        check_restore(Some(mark(20, 7, 99_000_000)), Err("past the changelog's end 20"));
-        check_restore(Some(mark(4, 7, 99_000_000)), Err("starts at 10"));
-        check_restore(Some(mark(14, 7, 1_000_000)), Err("tombstones"));
+    fn a_local_copy_is_restored_anew_where_the_changelog_holds_everything() {
+        check_restore(Some(mark(-1, 8, 0)), "compact", false, Err("wipe: its changelog topic was deleted"));
+        check_restore(Some(mark(4, 7, 99_000_000)), "compact,delete", false, Err("wipe: it starts at 10"));
+        check_restore(Some(mark(14, 7, 1_000_000)), "compact", false, Err("tombstones"));
+        // The log lost its end, and the offsets with it.
+        check_restore(Some(mark(20, 7, 99_000_000)), "compact", true, Err("wipe: it ends at 20"));
+    }
+
+    #[test]
+    fn a_changelog_that_lost_what_was_committed_is_told() {
+        check_restore(Some(mark(14, 8, 99_000_000)), "compact", false, Err("lost: it was deleted and created again"));
+        check_restore(Some(mark(20, 7, 99_000_000)), "compact", false, Err("lost: it ends at 20"));
+        check_restore(Some(mark(4, 7, 99_000_000)), "compact", false, Err("lost: it starts at 10"));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_log::{Admin, Call, CommittedOffset, Failure, FailureKind, OffsetSpec, Outcome, TopicMetadata};
-use millstream_types::{Now, Offset, Result, TopicPartition};
+use millstream_types::{Error, ErrorKind, Now, Offset, Result, TopicPartition};
 
 /// The questions, and what has been answered so far. The order matters: committed offsets come
 /// first, and waiting for them to be stable fences what the tasks' last owner left behind; ends
@@ -19,7 +19,12 @@ pub(crate) struct Survey {
     facts: SurveyFacts,
     /// Inputs whose log starts behind what is committed, and where.
     overtaken: Vec<(TopicPartition, Offset)>,
+    /// How often topics were asked for that the log does not know.
+    looks: u32,
 }
+
+/// So often a topic that is missing is asked for: a broker may hear late of a new one.
+const LOOKS_MAX: u32 = 50;
 
 /// The answers.
 #[derive(Debug, Default)]
@@ -56,6 +61,7 @@ impl Survey {
             asked,
             facts: SurveyFacts::default(),
             overtaken: Vec::new(),
+            looks: 0,
         }
     }
 
@@ -74,6 +80,14 @@ impl Survey {
                 Outcome::Pending => return Ok(None),
                 Outcome::Done(answer) => {
                     self.keep(answer);
+                    if let Some(missing) = self.missing_topic() {
+                        self.looks += 1;
+                        if self.looks > LOOKS_MAX {
+                            return Err(gone(missing));
+                        }
+                        self.ask_again(admin);
+                        return Ok(None);
+                    }
                     if self.ask_next(admin) {
                         return Ok(Some(std::mem::take(&mut self.facts)));
                     }
@@ -139,6 +153,15 @@ impl Survey {
         matches!(self.asked, Question::None)
     }
 
+    /// A topic that was asked for and does not exist.
+    fn missing_topic(&self) -> Option<TopicPartition> {
+        if !matches!(self.asked, Question::Topics(..)) {
+            return None;
+        }
+        let all = self.inputs.iter().chain(&self.changelogs);
+        all.into_iter().find(|partition| !self.facts.topics.contains_key(&partition.topic)).cloned()
+    }
+
     /// Whether a log starts behind what is committed, in another place than when this was asked last.
     fn was_overtaken(&mut self) -> bool {
         let facts = &self.facts;
@@ -168,6 +191,17 @@ impl Survey {
             Question::None => Question::None,
         };
     }
+}
+
+/// Neither input nor changelog may vanish: what they held is lost.
+fn gone(partition: TopicPartition) -> Failure {
+    let message = "the topic does not exist any more; what was in it is lost: to go on without, delete the local state \
+                   (Streams::clean_up) and start again, or reset the application to process everything anew";
+    let error = Error::new(ErrorKind::Fatal, message).with_context(|context| {
+        context.partition = Some(partition.partition);
+        context.topic = Some(partition.topic);
+    });
+    Failure { kind: FailureKind::Fatal, error }
 }
 
 impl SurveyFacts {

@@ -343,7 +343,7 @@ fn a_crash_between_commit_and_apply_replays_the_tail() {
 }
 
 /// Runs three records through an application that is then closed.
-fn earlier_run(world: &mut World, engines: Arc<MemoryEngines>, guarantee: ProcessingGuarantee) {
+pub fn earlier_run(world: &mut World, engines: Arc<MemoryEngines>, guarantee: ProcessingGuarantee) {
     let mut app = App::new(world, &counting(), &config(guarantee).build().unwrap(), engines);
     world.produce("in", 0, &[("k", "x", 1), ("k", "x", 2), ("k", "x", 3)]);
     world.settle(&mut [&mut app]);
@@ -404,23 +404,6 @@ fn under_at_least_once_a_crash_before_the_first_commit_is_no_loss() {
     app.assert_running();
     app.close(&mut world);
     assert_eq!(world.committed("in", 0), Some(Offset(4)));
-}
-
-#[test]
-fn a_recreated_changelog_wipes_the_local_copy_once() {
-    let mut world = World::new(&[("in", 1), ("out", 1)]);
-    let engines = disk();
-    earlier_run(&mut world, engines.clone(), ProcessingGuarantee::ExactlyOnceV2);
-    answer(world.log.admin().delete_topics(&["app-counts-changelog".into()]));
-
-    let mut app = App::new(&world, &counting(), &config(ProcessingGuarantee::ExactlyOnceV2).build().unwrap(), engines);
-    world.produce("in", 0, &[("k", "x", 4)]);
-    world.settle(&mut [&mut app]);
-
-    app.assert_running();
-    assert_eq!(app.instance.metrics().restores_full(), 1);
-    assert_eq!(world.lines("out").last().unwrap(), "k=1", "state equals the changelog, which is empty");
-    app.close(&mut world);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod count;
 mod failures;
 mod group_topology;
 mod handlers;
+mod lost_topics;
 mod retention;
 mod standby;
 mod streams;

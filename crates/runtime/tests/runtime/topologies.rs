@@ -16,7 +16,7 @@ use millstream_types::{Offset, ProcessingGuarantee, Record, Serdes, Timestamp, T
 use crate::support::*;
 
 /// Words of lines, counted behind a repartition topic.
-fn word_count() -> Topology {
+pub fn word_count() -> Topology {
     let builder = StreamsBuilder::new();
     builder
         .stream::<String, String>("in")

@@ -1,0 +1,230 @@
+//! Topics of the application that are not what they were: recreated, truncated, deleted, badly set. Never a silent
+//! skip, never a silent start from zero.
+
+use std::sync::Arc;
+
+use crate::failures::earlier_run;
+use crate::support::*;
+use millstream_log::{
+    Admin, Call, CommittedOffset, Isolation, Log, Member, MemberConfig, NewTopic, OffsetSpec, Reader, TopicMetadata,
+    Writer,
+};
+use millstream_runtime::Handlers;
+use millstream_state::MemoryEngines;
+use millstream_types::{Config, Offset, ProcessingGuarantee, TopicPartition};
+
+const CHANGELOG: &str = "app-counts-changelog";
+
+fn exactly_once() -> Config {
+    config(ProcessingGuarantee::ExactlyOnceV2).build().unwrap()
+}
+
+fn start(world: &World, engines: Arc<MemoryEngines>) -> App {
+    App::new(world, &counting(), &exactly_once(), engines)
+}
+
+#[track_caller]
+fn refused(world: &mut World, engines: Arc<MemoryEngines>, parts: &[&str]) {
+    let mut app = start(world, engines);
+    world.produce("in", 0, &[("k", "x", 9)]);
+    world.settle_for(&mut [&mut app], 10_000);
+    let error = app.error().expect("the application refuses");
+    for part in parts {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
+}
+
+/// Three records counted by an application that is closed.
+fn counted() -> (World, Arc<MemoryEngines>) {
+    let mut world = World::new(&[("in", 1), ("out", 1)]);
+    let engines = disk();
+    earlier_run(&mut world, engines.clone(), ProcessingGuarantee::ExactlyOnceV2);
+    (world, engines)
+}
+
+#[test]
+fn a_recreated_changelog_is_no_silent_start_from_zero() {
+    let (mut world, engines) = counted();
+    answer(world.log.admin().delete_topics(&[CHANGELOG.into()]));
+
+    refused(
+        &mut world,
+        engines.clone(),
+        &[
+            "it was deleted and created again",
+            "task=0_0",
+            "topic=app-counts-changelog, partition=0",
+            "store=counts",
+            "clean_up",
+        ],
+    );
+    assert_eq!(world.lines("out"), ["k=1", "k=2", "k=3"], "nothing was counted from zero");
+
+    // The remedy: without local state the application starts with what the changelog holds, which is nothing.
+    let mut app = start(&world, disk());
+    world.settle(&mut [&mut app]);
+    app.assert_running();
+    assert_eq!(world.lines("out").last().unwrap(), "k=1");
+    app.close(&mut world);
+}
+
+#[test]
+fn a_changelog_that_lost_its_beginning_is_told() {
+    let mut world = World::new(&[("in", 1), ("out", 1)]);
+    let engines = disk();
+    earlier_run(&mut world, engines.clone(), ProcessingGuarantee::ExactlyOnceV2);
+    // Another disk goes on, so that the first one's copy stands behind; then records between are deleted.
+    earlier_run(&mut world, disk(), ProcessingGuarantee::ExactlyOnceV2);
+    let partition = TopicPartition::new(CHANGELOG, 0);
+    let end = answer(world.log.admin().offsets(&[partition.clone()], OffsetSpec::EndUncommitted))[0];
+    answer(world.log.admin().delete_records(&[(partition, Offset(end.0 - 1))]));
+
+    refused(
+        &mut world,
+        engines,
+        &["it starts at", "records between were deleted", "topic=app-counts-changelog, partition=0"],
+    );
+}
+
+#[test]
+fn a_truncated_changelog_is_told() {
+    let (mut world, engines) = counted();
+    let error = shortened(&mut world, engines, CHANGELOG, 3);
+    assert!(error.contains("it was truncated") && error.contains("topic=app-counts-changelog, partition=0"), "{error}");
+}
+
+#[test]
+fn an_input_that_was_truncated_is_told() {
+    let (mut world, engines) = counted();
+    let error = shortened(&mut world, engines, "in", 2);
+    assert!(error.contains("offset 3 is committed, but the log ends at 1"), "{error}");
+    assert!(error.contains("topic=in, partition=0") && error.contains("set the group's offset"), "{error}");
+}
+
+#[test]
+fn a_changelog_deleted_while_running_is_told() {
+    let mut world = World::new(&[("in", 1), ("out", 1)]);
+    let mut app = start(&world, disk());
+    world.produce("in", 0, &[("k", "x", 1)]);
+    world.settle(&mut [&mut app]);
+    answer(world.log.admin().delete_topics(&[CHANGELOG.into()]));
+    world.produce("in", 0, &[("k", "x", 2)]);
+    world.settle_for(&mut [&mut app], 10_000);
+    let error = app.error().expect("the application stops");
+    assert!(error.contains("topic=app-counts-changelog, partition=0"), "{error}");
+    assert_eq!(world.lines("out"), ["k=1"]);
+}
+
+#[test]
+fn a_repartition_topic_deleted_between_two_runs_is_told() {
+    let mut world = World::new(&[("in", 1), ("out", 1)]);
+    let topology = crate::topologies::word_count();
+    let config = exactly_once();
+    let mut app = App::new(&world, &topology, &config, disk());
+    world.produce("in", 0, &[("k", "a", 1), ("k", "b", 2)]);
+    world.settle(&mut [&mut app]);
+    app.assert_running();
+    app.close(&mut world);
+    let names: Vec<Arc<str>> = answer(world.log.admin().list_topics()).into_iter().map(|topic| topic.name).collect();
+    let repartition = names.iter().find(|name| name.ends_with("-repartition")).expect("there is one").clone();
+    answer(world.log.admin().delete_topics(&[repartition.clone()]));
+
+    let mut app = App::new(&world, &topology, &config, disk());
+    world.settle(&mut [&mut app]);
+    let error = app.error().expect("the application refuses");
+    assert!(error.contains("no committed offset"), "{error}");
+    assert!(error.contains(&format!("topic={repartition}, partition=0")), "{error}");
+}
+
+#[test]
+fn settings_that_delete_what_is_needed_are_refused() {
+    let mut world = World::new(&[("in", 1), ("out", 1)]);
+    let configs = vec![("cleanup.policy".to_owned(), "delete".to_owned())];
+    let topic = NewTopic { name: CHANGELOG.into(), partitions: 1, replication_factor: -1, configs };
+    answer(world.log.admin().create_topics(&[topic]));
+    refused(
+        &mut world,
+        disk(),
+        &[
+            "internal topic app-counts-changelog has cleanup.policy=delete",
+            "set it to compact",
+            "topic=app-counts-changelog",
+        ],
+    );
+}
+
+/// What an application says that finds a topic with so many offsets less than there were: what an unclean leader
+/// election leaves.
+fn shortened(world: &mut World, engines: Arc<MemoryEngines>, topic: &'static str, by: i64) -> String {
+    let log = Shortened { inner: Arc::new(world.log.clone()), topic, by };
+    let mut app = App::on(Arc::new(log), &counting(), &exactly_once(), engines, Handlers::default());
+    world.settle(&mut [&mut app]);
+    app.error().expect("the application refuses")
+}
+
+/// A log that says of one topic that it ends earlier than it does.
+struct Shortened {
+    inner: Arc<dyn Log>,
+    topic: &'static str,
+    by: i64,
+}
+
+impl Log for Shortened {
+    fn admin(&self) -> Box<dyn Admin> {
+        Box::new(ShortenedAdmin { inner: self.inner.admin(), topic: self.topic, by: self.by })
+    }
+    fn reader(&self, isolation: Isolation) -> Box<dyn Reader> {
+        self.inner.reader(isolation)
+    }
+    fn writer(&self, transactional_id: Option<&str>) -> Box<dyn Writer> {
+        self.inner.writer(transactional_id)
+    }
+    fn member(&self, config: MemberConfig) -> Box<dyn Member> {
+        self.inner.member(config)
+    }
+    fn wait(&self, timeout: std::time::Duration) {
+        self.inner.wait(timeout);
+    }
+    fn wake(&self) {
+        self.inner.wake();
+    }
+}
+
+struct ShortenedAdmin {
+    inner: Box<dyn Admin>,
+    topic: &'static str,
+    by: i64,
+}
+
+impl Admin for ShortenedAdmin {
+    fn topics(&mut self, names: &[Arc<str>]) -> Call<Vec<Option<TopicMetadata>>> {
+        self.inner.topics(names)
+    }
+    fn list_topics(&mut self) -> Call<Vec<TopicMetadata>> {
+        self.inner.list_topics()
+    }
+    fn create_topics(&mut self, topics: &[NewTopic]) -> Call<()> {
+        self.inner.create_topics(topics)
+    }
+    fn delete_topics(&mut self, names: &[Arc<str>]) -> Call<()> {
+        self.inner.delete_topics(names)
+    }
+    fn delete_records(&mut self, before: &[(TopicPartition, Offset)]) -> Call<()> {
+        self.inner.delete_records(before)
+    }
+    fn offsets(&mut self, partitions: &[TopicPartition], spec: OffsetSpec) -> Call<Vec<Offset>> {
+        let mut offsets = answer(self.inner.offsets(partitions, spec));
+        if spec != OffsetSpec::Start {
+            for (partition, offset) in partitions.iter().zip(&mut offsets) {
+                offset.0 -= if *partition.topic == *self.topic { self.by } else { 0 };
+            }
+        }
+        Call::done(offsets)
+    }
+    fn committed(&mut self, group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
+        self.inner.committed(group, partitions)
+    }
+    fn renew_group(&mut self, group: &str) -> Call<usize> {
+        self.inner.renew_group(group)
+    }
+}
