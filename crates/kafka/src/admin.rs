@@ -3,11 +3,12 @@
 mod agreement;
 mod offsets;
 mod operation;
+mod producers;
 mod topics;
 
 use std::sync::Arc;
 
-use millstream_log::{Admin, Call, CommittedOffset, Failure, NewTopic, OffsetSpec, TopicMetadata};
+use millstream_log::{Admin, Call, CommittedOffset, Failure, NewTopic, OffsetSpec, OpenTransaction, TopicMetadata};
 use millstream_types::{Offset, TopicPartition};
 
 use crate::client::Client;
@@ -15,6 +16,7 @@ use crate::driver::Driver;
 use crate::renewal::Renewal;
 use offsets::{Committed, DeleteRecords, ListOffsets};
 use operation::{Operation, Step};
+use producers::OpenTransactions;
 use topics::{CreateTopics, DeleteTopics, ListTopics, Topics};
 
 /// The admin client. Its calls are over, with success or not, after `default.api.timeout.ms`.
@@ -61,6 +63,10 @@ impl Admin for KafkaAdmin {
 
     fn committed(&mut self, group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
         self.start(Committed::new(group.into(), partitions.to_vec()))
+    }
+
+    fn open_transactions(&mut self, partitions: &[TopicPartition]) -> Call<Vec<Vec<OpenTransaction>>> {
+        self.start(OpenTransactions::new(partitions.to_vec()))
     }
 
     fn renew_group(&mut self, group: &str) -> Call<usize> {

@@ -10,7 +10,7 @@ mod outcome;
 mod reader;
 mod writer;
 
-pub use admin::{Admin, NewTopic, OffsetSpec, TopicMetadata};
+pub use admin::{Admin, NewTopic, OffsetSpec, OpenTransaction, TopicMetadata};
 pub use member::{
     CommittedOffset, Departure, GroupMetadata, GroupTopology, InternalTopicFacts, Member, MemberConfig, MemberEvent,
     SHUTDOWN_APPLICATION, SubtopologyFacts,

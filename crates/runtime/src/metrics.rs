@@ -14,6 +14,7 @@ pub struct Metrics {
     restores_full: AtomicU64,
     punctuations: AtomicU64,
     lag: AtomicI64,
+    held_up: AtomicI64,
 }
 
 macro_rules! counters {
@@ -58,6 +59,17 @@ impl Metrics {
     /// Records in the log that the tasks of this instance have not processed, as far as known.
     pub fn lag(&self) -> i64 {
         self.lag.load(Ordering::Relaxed)
+    }
+
+    /// Partitions that stand still because a transaction of somebody else does not end.
+    pub fn held_up(&self) -> i64 {
+        self.held_up.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn move_held_up(&self, by: i64) {
+        if by != 0 {
+            self.held_up.fetch_add(by, Ordering::Relaxed);
+        }
     }
 
     /// Moves the lag by the change of one thread's share.

@@ -17,6 +17,7 @@ mod rollback;
 mod run;
 mod settle;
 mod setup;
+mod standstill;
 mod start;
 mod survey;
 mod takeover;
@@ -39,7 +40,9 @@ use crate::shared::Shared;
 use crate::task::Task;
 use commit::Commit;
 use rollback::Trouble;
+use run::nanos;
 use setup::Setup;
+use standstill::Standstill;
 use takeover::{Takeover, Tools};
 use topic_watch::TopicWatch;
 
@@ -68,6 +71,7 @@ pub struct StreamThread {
     phase: Phase,
     layout: Layout,
     watch: TopicWatch,
+    standstill: Standstill,
     /// Whether the layout is out of date: after the next commit topics are looked up anew.
     must_lay_out: bool,
     /// Tasks that run, ascending, which is topological order.
@@ -176,6 +180,7 @@ impl StreamThread {
             phase: Phase::Setup(Box::default()),
             layout: Layout::default(),
             watch: TopicWatch::default(),
+            standstill: Standstill::new(nanos(config.transaction_timeout())),
             must_lay_out: false,
             tasks: Vec::new(),
             assigned: Vec::new(),

@@ -51,7 +51,7 @@ fn by_leader<T: Clone>(
 }
 
 /// Partitions by topic, as requests have them.
-fn by_topic<T>(partitions: Vec<(TopicPartition, T)>) -> BTreeMap<Arc<str>, Vec<(i32, T)>> {
+pub(super) fn by_topic<T>(partitions: Vec<(TopicPartition, T)>) -> BTreeMap<Arc<str>, Vec<(i32, T)>> {
     let mut topics: BTreeMap<Arc<str>, Vec<(i32, T)>> = BTreeMap::new();
     for (partition, what) in partitions {
         topics.entry(partition.topic).or_default().push((partition.partition.0, what));
@@ -60,7 +60,7 @@ fn by_topic<T>(partitions: Vec<(TopicPartition, T)>) -> BTreeMap<Arc<str>, Vec<(
 }
 
 /// One request to each leader.
-struct Leaders<R> {
+pub(super) struct Leaders<R> {
     tickets: Option<Vec<Ticket<R>>>,
     /// Partitions that no answer has named yet.
     open: BTreeSet<TopicPartition>,
@@ -78,7 +78,7 @@ where
 {
     /// Asks the leaders, then takes answers as they come. Done when none is missing. `read` gives the
     /// partitions that an answer names.
-    fn turn<T: Clone>(
+    pub(super) fn turn<T: Clone>(
         &mut self,
         client: &mut Client,
         what: &str,
@@ -123,7 +123,13 @@ fn left_out(what: &str, partition: &TopicPartition) -> Failure {
 }
 
 /// An error of one partition; one that has moved is looked for anew.
-fn partition_error(client: &mut Client, what: &str, topic: &str, partition: i32, code: i16) -> Result<(), Failure> {
+pub(super) fn partition_error(
+    client: &mut Client,
+    what: &str,
+    topic: &str,
+    partition: i32,
+    code: i16,
+) -> Result<(), Failure> {
     let Err(code) = ErrorCode::check(code) else { return Ok(()) };
     if code.is_moved() {
         client.refresh_metadata();

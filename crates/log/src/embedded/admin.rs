@@ -6,7 +6,7 @@ use millstream_types::{Offset, TopicPartition};
 
 use super::Shared;
 use super::failure::call;
-use crate::seam::{Admin, Call, CommittedOffset, NewTopic, OffsetSpec, TopicMetadata};
+use crate::seam::{Admin, Call, CommittedOffset, NewTopic, OffsetSpec, OpenTransaction, TopicMetadata};
 
 /// Every request is done when its call returns.
 pub(super) struct EmbeddedAdmin {
@@ -46,6 +46,13 @@ impl Admin for EmbeddedAdmin {
             self.shared.request(|broker| {
                 partitions.iter().map(|partition| broker.offset(partition, spec).map(Offset)).collect()
             }),
+        )
+    }
+
+    fn open_transactions(&mut self, partitions: &[TopicPartition]) -> Call<Vec<Vec<OpenTransaction>>> {
+        Call::done(
+            self.shared
+                .request(|broker| partitions.iter().map(|partition| broker.open_transactions(partition)).collect()),
         )
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_types::{Error, ErrorKind, Now, TopicPartition};
+use millstream_types::{Error, ErrorKind, Now, Offset, TopicPartition};
 
 use super::disk::{DiskStorage, sync_dir};
 use super::durable::Files;
@@ -15,7 +15,7 @@ use super::options::Options;
 use super::partition::Partition;
 use super::storage::Storage;
 use super::transaction::Transactions;
-use crate::seam::{CommittedOffset, Failure, GroupMetadata, NewTopic, OffsetSpec, TopicMetadata};
+use crate::seam::{CommittedOffset, Failure, GroupMetadata, NewTopic, OffsetSpec, OpenTransaction, TopicMetadata};
 
 /// Longest topic name Kafka takes.
 const TOPIC_NAME_LEN_MAX: usize = 249;
@@ -288,6 +288,18 @@ impl Broker {
             OffsetSpec::EndCommitted => Ok(partition.end_for(ReadCommitted)),
             OffsetSpec::AtTime(time) => partition.offset_at(time).map_err(storage_failure),
         }
+    }
+
+    /// The open transactions of a partition; none where there is no such partition.
+    pub(super) fn open_transactions(&self, name: &TopicPartition) -> Vec<OpenTransaction> {
+        let Ok(partition) = self.find(name) else { return Vec::new() };
+        let open = partition.open().map(|(producer_id, first)| OpenTransaction {
+            producer_id,
+            producer_epoch: partition.epoch_of(producer_id),
+            start: Offset(first),
+            last_timestamp_ms: -1,
+        });
+        open.collect()
     }
 
     /// Commits a group's offsets, if the proof of membership holds.

@@ -94,6 +94,11 @@ impl Partition {
         self.open.iter().map(|(producer, first)| (*producer, *first))
     }
 
+    /// The epoch a producer wrote with last; -1 when that is not known.
+    pub(super) fn epoch_of(&self, producer_id: i64) -> i32 {
+        self.producers.get(&producer_id).map_or(-1, |producer| i32::from(producer.epoch))
+    }
+
     /// Whether this producer has an open transaction here.
     pub(super) fn is_open(&self, producer_id: i64) -> bool {
         self.open.contains_key(&producer_id)

@@ -31,10 +31,28 @@ pub trait Admin: Send {
     /// for transactions that may still change them (a "stable" fetch, KIP-447).
     fn committed(&mut self, group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>>;
 
+    /// The open transactions of partitions, in the order asked. A log that cannot tell gives none.
+    fn open_transactions(&mut self, partitions: &[TopicPartition]) -> Call<Vec<Vec<OpenTransaction>>> {
+        Call::done(vec![Vec::new(); partitions.len()])
+    }
+
     /// Makes a group anew with its committed offsets, so that its next members may have another topology. Gives the
     /// number of partitions with offsets. May be begun again if it was cut short. A fatal failure of kind `State`
     /// when the group has members.
     fn renew_group(&mut self, group: &str) -> Call<usize>;
+}
+
+/// A transaction that has not ended, in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenTransaction {
+    /// Id of its producer.
+    pub producer_id: i64,
+    /// The producer's epoch.
+    pub producer_epoch: i32,
+    /// Its first offset in the partition.
+    pub start: Offset,
+    /// When it wrote last, in ms since the epoch; negative when that is not known.
+    pub last_timestamp_ms: i64,
 }
 
 /// A topic as the log knows it.

@@ -41,6 +41,9 @@ pub struct ThreadMetadata {
     pub restoring: Vec<TaskId>,
     /// Why processing is paused: local state cannot be written (disk full), say.
     pub paused: Option<Error>,
+    /// Partitions that cannot be read on, because a transaction of somebody else has not ended for longer than
+    /// `transaction.timeout.ms`.
+    pub held_up: Vec<Error>,
 }
 
 /// The two directions.
@@ -64,6 +67,7 @@ impl ThreadControl {
             standby: vec![],
             restoring: vec![],
             paused: None,
+            held_up: vec![],
         };
         Self {
             name,

@@ -100,6 +100,7 @@ impl StreamThread {
         self.cache = CacheBudget::new(self.shared.cache_bytes());
         self.batch = 1;
         self.count_lag();
+        self.set_held_up(Vec::new());
     }
 
     /// Whether failures follow each other for longer than `task.timeout.ms` without a commit.

@@ -98,6 +98,7 @@ impl StreamThread {
         let mut progress = self.take_over(now)?;
         progress |= self.update_copies(now)?;
         progress |= self.fetch(now)?;
+        self.look_for_standstill(now);
         progress |= self.claim(now)?;
         let is_paused = self.shared.is_paused();
         let processed = if is_paused { 0 } else { self.process(now)? };
@@ -302,6 +303,27 @@ impl StreamThread {
         }
         self.must_lay_out = true;
         Ok(true)
+    }
+
+    /// Finds out whether something holds reading up that is not for us to end.
+    fn look_for_standstill(&mut self, now: Now) {
+        let (tasks, takeover) = (&self.tasks, &self.takeover);
+        let reads_committed = self.shared.config.is_exactly_once();
+        let read = || {
+            let inputs = tasks.iter().filter(|_| reads_committed).flat_map(|task| task.positions().map(|(at, _)| at));
+            inputs.chain(takeover.iter().flat_map(Takeover::changelogs)).cloned().collect()
+        };
+        if let Some(held_up) = self.standstill.poll(read, &mut *self.admin, now) {
+            self.set_held_up(held_up);
+        }
+    }
+
+    pub(super) fn set_held_up(&mut self, held_up: Vec<Error>) {
+        let count = held_up.len() as i64;
+        self.control.publish(|metadata| {
+            let before = std::mem::replace(&mut metadata.held_up, held_up).len() as i64;
+            self.shared.metrics.move_held_up(count - before);
+        });
     }
 
     /// Reads on where the queues of all tasks end.

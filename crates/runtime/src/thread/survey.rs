@@ -94,6 +94,7 @@ impl Survey {
                 }
                 // Reading changes nothing, so an unknown outcome is as good as none.
                 Outcome::Failed(failure) if matches!(failure.kind, FailureKind::Retriable | FailureKind::Unknown) => {
+                    tracing::warn!(%failure, "what the log must tell before tasks start is asked again");
                     self.ask_again(admin);
                     return Ok(None);
                 }

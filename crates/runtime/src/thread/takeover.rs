@@ -98,6 +98,12 @@ impl Takeover {
         self.tasks.iter().map(|task| task.id)
     }
 
+    /// The changelogs that are being read.
+    pub(crate) fn changelogs(&self) -> impl Iterator<Item = &TopicPartition> {
+        let stores = if let Stage::Restoring(restore) = &self.stage { restore.stores() } else { &[] };
+        stores.iter().filter(|store| !store.is_done()).map(|store| &store.partition)
+    }
+
     /// Gives tasks up that were not started yet.
     pub(crate) fn remove(&mut self, ids: &[TaskId]) {
         self.tasks.retain(|task| !ids.contains(&task.id));

@@ -18,6 +18,7 @@ mod handlers;
 mod lost_topics;
 mod retention;
 mod standby;
+mod standstill;
 mod streams;
 mod subscriptions;
 mod support;

@@ -1,0 +1,178 @@
+//! Finds out why reading stands still: a transaction of somebody else that does not end holds back all that lies
+//! behind its first record, from inputs read under `exactly_once_v2` and from changelogs.
+//!
+//! It is told and not acted on: whether the transaction hangs or its owner is slow, only people know.
+
+use std::collections::BTreeMap;
+
+use millstream_log::{Admin, Call, OffsetSpec, OpenTransaction, Outcome};
+use millstream_types::{Error, ErrorKind, Now, Offset, TopicPartition};
+
+use super::restore::of_partition;
+
+/// Looks at partitions now and then.
+pub(super) struct Standstill {
+    /// How long a partition may stand still (monotonic ns).
+    patience_ns: u64,
+    due_ns: Option<u64>,
+    question: Question,
+    /// Partitions that stood still when they were looked at last: where, since when (monotonic ns), and whether that
+    /// was told.
+    seen: BTreeMap<TopicPartition, Seen>,
+}
+
+#[derive(Clone, Copy)]
+struct Seen {
+    at: Offset,
+    since_ns: u64,
+    is_told: bool,
+}
+
+/// A partition that stands still.
+struct Held {
+    partition: TopicPartition,
+    /// What may be read ends here.
+    at: Offset,
+    end: Offset,
+    since_ns: u64,
+}
+
+enum Question {
+    None,
+    Committed(Vec<TopicPartition>, Call<Vec<Offset>>),
+    Ends(Vec<TopicPartition>, Vec<Offset>, Call<Vec<Offset>>),
+    Transactions(Vec<Held>, Call<Vec<Vec<OpenTransaction>>>),
+}
+
+impl Standstill {
+    pub(super) fn new(patience_ns: u64) -> Self {
+        Self { patience_ns, due_ns: None, question: Question::None, seen: BTreeMap::new() }
+    }
+
+    /// Looks on; gives all that stands still as far as it is known anew. A question that failed is asked again when
+    /// the next look is due.
+    pub(super) fn poll(
+        &mut self,
+        partitions: impl FnOnce() -> Vec<TopicPartition>,
+        admin: &mut dyn Admin,
+        now: Now,
+    ) -> Option<Vec<Error>> {
+        match std::mem::replace(&mut self.question, Question::None) {
+            Question::None => {
+                let pause_ns = (self.patience_ns / 2).max(1);
+                let due_ns = *self.due_ns.get_or_insert(now.mono_ns.saturating_add(pause_ns));
+                if now.mono_ns < due_ns {
+                    return None;
+                }
+                self.due_ns = Some(now.mono_ns.saturating_add(pause_ns));
+                let partitions = partitions();
+                if !partitions.is_empty() {
+                    let call = admin.offsets(&partitions, OffsetSpec::EndCommitted);
+                    self.question = Question::Committed(partitions, call);
+                }
+                None
+            }
+            Question::Committed(partitions, mut call) => {
+                match call.poll(now) {
+                    Outcome::Pending => self.question = Question::Committed(partitions, call),
+                    Outcome::Done(stable) => {
+                        let call = admin.offsets(&partitions, OffsetSpec::EndUncommitted);
+                        self.question = Question::Ends(partitions, stable, call);
+                    }
+                    Outcome::Failed(_) => {}
+                }
+                None
+            }
+            Question::Ends(partitions, stable, mut call) => {
+                match call.poll(now) {
+                    Outcome::Pending => self.question = Question::Ends(partitions, stable, call),
+                    Outcome::Done(ends) => return self.compare(partitions, &stable, &ends, admin, now),
+                    Outcome::Failed(_) => {}
+                }
+                None
+            }
+            Question::Transactions(held, mut call) => match call.poll(now) {
+                Outcome::Pending => {
+                    self.question = Question::Transactions(held, call);
+                    None
+                }
+                Outcome::Done(open) => Some(self.tell(&held, &open, now)),
+                Outcome::Failed(_) => Some(self.tell(&held, &[], now)),
+            },
+        }
+    }
+
+    /// Finds what has stood still for too long, and asks who holds it up. What moved again is news, too.
+    fn compare(
+        &mut self,
+        partitions: Vec<TopicPartition>,
+        stable: &[Offset],
+        ends: &[Offset],
+        admin: &mut dyn Admin,
+        now: Now,
+    ) -> Option<Vec<Error>> {
+        let mut seen = BTreeMap::new();
+        let mut held = Vec::new();
+        for ((partition, at), end) in partitions.into_iter().zip(stable).zip(ends) {
+            if at >= end {
+                continue;
+            }
+            let fresh = Seen { at: *at, since_ns: now.mono_ns, is_told: false };
+            let known = self.seen.get(&partition).filter(|known| known.at == *at).copied().unwrap_or(fresh);
+            seen.insert(partition.clone(), known);
+            if now.mono_ns.saturating_sub(known.since_ns) >= self.patience_ns {
+                held.push(Held { partition, at: *at, end: *end, since_ns: known.since_ns });
+            }
+        }
+        self.seen = seen;
+        if held.is_empty() {
+            return Some(Vec::new());
+        }
+        let partitions: Vec<TopicPartition> = held.iter().map(|held| held.partition.clone()).collect();
+        self.question = Question::Transactions(held, admin.open_transactions(&partitions));
+        None
+    }
+
+    fn tell(&mut self, held: &[Held], open: &[Vec<OpenTransaction>], now: Now) -> Vec<Error> {
+        let mut errors = Vec::with_capacity(held.len());
+        for (place, held) in held.iter().enumerate() {
+            let transactions = open.get(place).map(Vec::as_slice).unwrap_or_default();
+            let error = error(held, transactions.iter().min_by_key(|open| open.start), now);
+            if let Some(seen) = self.seen.get_mut(&held.partition)
+                && !std::mem::replace(&mut seen.is_told, true)
+            {
+                tracing::error!(%error, "reading stands still");
+            }
+            errors.push(error);
+        }
+        errors
+    }
+}
+
+fn error(held: &Held, transaction: Option<&OpenTransaction>, now: Now) -> Error {
+    let Held { partition, at, end, since_ns } = held;
+    let seconds = now.mono_ns.saturating_sub(*since_ns) / 1_000_000_000;
+    let who = match transaction {
+        None => "a transaction that began there".to_owned(),
+        Some(open) if open.last_timestamp_ms < 0 => {
+            format!("the transaction of producer {} (epoch {})", open.producer_id, open.producer_epoch)
+        }
+        Some(open) => {
+            let idle_s = now.wall_ms.saturating_sub(open.last_timestamp_ms).max(0) / 1000;
+            format!(
+                "the transaction of producer {} (epoch {}), which wrote last {idle_s} s ago,",
+                open.producer_id, open.producer_epoch
+            )
+        }
+    };
+    let message = format!(
+        "nothing behind offset {at} can be read for {seconds} s, {} offsets wait: {who} has not ended; it does when its own \
+         timeout is over, and if it hangs it can be ended by hand (kafka-transactions.sh abort --topic {} --partition {} \
+         --start-offset {at})",
+        end.0 - at.0,
+        partition.topic,
+        partition.partition,
+    );
+    of_partition(Error::new(ErrorKind::Retriable, message), partition)
+        .with_context(|context| context.offset = Some(*at))
+}
