@@ -76,7 +76,7 @@ fn a_changelog_that_lost_its_beginning_is_told() {
     // Another disk goes on, so that the first one's copy stands behind; then records between are deleted.
     earlier_run(&mut world, disk(), ProcessingGuarantee::ExactlyOnceV2);
     let partition = TopicPartition::new(CHANGELOG, 0);
-    let end = answer(world.log.admin().offsets(&[partition.clone()], OffsetSpec::EndUncommitted))[0];
+    let end = answer(world.log.admin().offsets(std::slice::from_ref(&partition), OffsetSpec::EndUncommitted))[0];
     answer(world.log.admin().delete_records(&[(partition, Offset(end.0 - 1))]));
 
     refused(
@@ -127,7 +127,7 @@ fn a_repartition_topic_deleted_between_two_runs_is_told() {
     app.close(&mut world);
     let names: Vec<Arc<str>> = answer(world.log.admin().list_topics()).into_iter().map(|topic| topic.name).collect();
     let repartition = names.iter().find(|name| name.ends_with("-repartition")).expect("there is one").clone();
-    answer(world.log.admin().delete_topics(&[repartition.clone()]));
+    answer(world.log.admin().delete_topics(std::slice::from_ref(&repartition)));
 
     let mut app = App::new(&world, &topology, &config, disk());
     world.settle(&mut [&mut app]);
