@@ -125,8 +125,7 @@ pub(crate) fn restore_start(
 
 /// Whether the records of a topic expire.
 pub(crate) fn may_expire(topic: &TopicMetadata) -> bool {
-    let policy = topic.configs.iter().find(|(name, _)| name == "cleanup.policy");
-    policy.is_none_or(|(_, policy)| policy.contains("delete"))
+    setting(topic, "cleanup.policy").is_none_or(|policy| policy.contains("delete"))
 }
 
 /// A changelog that does not hold what was committed: going on would be a silent start with other state.
