@@ -1,5 +1,5 @@
 //! One entrance: `cargo xtask check`, `cargo xtask test`, `cargo xtask tidy`, `cargo xtask conformance`,
-//! `cargo xtask kafka`.
+//! `cargo xtask fuzz`, `cargo xtask kafka`.
 //!
 //! What runs elsewhere runs at the desk by the same word.
 
@@ -19,6 +19,8 @@ usage: cargo xtask <task>
   tidy    sizes, leftovers, stray files, arrows between crates, links, licences
   conformance [--help]
           generated cases, run through Kafka Streams (needs Java) and Millstream, and compared
+  fuzz [--minutes N] [--seed N] [target…]
+          wrong bytes for everything that reads bytes from outside
   kafka start|stop|status [--help]
           real Kafka brokers from Maven, to try things on (needs Java and Maven)
   protocol
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         ["test", more @ ..] => test(more),
         ["tidy"] => tidy(),
         ["conformance", more @ ..] => conformance(more),
+        ["fuzz", more @ ..] => fuzz(more),
         ["kafka", more @ ..] => kafka(more),
         ["protocol"] => protocol::generate(&tidy::root()),
         ["help" | "--help" | "-h"] => {
@@ -81,6 +84,13 @@ fn conformance(more: &[&str]) -> Result<(), String> {
     let mut arguments = vec!["run", "-q", "-p", "millstream-conformance", "--bin", "sweep", "--"];
     arguments.extend_from_slice(more);
     command::cargo("conformance", &arguments)
+}
+
+/// Decoders under wrong bytes. Built as tests are, with overflow checks.
+fn fuzz(more: &[&str]) -> Result<(), String> {
+    let mut arguments = vec!["run", "-q", "--profile", "test", "-p", "millstream-fuzz", "--"];
+    arguments.extend_from_slice(more);
+    command::cargo("fuzz", &arguments)
 }
 
 /// Kafka brokers that run on when the command is over.

@@ -66,11 +66,15 @@ pub(crate) fn generate(root: &Path) -> Result<(), String> {
         let (request, response) = (read("Request")?, read("Response")?);
         files.insert(emit::snake(name), emit::pair(&request, &response));
     }
+    let modules: BTreeMap<String, &str> = REQUESTS.iter().map(|(name, ..)| (emit::snake(name), *name)).collect();
     let mut written = Vec::new();
     for (name, text) in &files {
         written.push(write(&folder.join(format!("{name}.rs")), text)?);
     }
-    written.push(write(&root.join("crates/kafka/src/protocol/messages.rs"), &emit::table(files.keys()))?);
+    written.push(write(
+        &root.join("crates/kafka/src/protocol/messages.rs"),
+        &emit::table(modules.iter().map(|(module, name)| (module, *name))),
+    )?);
     let status = Command::new("rustfmt").args(["--edition", "2024"]).args(&written).status();
     match status {
         Ok(status) if status.success() => {

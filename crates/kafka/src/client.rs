@@ -162,9 +162,10 @@ impl Client {
         let now_ms = self.now.mono_ms();
         let brokers = self.cluster.brokers().keys().map(|id| Node::Broker(*id, Lane::CONTROL));
         // Connected ones first, then those never tried, then those that failed least.
-        let best = brokers.filter(|node| self.links.get(node).is_none_or(|link| link.may_connect(now_ms))).min_by_key(
-            |node| self.links.get(node).map_or((1, 0), |link| (i32::from(!link.is_ready(now_ms)), link.failures)),
-        );
+        let best =
+            brokers.filter(|node| self.links.get(node).is_none_or(|link| link.is_willing(now_ms))).min_by_key(|node| {
+                self.links.get(node).map_or((1, 0), |link| (i32::from(!link.is_ready(now_ms)), link.failures))
+            });
         let waiting = || match self.options.rebootstrap_trigger_ms {
             // Those of `bootstrap.servers` are not to be asked once others are known.
             None => self.cluster.brokers().keys().next().map(|id| Node::Broker(*id, Lane::CONTROL)),
@@ -207,9 +208,13 @@ impl Client {
     /// The coordinator of a group or transactional id; asks for it when it is not known.
     pub(crate) fn coordinator(&mut self, kind: CoordinatorKind, key: &Arc<str>) -> Option<Node> {
         match self.coordinators.search(kind, key, self.now.mono_ms()) {
-            Search::Known(id) if self.cluster.brokers().contains_key(&id) => Some(Node::Broker(id, Lane::CONTROL)),
-            // A broker that metadata does not know yet.
-            Search::Known(_) => {
+            Search::Known(id, _) if self.cluster.brokers().contains_key(&id) => Some(Node::Broker(id, Lane::CONTROL)),
+            // Newer metadata does not know the broker: it is gone.
+            Search::Known(_, since) if self.cluster.is_newer_than(since) => {
+                self.forget_coordinator(kind, key);
+                None
+            }
+            Search::Known(..) => {
                 self.cluster.is_stale = true;
                 None
             }
@@ -266,7 +271,7 @@ impl Client {
                 link.connected(transport, &self.options);
                 Ok(())
             }
-            TransportEvent::Frame(_, frame) => link.frame(frame, self.now, &mut self.features),
+            TransportEvent::Frame(_, frame) => link.frame(frame, self.now, &self.options, &mut self.features),
             TransportEvent::Closed(_, reason) => Err(reason),
         };
         if let Err(reason) = result {
@@ -281,7 +286,7 @@ impl Client {
         self.take_metadata(transport);
         self.ask_for_metadata();
         let now_ms = now.mono_ms();
-        self.coordinators.take_answers(now_ms.saturating_add(self.options.retry_backoff_ms));
+        self.coordinators.take_answers(now_ms, now_ms.saturating_add(self.options.retry_backoff_ms));
         let mut due = now_ms.saturating_add(self.options.metadata_max_age_ms);
         let nodes: Vec<Node> = self.links.keys().copied().collect();
         for node in nodes {

@@ -11,6 +11,8 @@ mod driver;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod fake;
+#[doc(hidden)]
+pub mod fuzzing;
 mod log;
 mod member;
 mod net;

@@ -4,6 +4,8 @@
 //! used here. Bytes from the network are bounded before they are believed: no length makes us
 //! allocate more than has arrived.
 
+use std::fmt::Debug;
+
 mod error_code;
 mod frame;
 #[allow(
@@ -35,4 +37,12 @@ pub trait Request: Encode + Decode {
 
     /// How long the broker will read nothing more from this connection, in ms (KIP-219).
     fn throttle_time_ms(response: &Self::Response) -> i32;
+}
+
+/// Does the same with every request that is spoken, see [`messages::each`].
+pub trait Visitor {
+    /// One request, with its response.
+    fn visit<R>(&mut self)
+    where
+        R: Request<Response: Debug + PartialEq> + Debug + PartialEq;
 }

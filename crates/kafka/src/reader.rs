@@ -14,6 +14,7 @@ use millstream_log::{Fetched, Isolation, Reader, ReaderEvent};
 use millstream_types::{Now, Offset, TopicPartition};
 
 use crate::driver::Driver;
+pub(crate) use batches::sort;
 use fetcher::Fetcher;
 
 /// How a reader fetches: Kafka's consumer settings.

@@ -1,3 +1,4 @@
 //! Tests of all parts together, against scripted brokers.
 
 mod codes;
+mod wrong_answers;

@@ -145,6 +145,11 @@ impl Cluster {
         self.unsettled = 0;
     }
 
+    /// Whether metadata came after this time.
+    pub(super) fn is_newer_than(&self, ms: i64) -> bool {
+        self.updated_ms.is_some_and(|updated| updated > ms)
+    }
+
     /// Whether metadata was asked for so long without an answer.
     pub(super) fn has_tried_for(&self, ms: i64, now_ms: i64) -> bool {
         self.trying_since_ms.is_some_and(|since| now_ms >= since.saturating_add(ms))

@@ -34,7 +34,8 @@ pub(super) struct Coordinators(BTreeMap<Name, Coordinator>);
 
 enum Coordinator {
     Asked(Ticket<FindCoordinatorRequest>),
-    Known(i32),
+    /// Since when, in ms.
+    Known(i32, i64),
     /// Ask again from then on, in ms. `why`: what the brokers said, if asking is of no use.
     After {
         ms: i64,
@@ -44,7 +45,8 @@ enum Coordinator {
 
 /// What to do about a coordinator.
 pub(super) enum Search {
-    Known(i32),
+    /// Since when, in ms.
+    Known(i32, i64),
     Wait,
     /// This is to be asked now.
     Ask(FindCoordinatorRequest),
@@ -53,7 +55,7 @@ pub(super) enum Search {
 impl Coordinators {
     pub(super) fn search(&self, kind: CoordinatorKind, key: &Arc<str>, now_ms: i64) -> Search {
         match self.0.get(&(kind, Arc::clone(key))) {
-            Some(Coordinator::Known(id)) => Search::Known(*id),
+            Some(Coordinator::Known(id, since)) => Search::Known(*id, *since),
             Some(Coordinator::Asked(_)) => Search::Wait,
             Some(Coordinator::After { ms, .. }) if *ms > now_ms => Search::Wait,
             Some(Coordinator::After { .. }) | None => {
@@ -81,13 +83,13 @@ impl Coordinators {
         }
     }
 
-    /// Takes the answers that came. What was not found is asked for again after `retry_ms`.
-    pub(super) fn take_answers(&mut self, retry_ms: i64) {
+    /// Takes the answers that came. What was not found is asked for again at `retry_ms`.
+    pub(super) fn take_answers(&mut self, now_ms: i64, retry_ms: i64) {
         for ((kind, key), coordinator) in &mut self.0 {
             let Coordinator::Asked(ticket) = coordinator else { continue };
             let Some(answer) = ticket.take() else { continue };
             *coordinator = match found(*kind, key, answer) {
-                Ok(id) => Coordinator::Known(id),
+                Ok(id) => Coordinator::Known(id, now_ms),
                 Err(why) => Coordinator::After { ms: retry_ms, why },
             };
         }

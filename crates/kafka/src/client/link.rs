@@ -79,8 +79,9 @@ impl Link {
         self.versions.is_some() && now_ms >= self.throttled_until_ms
     }
 
-    pub(super) fn may_connect(&self, now_ms: i64) -> bool {
-        self.state != LinkState::Closed || now_ms >= self.retry_at_ms
+    /// Whether a request would not have to wait for a pause to end.
+    pub(super) fn is_willing(&self, now_ms: i64) -> bool {
+        now_ms >= self.throttled_until_ms && (self.state != LinkState::Closed || now_ms >= self.retry_at_ms)
     }
 
     /// Answers what was not sent yet: it never will be.
@@ -107,13 +108,19 @@ impl Link {
     }
 
     /// A frame came: versions, or the answer to the oldest request. An error ends the connection.
-    pub(super) fn frame(&mut self, frame: Bytes, now: Now, features: &mut BTreeMap<String, i16>) -> Result<(), String> {
+    pub(super) fn frame(
+        &mut self,
+        frame: Bytes,
+        now: Now,
+        options: &ClientOptions,
+        features: &mut BTreeMap<String, i16>,
+    ) -> Result<(), String> {
         self.idle_since_ms = now.mono_ms();
         if self.versions.is_none() {
             let answer = decode_response::<ApiVersionsRequest>(frame, 3, 0);
             let versions = answer.map_err(|error| format!("this is no broker of Kafka 2.4 or newer: {error}"))?;
             self.versions = Some(table(&versions)?);
-            self.throttled_until_ms = now.mono_ms().saturating_add(i64::from(versions.throttle_time_ms));
+            self.throttle(now.mono_ms(), i64::from(versions.throttle_time_ms), options);
             features.extend(
                 versions.finalized_features.into_iter().map(|feature| (feature.name, feature.max_version_level)),
             );
@@ -128,9 +135,7 @@ impl Link {
         };
         match sent.body.decode(frame, sent.version, sent.correlation) {
             Ok(decoded) => {
-                // The broker has answered at once, but reads nothing more for so long (KIP-219).
-                self.throttled_until_ms =
-                    self.throttled_until_ms.max(now.mono_ms().saturating_add(decoded.throttle_ms));
+                self.throttle(now.mono_ms(), decoded.throttle_ms, options);
                 sent.reply.give(decoded.answer());
                 Ok(())
             }
@@ -141,6 +146,13 @@ impl Link {
                 Err(reason)
             }
         }
+    }
+
+    /// The broker has answered at once, but reads nothing more for so long (KIP-219). A time that is
+    /// longer than any request waits is not believed.
+    fn throttle(&mut self, now_ms: i64, throttle_ms: i64, options: &ClientOptions) {
+        let until = now_ms.saturating_add(throttle_ms.min(options.request_timeout_ms));
+        self.throttled_until_ms = self.throttled_until_ms.max(until);
     }
 
     /// Connects where something waits, sends what may be sent, times out the rest. Gives the next time

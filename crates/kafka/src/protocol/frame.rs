@@ -100,6 +100,7 @@ fn with_length(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 mod tests {
     use super::*;
     use crate::protocol::messages::api_versions::ApiVersionsResponse;
+    use crate::protocol::messages::describe_groups::DescribeGroupsRequest;
     use crate::protocol::messages::end_txn::{EndTxnRequest, EndTxnResponse};
     use crate::protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, ReplicaState};
 
@@ -164,6 +165,11 @@ mod tests {
             let bytes = vec![0_u8; length];
             assert!(decode_response::<EndTxnRequest>(Bytes::from(bytes), 5, 0).is_err(), "{length} bytes");
         }
+        // A million empty names, a byte each: they would take two dozen megabytes.
+        let mut names = vec![0x81, 0x80, 0x40];
+        names.extend(vec![1; 1 << 20]);
+        let read = DescribeGroupsRequest::decode(5, &mut Reader::new(Bytes::from(names)));
+        assert_eq!(read, Err(DecodeError::TooMuch));
         let endless = Bytes::from(vec![0xff; 64]);
         assert_eq!(Reader::new(endless).unsigned_varint(), Err(DecodeError::Varint));
     }

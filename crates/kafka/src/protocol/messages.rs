@@ -33,3 +33,39 @@ pub mod streams_group_describe;
 pub mod streams_group_heartbeat;
 pub mod sync_group;
 pub mod txn_offset_commit;
+
+/// Shows every request to a visitor.
+pub fn each(visitor: &mut impl super::Visitor) {
+    visitor.visit::<add_offsets_to_txn::AddOffsetsToTxnRequest>();
+    visitor.visit::<add_partitions_to_txn::AddPartitionsToTxnRequest>();
+    visitor.visit::<api_versions::ApiVersionsRequest>();
+    visitor.visit::<create_topics::CreateTopicsRequest>();
+    visitor.visit::<delete_groups::DeleteGroupsRequest>();
+    visitor.visit::<delete_records::DeleteRecordsRequest>();
+    visitor.visit::<delete_topics::DeleteTopicsRequest>();
+    visitor.visit::<describe_cluster::DescribeClusterRequest>();
+    visitor.visit::<describe_configs::DescribeConfigsRequest>();
+    visitor.visit::<describe_groups::DescribeGroupsRequest>();
+    visitor.visit::<describe_producers::DescribeProducersRequest>();
+    visitor.visit::<describe_transactions::DescribeTransactionsRequest>();
+    visitor.visit::<end_txn::EndTxnRequest>();
+    visitor.visit::<fetch::FetchRequest>();
+    visitor.visit::<find_coordinator::FindCoordinatorRequest>();
+    visitor.visit::<heartbeat::HeartbeatRequest>();
+    visitor.visit::<incremental_alter_configs::IncrementalAlterConfigsRequest>();
+    visitor.visit::<init_producer_id::InitProducerIdRequest>();
+    visitor.visit::<join_group::JoinGroupRequest>();
+    visitor.visit::<leave_group::LeaveGroupRequest>();
+    visitor.visit::<list_groups::ListGroupsRequest>();
+    visitor.visit::<list_offsets::ListOffsetsRequest>();
+    visitor.visit::<list_transactions::ListTransactionsRequest>();
+    visitor.visit::<metadata::MetadataRequest>();
+    visitor.visit::<offset_commit::OffsetCommitRequest>();
+    visitor.visit::<offset_fetch::OffsetFetchRequest>();
+    visitor.visit::<offset_for_leader_epoch::OffsetForLeaderEpochRequest>();
+    visitor.visit::<produce::ProduceRequest>();
+    visitor.visit::<streams_group_describe::StreamsGroupDescribeRequest>();
+    visitor.visit::<streams_group_heartbeat::StreamsGroupHeartbeatRequest>();
+    visitor.visit::<sync_group::SyncGroupRequest>();
+    visitor.visit::<txn_offset_commit::TxnOffsetCommitRequest>();
+}

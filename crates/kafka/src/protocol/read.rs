@@ -5,6 +5,10 @@ use bytes::{Buf, Bytes};
 /// Items for which room is made before they are read. More are taken as they come, so a length that
 /// lies costs nothing.
 const ITEMS_AHEAD: usize = 256;
+/// Memory that a message's lists and texts may take: this many times its own bytes, and some for small
+/// ones. A list of empty texts takes one byte each on the wire and two dozen here.
+const ALLOWED_TIMES: usize = 4;
+const ALLOWED_LEAST: usize = 4 << 20;
 
 /// What can be read.
 pub trait Decode: Sized {
@@ -50,6 +54,9 @@ pub enum DecodeError {
     /// Bytes after the end.
     #[error("{0} bytes follow the message")]
     TooLong(usize),
+    /// A message that would take far more memory than a broker has reason for.
+    #[error("the message would take many times its own bytes of memory")]
+    TooMuch,
     /// An answer to another request.
     #[error("correlation id {found} instead of {expected}")]
     Correlation {
@@ -64,12 +71,21 @@ pub enum DecodeError {
 #[derive(Clone, Debug)]
 pub struct Reader {
     bytes: Bytes,
+    /// Memory that values may still take.
+    allowance: usize,
 }
 
 impl Reader {
     /// A reader of all these bytes.
     pub fn new(bytes: Bytes) -> Self {
-        Self { bytes }
+        let allowance = bytes.len().saturating_mul(ALLOWED_TIMES).saturating_add(ALLOWED_LEAST);
+        Self { bytes, allowance }
+    }
+
+    /// Counts memory that a value takes besides its own size.
+    fn charge(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        self.allowance = self.allowance.checked_sub(bytes).ok_or(DecodeError::TooMuch)?;
+        Ok(())
     }
 
     /// How many bytes are left.
@@ -136,8 +152,9 @@ impl Reader {
         for _ in 0..count {
             let tag = self.unsigned_varint()?;
             let length = self.unsigned_varint()?;
-            let mut field = Reader::new(self.take(length)?);
+            let mut field = Self { bytes: self.take(length)?, allowance: self.allowance };
             visit(tag, &mut field)?;
+            self.allowance = field.allowance;
         }
         Ok(())
     }
@@ -191,6 +208,7 @@ impl Decode for String {
 
     fn decode_nullable(version: i16, input: &mut Reader) -> Result<Option<Self>, DecodeError> {
         let Some(bytes) = Bytes::decode_nullable(version, input)? else { return Ok(None) };
+        input.charge(bytes.len())?;
         std::str::from_utf8(&bytes).map(|text| Some(text.to_owned())).map_err(|_| DecodeError::Utf8)
     }
 }
@@ -209,6 +227,7 @@ impl<T: Decode> Decode for Vec<T> {
         let length = length as usize;
         let mut items = Vec::with_capacity(length.min(ITEMS_AHEAD));
         for _ in 0..length {
+            input.charge(size_of::<T>())?;
             items.push(T::decode(version, input)?);
         }
         Ok(Some(items))

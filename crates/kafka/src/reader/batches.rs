@@ -9,9 +9,9 @@ use millstream_log::batch::{Batch, BatchError, Marker};
 use crate::protocol::messages::fetch::AbortedTransaction;
 
 /// Batches of a fetch, and the position behind them.
-pub(super) struct Sorted {
-    pub(super) batches: Vec<Batch>,
-    pub(super) next: i64,
+pub(crate) struct Sorted {
+    pub(crate) batches: Vec<Batch>,
+    pub(crate) next: i64,
 }
 
 /// Sorts the bytes fetched from `position`. `aborted`: transactions whose records do not count; `None`
@@ -19,7 +19,7 @@ pub(super) struct Sorted {
 ///
 /// # Errors
 /// What cannot be a batch, with the offset it should have begun at.
-pub(super) fn sort(
+pub(crate) fn sort(
     records: Bytes,
     position: i64,
     aborted: Option<&[AbortedTransaction]>,

@@ -162,7 +162,6 @@ impl Fetcher {
                 Ok(response) => match ErrorCode(response.error_code) {
                     ErrorCode::NONE => {
                         broker.session.answered(response.session_id);
-                        broker.pause_until = now_ms + i64::from(response.throttle_time_ms);
                         answers.push((under_way, response));
                     }
                     ErrorCode::FETCH_SESSION_ID_NOT_FOUND => broker.session.forget(),

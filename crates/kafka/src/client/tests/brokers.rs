@@ -1,6 +1,7 @@
 //! Which brokers are asked, and when.
 
 use super::*;
+use crate::protocol::messages::find_coordinator::{Coordinator, FindCoordinatorResponse};
 use crate::protocol::messages::metadata::MetadataResponse;
 
 /// Hosts and keys of what was asked, in order.
@@ -157,4 +158,23 @@ fn pauses_between_connections_grow_and_are_not_alike() {
     let late = &pauses[8..];
     assert!(late.len() > 5 && late.iter().all(|pause| *pause >= 800), "{pauses:?}");
     assert!(late.windows(2).any(|pair| pair[0] != pair[1]), "{pauses:?}");
+}
+
+#[test]
+fn a_coordinator_that_metadata_does_not_know_is_looked_for_again() {
+    let mut first = true;
+    let (transport, _) = three(move |_, header| {
+        let is_gone = header.key == FindCoordinatorRequest::KEY && std::mem::take(&mut first);
+        is_gone.then(|| {
+            let gone = Coordinator { node_id: 77, ..Default::default() };
+            let response = FindCoordinatorResponse { coordinators: vec![gone], ..Default::default() };
+            Reply::to::<FindCoordinatorRequest>(header, &response)
+        })
+    });
+    let mut fake = fake(transport);
+    let outcome = ender(&mut fake);
+    for _ in 0..10 {
+        fake.advance(100);
+    }
+    assert!(matches!(outcome.lock().unwrap().take(), Some(Ok(_))));
 }

@@ -1,0 +1,46 @@
+//! Every target for a moment, and inputs that once were, or elsewhere are, too much.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use millstream_fuzz::{Random, all, check, mutate, shrink};
+
+#[test]
+fn wrong_bytes_are_errors_and_cost_little() {
+    for target in all() {
+        let mut random = Random::new(7);
+        assert!(!target.right.is_empty());
+        for input in &target.right {
+            assert_eq!(check(&target, input), Ok(true), "{} {input:02x?}", target.name);
+        }
+        for _ in 0..400 {
+            let input = mutate(&target.right, &mut random);
+            if let Err(failure) = check(&target, &input) {
+                panic!("{}: {failure:?} with {:02x?}", target.name, shrink(&target, &input));
+            }
+        }
+    }
+}
+
+/// Inputs that make other libraries swell or stop.
+#[test]
+fn inputs_that_lie_about_their_size_are_errors() {
+    let targets = all();
+    let named = |name: &str| targets.iter().find(|target| target.name == name).unwrap();
+    let mut batch = named("batches").right[0].clone();
+    batch[57..61].copy_from_slice(&i32::MAX.to_be_bytes());
+    let mut endless = named("batches").right[0].clone();
+    endless[8..12].copy_from_slice(&i32::MAX.to_be_bytes());
+    // Correlation id, tags, throttle time, then a list of 2^32 - 1 items.
+    let list = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f];
+    let inputs: [(&str, &[u8]); 6] = [
+        ("frames", &[0, 0, 0, 0, 0, 0, 0, 0]),
+        ("frames", &[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]),
+        ("frames", &list),
+        ("batches", &batch),
+        ("batches", &endless),
+        ("streams", &[0x7f, 0xff, 0xff, 0xff, 0]),
+    ];
+    for (name, input) in inputs {
+        let result = check(named(name), input);
+        assert!(matches!(result, Ok(false)), "{name} {input:02x?}: {result:?}");
+    }
+}
