@@ -132,6 +132,31 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> VersionedKeyValueStor
         found.map(|found| record(&self.decoder, &found)).transpose()
     }
 
+    /// The versions of a key that were valid at some time from `from` to `to`, both inclusive, newest
+    /// first: what Kafka Streams' `MultiVersionedKeyQuery` asks for. Beyond the history retention only a
+    /// newest version that is that old is known.
+    ///
+    /// ```
+    /// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv, Stores};
+    /// # use millstream_types::{Serdes, Timestamp};
+    /// # use std::time::Duration;
+    /// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+    /// # let supplier = Stores::in_memory_versioned_key_value_store("prices", Duration::from_secs(60));
+    /// # let mut prices =
+    /// #     Stores::versioned_key_value_store_builder(supplier, Serdes::long(), Serdes::long()).build_store(env)?;
+    /// for (price, time) in [(20, 100), (30, 200), (40, 300)] {
+    ///     prices.put(&1, Some(price), Timestamp(time))?;
+    /// }
+    /// let prices = prices.get_between(&1, Timestamp(150), Timestamp(250))?;
+    /// assert_eq!(prices.iter().map(|version| version.value).collect::<Vec<_>>(), [30, 20]);
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    pub fn get_between(&mut self, key: &K, from: Timestamp, to: Timestamp) -> Result<Vec<VersionedRecord<V>>> {
+        self.encode_key(key)?;
+        let found = self.history.between(&self.key_bytes, from.0, to.0)?;
+        found.iter().map(|found| record(&self.decoder, found)).collect()
+    }
+
     /// The newest version of every key that has one, ascending by key bytes. Kafka Streams cannot
     /// list a versioned store.
     pub fn all(&mut self) -> Result<StoreIterator<(K, VersionedRecord<V>)>> {

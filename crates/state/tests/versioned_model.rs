@@ -62,8 +62,32 @@ fn as_of(store: &mut Store, key: &str, time: i64) -> Option<(String, i64, Option
     Some((found.value, found.timestamp.0, found.valid_to.map(|to| to.0)))
 }
 
+impl Model {
+    /// Versions valid at some time from `from` to `to`, newest first.
+    fn between(&self, key: &str, from: i64, to: i64) -> Vec<(String, i64, Option<i64>)> {
+        let Some(versions) = self.versions.get(key) else { return Vec::new() };
+        let (mut found, mut end) = (Vec::new(), versions.range(to + 1..).next().map(|(next, _)| *next));
+        for (time, value) in versions.range(..=to).rev() {
+            if end.is_some_and(|end| end <= from) {
+                break;
+            }
+            found.extend(value.clone().map(|value| (value, *time, end)));
+            end = Some(*time);
+        }
+        found
+    }
+}
+
+fn between(store: &mut Store, key: &str, from: i64, to: i64) -> Vec<(String, i64, Option<i64>)> {
+    let found = store.get_between(&key.to_owned(), Timestamp(from), Timestamp(to)).unwrap();
+    found.into_iter().map(|found| (found.value, found.timestamp.0, found.valid_to.map(|to| to.0))).collect()
+}
+
 fn check(store: &mut Store, model: &Model, random: &mut Random) {
     for key in ["a", "b", "c"] {
+        let from = (model.time - model.history_ms).max(0) + random.below(10) as i64;
+        let to = from + random.below(20) as i64;
+        assert_eq!(between(store, key, from, to), model.between(key, from, to), "{key} from {from} to {to}");
         let time = random.below(model.time as u64 + 20) as i64;
         assert_eq!(as_of(store, key, time), model.as_of(key, time), "{key} as of {time}");
         let newest = store.get(&key.to_owned()).unwrap().map(|found| (found.value, found.timestamp.0));

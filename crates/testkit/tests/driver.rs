@@ -499,6 +499,9 @@ impl FixedKeyProcessor for Seen {
         record: FixedKeyIncoming<'_, String, i64>,
     ) -> Result<(), ProcessorError> {
         self.0 += 1;
+        assert_eq!(ctx.source_raw_key().as_deref(), Some(record.key.as_bytes()));
+        assert_eq!(ctx.source_raw_value().as_deref(), Some(&1_i64.to_be_bytes()[..]));
+        assert!(ctx.state_dir().is_some_and(|dir| dir.ends_with(ctx.application_id())));
         let record = record.into_record().with_value(self.0);
         self.1 = Some(record.clone());
         ctx.forward(record.with_timestamp(Timestamp(7)));
@@ -511,6 +514,7 @@ impl FixedKeyProcessor for Seen {
         _: Timer,
         _: Timestamp,
     ) -> Result<(), ProcessorError> {
+        assert_eq!((ctx.source_raw_key(), ctx.source_raw_value()), (None, None));
         if let Some(record) = self.1.take() {
             ctx.forward(record.with_value(-self.0));
         }

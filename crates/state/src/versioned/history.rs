@@ -203,6 +203,23 @@ impl History {
         Ok(None)
     }
 
+    /// The values that were valid at some time from `from` to `to`, newest first. Before the history,
+    /// only the newest value is known.
+    pub(super) fn between(&mut self, key: &[u8], from: i64, to: i64) -> Result<Vec<Found>> {
+        let mut found: Vec<Found> = self.newest(key)?.into_iter().filter(|newest| newest.from <= to).collect();
+        if self.is_expired(to) || from > to {
+            return Ok(found);
+        }
+        for id in (self.segment_of(from)..=self.segment_of(self.time)).rev() {
+            let Some(row) = self.segment(id, key)? else { continue };
+            let valid = self.parsed(&row)?.versions().filter(|version| version.from <= to && version.to > from);
+            found.extend(valid.filter_map(|Version { from, to, value, .. }| {
+                Some(Found { value: value?.to_vec(), from, to: Some(to) })
+            }));
+        }
+        Ok(found)
+    }
+
     /// The newest values of all keys, by key bytes.
     pub(super) fn all(&mut self) -> Result<impl Iterator<Item = Result<(Vec<u8>, Found)>> + Send + use<>> {
         let rows = self.below.rows::<()>(&ByteRange::prefix(&NEWEST.to_be_bytes()), false)?;

@@ -184,6 +184,12 @@ fn windowed_keys_have_kafkas_bytes() {
     refuses(&time, "6b", "at least 8 bytes");
     refuses(&time, "6b31fffffffffffffff0", "no window goes from -16");
 
+    let changelog = Serde::time_windowed_changelog(Serdes::string(), 1_000);
+    check(&changelog, &windowed("k1", start, start + 1_000), "6b31000001a1fd3d108000000000");
+    // What stands in the sequence number does not matter.
+    let numbered = changelog.decode(Some(b"k1\0\0\0\0\0\0\0\x05\0\0\0\x07")).unwrap();
+    assert_eq!(numbered, windowed("k1", 5, 1_005));
+
     let session = Serde::session_windowed(Serdes::string());
     check(&session, &windowed("k1", 0x01a1_fd3d_1468, 0x01a1_fd3d_1850), "6b31000001a1fd3d1850000001a1fd3d1468");
     assert_eq!(session.partition_bytes(&unhex("6b31000001a1fd3d1850000001a1fd3d1468")), b"k1");

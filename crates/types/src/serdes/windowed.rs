@@ -16,7 +16,12 @@ const TIME_LEN: usize = 8;
 struct TimeWindowedCodec<K> {
     inner: Serde<K>,
     window_size_ms: i64,
+    /// Bytes behind the start: a changelog has a sequence number there.
+    tail: usize,
 }
+
+/// Bytes of the sequence number in the keys of a changelog.
+const SEQUENCE_LEN: usize = 4;
 
 /// Kafka's `SessionWindowedSerde`.
 struct SessionWindowedCodec<K> {
@@ -27,21 +32,22 @@ impl<K> Codec<Windowed<K>> for TimeWindowedCodec<K> {
     fn encode(&self, value: &Windowed<K>, out: &mut Vec<u8>) -> Result<(), CodecError> {
         encode_key(&self.inner, &value.key, out)?;
         out.extend_from_slice(&value.window.start.0.to_be_bytes());
+        out.resize(out.len() + self.tail, 0);
         Ok(())
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<Windowed<K>, CodecError> {
-        let (key, start) = split_time(bytes, TIME_LEN)?;
+        let (key, start) = split_time(without_tail(bytes, self.tail), TIME_LEN)?;
         let window = window(start, start.saturating_add(self.window_size_ms))?;
         Ok(Windowed { key: self.inner.decode(Some(key))?, window })
     }
 
     fn encoded_len(&self, value: &Windowed<K>) -> usize {
-        self.inner.encoded_len(&value.key) + TIME_LEN
+        self.inner.encoded_len(&value.key) + TIME_LEN + self.tail
     }
 
     fn partition_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        self.inner.partition_bytes(without_tail(bytes, TIME_LEN))
+        self.inner.partition_bytes(without_tail(bytes, TIME_LEN + self.tail))
     }
 }
 
@@ -103,7 +109,14 @@ impl<K: 'static> Serde<Windowed<K>> {
     /// hold the start only, so reading needs the size in milliseconds; an end past the largest
     /// time becomes the largest time. Partitioners hash the inner key.
     pub fn time_windowed(inner: Serde<K>, window_size_ms: i64) -> Self {
-        Self::new(TimeWindowedCodec { inner, window_size_ms })
+        Self::new(TimeWindowedCodec { inner, window_size_ms, tail: 0 })
+    }
+
+    /// Keys of the changelog of a store of such windows, as Kafka's `TimeWindowedSerde.forChangelog`: a
+    /// sequence number of four bytes follows the start. It is not looked at when read; unlike there it is
+    /// also written, as 0, so that what is written reads back.
+    pub fn time_windowed_changelog(inner: Serde<K>, window_size_ms: i64) -> Self {
+        Self::new(TimeWindowedCodec { inner, window_size_ms, tail: SEQUENCE_LEN })
     }
 
     /// Keys of session windows, as Kafka's `SessionWindowedSerde`: start and end, both inclusive.

@@ -1,5 +1,8 @@
 //! What a processor may ask about where it is: the record's origin, times, names and settings.
 
+use std::path::PathBuf;
+
+use bytes::Bytes;
 use millstream_types::{Headers, RecordMetadata, TaskId, Timestamp};
 
 use super::Context;
@@ -20,6 +23,17 @@ where
         &self.flow.origin_headers
     }
 
+    /// Key bytes of the input record being processed; `None` for a null one, below a timer, and for a
+    /// row that leaves a record cache. Costs a reference count.
+    pub fn source_raw_key(&self) -> Option<Bytes> {
+        self.env.source_record()?.key
+    }
+
+    /// Value bytes of the input record being processed, as [`source_raw_key`](Self::source_raw_key).
+    pub fn source_raw_value(&self) -> Option<Bytes> {
+        self.env.source_record()?.value
+    }
+
     /// Stream time of the task: the largest timestamp taken out of its queues; -1 before.
     pub fn stream_time(&self) -> Timestamp {
         self.flow.stream_time
@@ -38,6 +52,14 @@ where
     /// The application id.
     pub fn application_id(&self) -> &str {
         &self.flow.build.application_id
+    }
+
+    /// Where this application's local state lies: `state.dir` and the application id. A processor may
+    /// keep files of its own there, under a directory that it makes and names after its task; `None`
+    /// for a flow without configuration.
+    pub fn state_dir(&self) -> Option<PathBuf> {
+        let config = self.flow.options.config.as_ref()?;
+        Some(config.state_dir().join(config.application_id()))
     }
 
     /// What the configuration was given, in the order of the keys; also keys that Millstream does not
