@@ -1,5 +1,5 @@
 //! One entrance: `cargo xtask check`, `cargo xtask test`, `cargo xtask tidy`, `cargo xtask conformance`,
-//! `cargo xtask fuzz`, `cargo xtask kafka`.
+//! `cargo xtask fuzz`, `cargo xtask kafka`, `cargo xtask chaos`.
 //!
 //! What runs elsewhere runs at the desk by the same word.
 
@@ -23,6 +23,9 @@ usage: cargo xtask <task>
           wrong bytes for everything that reads bytes from outside
   kafka start|stop|status [--help]
           real Kafka brokers from Maven, to try things on (needs Java and Maven)
+  chaos [kills=N] [seed=N]
+          kills instances at random, 50 unless said, while three Kafka brokers are restarted, and compares
+          what they counted (needs Java and Maven)
   protocol
           writes the messages of the Kafka client anew from Apache Kafka's schemas (needs Java and Maven)
 
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         ["conformance", more @ ..] => conformance(more),
         ["fuzz", more @ ..] => fuzz(more),
         ["kafka", more @ ..] => kafka(more),
+        ["chaos", more @ ..] => chaos(more),
         ["protocol"] => protocol::generate(&tidy::root()),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
@@ -98,6 +102,13 @@ fn kafka(more: &[&str]) -> Result<(), String> {
     let mut arguments = vec!["run", "-q", "-p", "millstream-testbroker", "--"];
     arguments.extend_from_slice(more);
     command::cargo("kafka", &arguments)
+}
+
+/// The tests of that name, made longer.
+fn chaos(more: &[&str]) -> Result<(), String> {
+    let plan = [&["kills=50"], more].concat().join(",");
+    let arguments = ["test", "-p", "millstream", "--test", "chaos", "--", "--nocapture"];
+    command::cargo_with("chaos", &arguments, &[("MILLSTREAM_CHAOS", &plan)])
 }
 
 fn tidy() -> Result<(), String> {

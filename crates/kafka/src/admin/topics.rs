@@ -22,6 +22,8 @@ const TOPIC_CONFIG: i8 = 1;
 /// Settings that say how long records last: told as they are in effect, wherever they come from.
 const EFFECTIVE: [&str; 5] =
     ["cleanup.policy", "delete.retention.ms", "min.compaction.lag.ms", "retention.bytes", "retention.ms"];
+/// How long there may be fewer brokers than replicas: one that is restarted is missing for so long, in ms.
+const REPLICAS_PATIENCE_MS: i64 = 30_000;
 /// How long a broker may take to create or delete, in ms.
 const CREATE_TIMEOUT_MS: i32 = 30_000;
 
@@ -165,12 +167,14 @@ pub(super) struct CreateTopics {
     /// Once all were created or existed.
     agreement: Option<Agreement>,
     existing: Topics,
+    /// Since when brokers are missing for the replicas, in ms.
+    short_since: Option<i64>,
 }
 
 impl CreateTopics {
     pub(super) fn new(topics: Vec<NewTopic>) -> Self {
         let names = topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
-        Self { topics, create: Asked::default(), agreement: None, existing: Topics::new(names) }
+        Self { topics, create: Asked::default(), agreement: None, existing: Topics::new(names), short_since: None }
     }
 
     fn create(&mut self, client: &mut Client) -> Option<Result<(), Failure>> {
@@ -196,7 +200,14 @@ impl CreateTopics {
         let answer = self.create.answer(client, "creating topics", false, controller, request)?;
         Some(answer.and_then(|answer| {
             let codes = answer.topics.iter().map(|topic| (&topic.name, topic.error_code, &topic.error_message));
-            check(client, "creating", codes, ErrorCode::TOPIC_ALREADY_EXISTS)?;
+            let outcome = check(client, "creating", codes, ErrorCode::TOPIC_ALREADY_EXISTS);
+            let code = ErrorCode::INVALID_REPLICATION_FACTOR.0;
+            let (now_ms, is_short) =
+                (client.now().mono_ms(), answer.topics.iter().any(|topic| topic.error_code == code));
+            if is_short && now_ms - *self.short_since.get_or_insert(now_ms) < REPLICAS_PATIENCE_MS {
+                return outcome.map_err(|failure| retriable(failure.error.message()));
+            }
+            outcome?;
             complete("creating topics", topics.len(), answer.topics.len())
         }))
     }

@@ -401,7 +401,10 @@ fn delete_records() {
 
 #[test]
 fn create_topics() {
-    check::<CreateTopicsRequest>(Check { place: Place::Item, special: &[(Done, &[36])], ..USUAL }, Rig::create);
+    check::<CreateTopicsRequest>(
+        Check { place: Place::Item, special: &[(Done, &[36]), (Again, &[38])], ..USUAL },
+        Rig::create,
+    );
 }
 
 #[test]
