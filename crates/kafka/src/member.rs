@@ -4,6 +4,7 @@
 //! `max.poll.interval.ms`. What the stream thread must know waits for its next poll.
 
 mod commit;
+mod endpoints;
 mod heartbeat;
 mod others;
 mod refused;

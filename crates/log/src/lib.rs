@@ -13,9 +13,9 @@ mod signal;
 
 pub use embedded::{EmbeddedLog, Flush, Options};
 pub use seam::{
-    Acks, Admin, Call, CommittedOffset, Departure, Failure, FailureKind, Fetched, GroupMetadata, GroupTopology,
-    InternalTopicFacts, Isolation, Log, Member, MemberConfig, MemberEvent, NewTopic, OffsetSpec, OpenTransaction,
-    Outcome, PartitionHandle, Pending, Reader, ReaderEvent, SHUTDOWN_APPLICATION, SubtopologyFacts, TopicMetadata,
-    Writer,
+    Acks, Admin, Call, CommittedOffset, Departure, EndpointPartitions, Failure, FailureKind, Fetched, GroupMetadata,
+    GroupTopology, InternalTopicFacts, Isolation, Log, Member, MemberConfig, MemberEvent, NewTopic, OffsetSpec,
+    OpenTransaction, Outcome, PartitionHandle, Pending, Reader, ReaderEvent, SHUTDOWN_APPLICATION, SubtopologyFacts,
+    TopicMetadata, Writer,
 };
 pub use signal::Signal;

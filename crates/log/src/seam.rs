@@ -12,8 +12,8 @@ mod writer;
 
 pub use admin::{Admin, NewTopic, OffsetSpec, OpenTransaction, TopicMetadata};
 pub use member::{
-    CommittedOffset, Departure, GroupMetadata, GroupTopology, InternalTopicFacts, Member, MemberConfig, MemberEvent,
-    SHUTDOWN_APPLICATION, SubtopologyFacts,
+    CommittedOffset, Departure, EndpointPartitions, GroupMetadata, GroupTopology, InternalTopicFacts, Member,
+    MemberConfig, MemberEvent, SHUTDOWN_APPLICATION, SubtopologyFacts,
 };
 pub use outcome::{Call, Failure, FailureKind, Outcome, Pending};
 pub use reader::{Fetched, Isolation, Reader, ReaderEvent};

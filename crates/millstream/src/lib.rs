@@ -40,9 +40,9 @@ pub use millstream_log::{EmbeddedLog, Log};
 #[cfg(feature = "signals")]
 pub use millstream_runtime::shutdown_flag;
 pub use millstream_runtime::{
-    CloseOptions, Components, ConsumedRecord, Consumer, GroupMembershipOperation, Handlers, Instance, Metrics,
-    Producer, State, StateListener, StreamThreadExceptionResponse, Streams, ThreadMetadata, ThreadState,
-    UncaughtExceptionHandler, answer, log_options, open_log,
+    CloseOptions, Components, ConsumedRecord, Consumer, GroupMembershipOperation, Handlers, Instance, KeyQueryMetadata,
+    Metrics, Producer, State, StateListener, StreamThreadExceptionResponse, Streams, StreamsMetadata, ThreadMetadata,
+    ThreadState, UncaughtExceptionHandler, answer, log_options, open_log,
 };
 #[cfg(feature = "fjall")]
 pub use millstream_state::FjallEngines;

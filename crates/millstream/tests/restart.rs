@@ -1,36 +1,42 @@
-//! On a real broker: an instance that was killed or closed goes on at once where it was. Nothing waits for its
-//! session to end, and of its state only the tail is read back. Needs Java 17 and Maven.
+//! On real brokers: an instance that was killed or closed goes on at once where it was, and who has a copy of the state of
+//! one that is gone takes over at once. Of the state only the tail is read back. Needs Java 17 and Maven.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::disallowed_methods, clippy::print_stderr)]
+#![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout)]
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millstream::log::{Call, NewTopic, Outcome};
 use millstream::prelude::*;
+use millstream::types::partition_for_key;
 use millstream::{Clock, Log, SystemClock, TopicPartition};
 use millstream_testbroker::Cluster;
 
-/// Tells a child of this test what it is: addresses and state directory of an instance.
+/// Tells a child of this test what it is: application, addresses and state directory of an instance.
 const INSTANCE: &str = "MILLSTREAM_TEST_INSTANCE";
 const LIMIT: Duration = Duration::from_secs(120);
 const PARTITIONS: i32 = 4;
 /// Records before the kill, and how many keys they have.
 const RECORDS: usize = 220_000;
 const KEYS: usize = 100_000;
+/// An instance says so when all records are processed and its stores have what is committed.
+const SETTLED: &str = "settled";
 /// Longer than this test takes: what is not released stays to its end.
 const FOREVER_MS: i64 = 600_000;
 
-fn config(bootstrap: &str, state: &Path) -> Config {
+fn config(application: &str, bootstrap: &str, state: &Path) -> Config {
     Config::builder()
-        .application_id("restarts")
+        .application_id(application)
         .bootstrap_servers(bootstrap)
         .set("group.protocol", "streams")
         .set("transaction.timeout.ms", FOREVER_MS)
         .processing_guarantee(ProcessingGuarantee::ExactlyOnceV2)
         .state_dir(state)
+        // Nobody listens there; it only names the instance.
+        .set("application.server", format!("{}:1", state.file_name().unwrap().to_string_lossy().replace('.', "host")))
         .build()
         .unwrap()
 }
@@ -45,10 +51,18 @@ fn topology() -> Topology {
 #[test]
 fn an_instance() {
     let Ok(instance) = std::env::var(INSTANCE) else { return };
-    let (bootstrap, state) = instance.split_once(' ').unwrap();
-    let streams = Streams::new(&topology(), &config(bootstrap, Path::new(state))).unwrap();
+    let [application, bootstrap, state] = instance.split(' ').collect::<Vec<_>>()[..] else { panic!("{instance}") };
+    let streams = Streams::new(&topology(), &config(application, bootstrap, Path::new(state))).unwrap();
     streams.start().unwrap();
-    streams.wait_for(&[State::Error, State::NotRunning], LIMIT);
+    let deadline = Instant::now() + LIMIT;
+    let is_behind = || streams.threads_metadata().iter().any(|thread| thread.is_behind);
+    while Instant::now() < deadline && !streams.wait_for(&[State::Error, State::NotRunning], Duration::from_millis(50))
+    {
+        if streams.metrics().processed() == RECORDS as u64 && !is_behind() {
+            println!("{SETTLED}");
+            streams.wait_for(&[State::Error, State::NotRunning], LIMIT);
+        }
+    }
     panic!("nobody killed this instance: {:?}", streams.error());
 }
 
@@ -62,17 +76,45 @@ fn answer<T>(log: &dyn Log, mut call: Call<T>) -> T {
     }
 }
 
-fn committed(log: &dyn Log) -> usize {
+fn start_instance(application: &str, bootstrap: &str, state: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["an_instance", "--exact", "--nocapture"])
+        .env(INSTANCE, format!("{application} {bootstrap} {}", state.display()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// A client beside the applications, and the topic they read.
+fn connect(bootstrap: &str) -> Arc<dyn Log> {
+    let config = Config::builder().application_id("desk").bootstrap_servers(bootstrap).build().unwrap();
+    let log = millstream::open_log(&config).unwrap();
+    let topic = NewTopic { name: "events".into(), partitions: PARTITIONS, replication_factor: -1, configs: vec![] };
+    answer(&*log, log.admin().create_topics(&[topic]));
+    log
+}
+
+fn committed(log: &dyn Log, application: &str) -> usize {
     let partitions: Vec<_> = (0..PARTITIONS).map(|partition| TopicPartition::new("events", partition)).collect();
-    let offsets = answer(log, log.admin().committed("restarts", &partitions));
+    let offsets = answer(log, log.admin().committed(application, &partitions));
     offsets.into_iter().flatten().map(|committed| committed.offset.0 as usize).sum()
 }
 
 #[track_caller]
-fn wait_until_committed(log: &dyn Log, records: usize) {
+fn wait_until_committed(log: &dyn Log, application: &str, records: usize) {
     let deadline = Instant::now() + LIMIT;
-    while committed(log) < records {
-        assert!(Instant::now() < deadline, "{} of {records} records were processed in {LIMIT:?}", committed(log));
+    while committed(log, application) < records {
+        let count = committed(log, application);
+        assert!(Instant::now() < deadline, "{count} of {records} records were processed in {LIMIT:?}");
+        log.wait(Duration::from_millis(100));
+    }
+}
+
+#[track_caller]
+fn wait_until(log: &dyn Log, what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in {LIMIT:?}: {what}");
         log.wait(Duration::from_millis(100));
     }
 }
@@ -102,38 +144,86 @@ fn a_killed_instance_goes_on_at_once_and_reads_back_the_tail_only() {
         .unwrap_or_else(|error| panic!("{error}"));
     let bootstrap = cluster.bootstrap();
     let state = tempfile::tempdir().unwrap();
-    let desk_state = tempfile::tempdir().unwrap();
-    let log: Arc<dyn Log> = Streams::new(&topology(), &config(&bootstrap, desk_state.path())).unwrap().log();
-    let topic = NewTopic { name: "events".into(), partitions: PARTITIONS, replication_factor: -1, configs: vec![] };
-    answer(&*log, log.admin().create_topics(&[topic]));
-
-    let mut killed = Command::new(std::env::current_exe().unwrap())
-        .args(["an_instance", "--exact", "--nocapture"])
-        .env(INSTANCE, format!("{bootstrap} {}", state.path().display()))
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let log = connect(&bootstrap);
+    let mut killed = start_instance("restarts", &bootstrap, state.path());
     let mut events = Producer::new(Arc::clone(&log), "events", Serdes::string(), Serdes::string()).unwrap();
     send(&mut events, 0..RECORDS);
-    wait_until_committed(&*log, RECORDS);
+    let said = BufReader::new(killed.stdout.take().unwrap()).lines();
+    assert!(said.map_while(Result::ok).any(|line| line == SETTLED), "the instance ended");
     // It has work when it dies, and a transaction open or about to be.
     send(&mut events, RECORDS..RECORDS + 2_000);
     killed.kill().unwrap();
     killed.wait().unwrap();
 
-    let streams = Streams::new(&topology(), &config(&bootstrap, state.path())).unwrap();
+    let streams = Streams::new(&topology(), &config("restarts", &bootstrap, state.path())).unwrap();
     run(&streams, "after kill -9");
     assert!(streams.metrics().restored() < 5_000, "{} records were restored", streams.metrics().restored());
     assert_eq!(streams.metrics().restores_full(), 0);
     send(&mut events, RECORDS + 2_000..RECORDS + 4_000);
-    wait_until_committed(&*log, RECORDS + 4_000);
+    wait_until_committed(&*log, "restarts", RECORDS + 4_000);
     assert!(streams.close(LIMIT));
     drop(streams);
 
-    let streams = Streams::new(&topology(), &config(&bootstrap, state.path())).unwrap();
+    let streams = Streams::new(&topology(), &config("restarts", &bootstrap, state.path())).unwrap();
     run(&streams, "after a close");
     assert_eq!(streams.metrics().restored(), 0, "everything was there");
     send(&mut events, RECORDS + 4_000..RECORDS + 6_000);
-    wait_until_committed(&*log, RECORDS + 6_000);
+    wait_until_committed(&*log, "restarts", RECORDS + 6_000);
+    assert!(streams.close(LIMIT));
+}
+
+#[test]
+fn who_keeps_a_copy_takes_over_with_the_tail_only() {
+    const RECORDS: usize = 40_000;
+    let cluster = Cluster::builder()
+        .setting("group.streams.session.timeout.ms", 5_000)
+        .setting("group.streams.heartbeat.interval.ms", 300)
+        .setting("group.streams.num.standby.replicas", 1)
+        .start()
+        .unwrap_or_else(|error| panic!("{error}"));
+    let bootstrap = cluster.bootstrap();
+    let states = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let log = connect(&bootstrap);
+    let mut other = start_instance("copies", &bootstrap, states[0].path());
+    let config = config("copies", &bootstrap, states[1].path());
+    let streams = Streams::new(&topology(), &config).unwrap();
+    streams.start().unwrap();
+    let tasks = || {
+        let thread = streams.threads_metadata().remove(0);
+        (thread.active.len(), thread.standby.len())
+    };
+    wait_until(&*log, "two tasks here and copies of the other two", || tasks() == (2, 2));
+    let mut events = Producer::new(Arc::clone(&log), "events", Serdes::string(), Serdes::string()).unwrap();
+    send(&mut events, 0..RECORDS);
+    wait_until_committed(&*log, "copies", RECORDS);
+
+    // All keys are different, so the copies are complete when they have taken one record for each.
+    let own: Vec<i32> = streams.threads_metadata()[0].active.iter().map(|task| task.partition).collect();
+    let key = |number: usize| partition_for_key(format!("key {number}").as_bytes(), PARTITIONS);
+    let copied = (0..RECORDS).filter(|number| !own.contains(&key(*number))).count() as u64;
+    wait_until(&*log, "the copies are complete", || streams.metrics().updated() >= copied);
+    // Where a key is, as the brokers tell it: with its active task, and a copy with the other instance.
+    let here = config.application_server().unwrap();
+    let place =
+        |number: usize| streams.query_metadata_for_key("counts", &format!("key {number}"), &Serdes::string()).unwrap();
+    for number in 0..20 {
+        wait_until(&*log, "it is known where a key is", || {
+            place(number).is_some_and(|place| {
+                let is_here = own.contains(&key(number));
+                place.partition == Some(key(number))
+                    && (place.active_host == *here) == is_here
+                    && place.standby_hosts.contains(here) != is_here
+            })
+        });
+    }
+    assert_eq!(streams.streams_metadata_for_store("counts").len(), 2);
+    other.kill().unwrap();
+    other.wait().unwrap();
+    wait_until(&*log, "all tasks are here", || tasks() == (4, 0));
+    eprintln!("taken over: {copied} records copied, {} restored", streams.metrics().restored());
+    assert!(streams.metrics().restored() < 1_000, "{} records were restored", streams.metrics().restored());
+    send(&mut events, RECORDS..RECORDS + 1_000);
+    wait_until_committed(&*log, "copies", RECORDS + 1_000);
+    assert_eq!(streams.error().map(|error| error.to_string()), None);
     assert!(streams.close(LIMIT));
 }

@@ -25,8 +25,8 @@ pub use metrics::Metrics;
 #[cfg(feature = "signals")]
 pub use streams::shutdown_flag;
 pub use streams::{
-    CloseOptions, GroupMembershipOperation, State, StateListener, StreamThreadExceptionResponse, Streams,
-    UncaughtExceptionHandler, log_options, open_log,
+    CloseOptions, GroupMembershipOperation, KeyQueryMetadata, State, StateListener, StreamThreadExceptionResponse,
+    Streams, StreamsMetadata, UncaughtExceptionHandler, log_options, open_log,
 };
 pub use task::{Applied, FlowControl, StoreChangelog, Task, TaskInput, TaskOptions, TaskOutput};
 pub use thread::{Step, StreamThread, ThreadMetadata, ThreadState};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use millstream_log::{Departure, Failure, FailureKind, Isolation, Log, OffsetSpec};
+use millstream_log::{Departure, EndpointPartitions, Failure, FailureKind, Isolation, Log, OffsetSpec};
 use millstream_state::EngineProvider;
 use millstream_topology::flow::{FlowOptions, GlobalState};
 use millstream_topology::graph::Topology;
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) are_globals_ready: AtomicBool,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) task_locks: TaskLocks,
+    /// Which process has what, as the group said last.
+    pub(crate) endpoints: RwLock<Vec<EndpointPartitions>>,
     /// Bytes for the record caches of one thread.
     pub(crate) cache_bytes: AtomicUsize,
     /// Whether nothing is to be processed for now.

@@ -3,6 +3,7 @@
 mod close;
 mod driver;
 mod engines;
+mod hosts;
 mod log;
 mod roster;
 mod run;
@@ -19,6 +20,7 @@ use millstream_types::clock::SystemClock;
 use millstream_types::{Clock, Config, Error, ErrorKind, Result};
 
 pub use close::{CloseOptions, GroupMembershipOperation};
+pub use hosts::{KeyQueryMetadata, StreamsMetadata};
 pub use log::{log_options, open_log};
 #[cfg(feature = "signals")]
 pub use signals::shutdown_flag;

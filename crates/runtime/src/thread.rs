@@ -162,6 +162,8 @@ impl StreamThread {
             process_id: Arc::clone(&shared.process_id),
             session_timeout_ms: i64::try_from(config.session_timeout().as_millis()).unwrap_or(i64::MAX),
             standby_replicas: config.num_standby_replicas(),
+            endpoint: config.application_server().cloned(),
+            client_tags: config.client_tags().into_iter().collect(),
             may_renew_group: config.topology_upgrade() == TopologyUpgrade::Auto,
             max_poll_interval_ms: i64::try_from(config.max_poll_interval().as_millis()).unwrap_or(i64::MAX),
         });
@@ -272,6 +274,7 @@ impl StreamThread {
         let (takeover, copies) = (&self.takeover, &self.copies);
         let (tasks, waiting) = (&self.tasks, &self.waiting);
         let is_paused = self.refusal.is_some() || self.takeover_pause.is_some();
+        let is_behind = tasks.iter().any(Task::is_behind);
         self.control.publish(|metadata| {
             metadata.state = state;
             let is_same = metadata.active.len() == tasks.len()
@@ -279,6 +282,7 @@ impl StreamThread {
             if !is_same {
                 metadata.active = tasks.iter().map(Task::id).collect();
             }
+            metadata.is_behind = is_behind;
             metadata.standby.clear();
             metadata.standby.extend(copies.iter().flat_map(Copies::tasks));
             metadata.restoring.clear();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use millstream_log::{Departure, Failure, FailureKind, GroupTopology, MemberConfig, MemberEvent, SHUTDOWN_APPLICATION};
 use millstream_types::TaskId;
 
+use super::endpoints;
 use super::others::Others;
 use super::remedy::{explained, is_other_topology};
 use super::tasks::{Tasks, heard, told};
@@ -16,7 +17,7 @@ use crate::client::{Client, CoordinatorKind, RequestError, Ticket};
 use crate::driver::{Actor, Turn};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::streams_group_heartbeat::{
-    Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
+    KeyValue, Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
 };
 use crate::renewal::{Renewal, RenewalRight, Renewals};
 
@@ -68,6 +69,8 @@ pub(super) struct Heartbeats {
     renewals_known: u64,
     /// The group is made anew, by us.
     renewal: Option<(Renewal, RenewalRight)>,
+    /// Of what we were told last of who has what.
+    endpoint_epoch: i32,
     /// Whether the group is to be told that the application ends.
     ends_application: bool,
 }
@@ -111,6 +114,7 @@ impl Heartbeats {
             renewals,
             renewals_known: 0,
             renewal: None,
+            endpoint_epoch: -1,
             ends_application: false,
         }
     }
@@ -165,6 +169,7 @@ impl Heartbeats {
         self.under_way = None;
         self.others = None;
         self.renewal = None;
+        self.endpoint_epoch = -1;
         self.target = None;
         self.owned = Tasks::default();
         self.is_revoking = false;
@@ -188,13 +193,16 @@ impl Heartbeats {
                 State::Member | State::Outside => self.epoch,
             },
             shutdown_application: self.ends_application,
+            endpoint_information_epoch: self.endpoint_epoch,
             ..StreamsGroupHeartbeatRequest::default()
         };
         if joins {
             request.rebalance_timeout_ms = i32::try_from(self.config.max_poll_interval_ms).unwrap_or(i32::MAX);
             request.topology = Some(topology(&self.topology));
             request.process_id = Some(self.config.process_id.to_string());
-            request.client_tags = Some(Vec::new());
+            let tag = |(key, value): &(String, String)| KeyValue { key: key.clone(), value: value.clone() };
+            request.client_tags = Some(self.config.client_tags.iter().map(tag).collect());
+            request.user_endpoint = self.config.endpoint.as_ref().map(endpoints::told);
         }
         if joins || self.state == State::Member && self.must_tell {
             request.active_tasks = Some(told(&self.owned.active));
@@ -304,6 +312,10 @@ impl Heartbeats {
                     *known = heard(&told);
                 }
             }
+        }
+        self.endpoint_epoch = response.endpoint_information_epoch;
+        if let Some(told) = response.partitions_by_user_endpoint {
+            self.event(MemberEvent::Endpoints(endpoints::heard(told)));
         }
         self.reconcile(now_ms);
     }

@@ -1,8 +1,8 @@
 use std::sync::{Arc, Mutex};
 
 use millstream_log::{
-    CommittedOffset, Departure, FailureKind, GroupTopology, InternalTopicFacts, Member, MemberConfig, MemberEvent,
-    SubtopologyFacts,
+    CommittedOffset, Departure, EndpointPartitions, FailureKind, GroupTopology, InternalTopicFacts, Member,
+    MemberConfig, MemberEvent, SubtopologyFacts,
 };
 use millstream_types::{Offset, TaskId, TopicPartition};
 
@@ -18,7 +18,8 @@ use crate::protocol::messages::streams_group_describe::{
     DescribedGroup, Member as DescribedMember, StreamsGroupDescribeRequest, StreamsGroupDescribeResponse,
 };
 use crate::protocol::messages::streams_group_heartbeat::{
-    RequestTaskIds, ResponseTaskIds, Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
+    EndpointToPartitions, RequestTaskIds, ResponseEndpoint, ResponseTaskIds, Status, StreamsGroupHeartbeatRequest,
+    StreamsGroupHeartbeatResponse, TopicPartition as TopicPartitions,
 };
 use crate::protocol::{ErrorCode, Request, RequestHeader};
 use crate::renewal::Renewals;
@@ -140,6 +141,10 @@ impl Rig {
     }
 }
 
+fn numbers(partitions: &[TopicPartition]) -> Vec<i32> {
+    partitions.iter().map(|at| at.partition.0).collect()
+}
+
 fn word(event: MemberEvent) -> String {
     let partitions = |tasks: &[TaskId]| tasks.iter().map(|task| task.partition).collect::<Vec<_>>();
     match event {
@@ -151,6 +156,18 @@ fn word(event: MemberEvent) -> String {
         }
         MemberEvent::Revoke { tasks } => format!("revoke {:?}", partitions(&tasks)),
         MemberEvent::Lost => "lost".to_owned(),
+        MemberEvent::Endpoints(endpoints) => {
+            let of = |found: EndpointPartitions| {
+                format!(
+                    "{}:{} has {:?} and copies {:?}",
+                    found.endpoint.host,
+                    found.endpoint.port,
+                    numbers(&found.active),
+                    numbers(&found.standby)
+                )
+            };
+            endpoints.into_iter().map(of).collect::<Vec<_>>().join("; ")
+        }
         MemberEvent::Status { code, .. } => format!("status {code}"),
         MemberEvent::Failed(failure) => format!("failed {:?}", failure.kind),
     }
@@ -297,6 +314,31 @@ fn a_coordinator_that_moves_while_a_member_leaves_is_told_again() {
     rig.fake.wait(leave).unwrap();
     let heartbeats = rig.heartbeats.lock().unwrap();
     assert!(heartbeats.len() >= 4 && heartbeats.last().unwrap().member_epoch == -1);
+}
+
+#[test]
+fn who_has_what_is_told_by_endpoint_and_asked_for_by_its_epoch() {
+    let member = |port: u16, active: &[i32], standby: &[i32]| {
+        let partitions =
+            |partitions: &[i32]| vec![TopicPartitions { topic: "words".to_owned(), partitions: partitions.to_vec() }];
+        EndpointToPartitions {
+            user_endpoint: ResponseEndpoint { host: "h".to_owned(), port },
+            active_partitions: partitions(active),
+            standby_partitions: partitions(standby),
+        }
+    };
+    let mut rig = joined(move |number, _| StreamsGroupHeartbeatResponse {
+        endpoint_information_epoch: 7,
+        // Two threads of one process.
+        partitions_by_user_endpoint: (number == 0)
+            .then(|| vec![member(2, &[3], &[]), member(1, &[0], &[3]), member(2, &[1], &[0])]),
+        ..told(1, &[0])
+    });
+    assert_eq!(rig.events(200)[0], "h:1 has [0] and copies [3]; h:2 has [1, 3] and copies [0]");
+    rig.events(2_000);
+    let epochs: Vec<i32> =
+        rig.heartbeats.lock().unwrap().iter().map(|heartbeat| heartbeat.endpoint_information_epoch).collect();
+    assert_eq!(epochs[..2], [-1, 7]);
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Worker {
                     self.running.clear();
                     self.is_lost = true;
                 }
-                MemberEvent::Status { .. } => {}
+                MemberEvent::Status { .. } | MemberEvent::Endpoints(_) => {}
                 MemberEvent::Failed(failure) => panic!("{failure:?}"),
             }
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use millstream_types::config::HostPort;
 use millstream_types::{Now, Offset, TaskId, TopicPartition};
 
 use super::{Call, Failure};
@@ -23,6 +24,10 @@ pub struct MemberConfig {
     /// Copies of each stateful task that other processes keep up to date, where the members say so. Brokers have it in
     /// the settings of the group (`streams.num.standby.replicas`).
     pub standby_replicas: usize,
+    /// Where others may ask this process; told to all members that give one.
+    pub endpoint: Option<HostPort>,
+    /// Tags that copies are spread over, by name.
+    pub client_tags: Vec<(String, String)>,
     /// Whether a group whose members agreed on another topology is made anew with its offsets
     /// ([`Admin::renew_group`](super::Admin::renew_group)), where the log does not let it change.
     pub may_renew_group: bool,
@@ -157,6 +162,19 @@ pub enum MemberEvent {
         /// For people.
         detail: String,
     },
+    /// Which process has what, of those that give an [endpoint](MemberConfig::endpoint); by endpoint, each once.
+    Endpoints(Vec<EndpointPartitions>),
     /// A request failed for good.
     Failed(Failure),
+}
+
+/// The source partitions of the tasks of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointPartitions {
+    /// Where it may be asked.
+    pub endpoint: HostPort,
+    /// Of its active tasks, sorted.
+    pub active: Vec<TopicPartition>,
+    /// Of its standby tasks, sorted.
+    pub standby: Vec<TopicPartition>,
 }

@@ -39,6 +39,8 @@ pub struct ThreadMetadata {
     pub standby: Vec<TaskId>,
     /// Tasks that are being restored.
     pub restoring: Vec<TaskId>,
+    /// Whether local stores wait to take what is committed: after a crash it would be restored.
+    pub is_behind: bool,
     /// Why processing is paused: local state cannot be written (disk full), say.
     pub paused: Option<Error>,
     /// Partitions that cannot be read on, because a transaction of somebody else has not ended for longer than
@@ -66,6 +68,7 @@ impl ThreadControl {
             active: vec![],
             standby: vec![],
             restoring: vec![],
+            is_behind: false,
             paused: None,
             held_up: vec![],
         };

@@ -130,6 +130,7 @@ impl StreamThread {
                     self.assigned(active);
                 }
                 MemberEvent::Revoke { tasks } => self.revoke(tasks),
+                MemberEvent::Endpoints(endpoints) => *self.shared.endpoints.write() = endpoints,
                 MemberEvent::Lost => {
                     tracing::warn!(thread = %self.control.metadata().name, "expelled from the group; joining again");
                     self.roll_back(true);
