@@ -47,13 +47,14 @@ pub use millstream_runtime::{
 #[cfg(feature = "fjall")]
 pub use millstream_state::FjallEngines;
 pub use millstream_state::{
-    ChangelogRecord, CommitMark, DslKeyValueParams, DslSessionParams, DslStoreSuppliers, DslWindowParams, Engine,
-    EngineProvider, EngineSupplier, JoinSide, KeyValueStore, KeyValueStoreSupplier, LeftOrRight, MemoryEngines, Origin,
-    OuterJoinRow, OuterJoinStore, Put, PutReturn, RestoreRecord, Scan, SessionStore, SessionStoreSupplier, StateStore,
-    StoreBuilder, StoreEnv, StoreFactory, StoreFacts, StoreFormat, StoreIterator, StoreSupplier, StoreType, Stores,
-    TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
-    TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders, VersionedKeyValueStore,
-    VersionedKeyValueStoreSupplier, VersionedRecord, WindowStore, WindowStoreSupplier,
+    AggregationWithHeaders, ChangelogRecord, CommitMark, DslKeyValueParams, DslSessionParams, DslStoreSuppliers,
+    DslWindowParams, Engine, EngineProvider, EngineSupplier, JoinSide, KeyValueStore, KeyValueStoreSupplier,
+    LeftOrRight, MemoryEngines, Origin, OuterJoinRow, OuterJoinStore, Put, PutReturn, RestoreRecord, Scan,
+    SessionStore, SessionStoreSupplier, SessionStoreWithHeaders, StateStore, StoreBuilder, StoreEnv, StoreFactory,
+    StoreFacts, StoreFormat, StoreIterator, StoreSupplier, StoreType, Stores, TimestampedKeyValueStore,
+    TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore, TimestampedWindowStoreWithHeaders, ValueAndTimestamp,
+    ValueTimestampHeaders, VersionedKeyValueStore, VersionedKeyValueStoreSupplier, VersionedRecord, WindowStore,
+    WindowStoreSupplier,
 };
 pub use millstream_topology::graph::{Problem, TopicPattern};
 pub use millstream_topology::{

@@ -170,11 +170,17 @@ impl ByteStore {
 
     /// Where, in a local value, the part begins that its changelog record has as value.
     fn value_at(&self, local: &[u8]) -> usize {
+        let time_len = self.time_len();
         match self.facts.format {
-            StoreFormat::Plain => 0,
-            StoreFormat::Timestamped => TIMESTAMP_LEN,
-            StoreFormat::Headers => TIMESTAMP_LEN + headed::block_len(local.get(TIMESTAMP_LEN..).unwrap_or_default()),
+            StoreFormat::Plain | StoreFormat::Timestamped => time_len,
+            StoreFormat::Headers => time_len + headed::block_len(local.get(time_len..).unwrap_or_default()),
         }
+    }
+
+    /// Length of the timestamp that a local value begins with.
+    fn time_len(&self) -> usize {
+        let is_timed = self.facts.format != StoreFormat::Plain && !self.facts.kind.has_sessions();
+        if is_timed { TIMESTAMP_LEN } else { 0 }
     }
 
     /// How many rows there are, where that needs no scan. A bounded store knows its keys. Where an
@@ -337,7 +343,7 @@ impl ByteStore {
     fn local_value(&self, record: &ChangelogRecord<'_>) -> Option<Vec<u8>> {
         let value = record.value?;
         let mut local = Vec::with_capacity(TIMESTAMP_LEN + 1 + value.len());
-        if self.facts.format != StoreFormat::Plain {
+        if self.time_len() > 0 {
             local.extend_from_slice(&record.timestamp.0.to_be_bytes());
         }
         if self.facts.format == StoreFormat::Headers {

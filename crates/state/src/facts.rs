@@ -32,6 +32,8 @@ pub enum StoreKind {
     Custom,
     /// Key, session start and session end to value.
     Session,
+    /// Key, session start and session end to value and headers.
+    SessionWithHeaders,
 }
 
 impl StoreKind {
@@ -42,6 +44,7 @@ impl StoreKind {
             Self::KeyValue
                 | Self::Window
                 | Self::Session
+                | Self::SessionWithHeaders
                 | Self::Versioned
                 | Self::ChangeBuffer
                 | Self::StreamBuffer
@@ -52,7 +55,15 @@ impl StoreKind {
 
     /// Whether rows have headers of their own.
     pub(crate) fn has_headers(self) -> bool {
-        matches!(self, Self::TimestampedKeyValueWithHeaders | Self::TimestampedWindowWithHeaders)
+        matches!(
+            self,
+            Self::TimestampedKeyValueWithHeaders | Self::TimestampedWindowWithHeaders | Self::SessionWithHeaders
+        )
+    }
+
+    /// Whether rows stand under a key and a session.
+    pub(crate) fn has_sessions(self) -> bool {
+        matches!(self, Self::Session | Self::SessionWithHeaders)
     }
 }
 

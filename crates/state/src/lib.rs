@@ -47,4 +47,7 @@ pub use supplier::{
 pub use typed::{FlushedEntry, Put};
 pub use versioned::{PutReturn, VersionedKeyValueStore, VersionedRecord};
 pub use window::{TimestampedWindowStore, WindowStore};
-pub use with_headers::{TimestampedKeyValueStoreWithHeaders, TimestampedWindowStoreWithHeaders, ValueTimestampHeaders};
+pub use with_headers::{
+    AggregationWithHeaders, SessionStoreWithHeaders, TimestampedKeyValueStoreWithHeaders,
+    TimestampedWindowStoreWithHeaders, ValueTimestampHeaders,
+};

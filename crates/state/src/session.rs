@@ -40,7 +40,7 @@ use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator};
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
 pub struct SessionStore<K, V> {
-    core: Core<K, V>,
+    pub(crate) core: Core<K, V>,
     key_bytes: Vec<u8>,
 }
 

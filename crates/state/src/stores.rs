@@ -11,9 +11,10 @@ use millstream_types::{Error, ErrorKind, Result, Serde, TaskId};
 use crate::supplier::OwnEngine;
 use crate::{
     Engine, EngineProvider, KeyValueStore, KeyValueStoreSupplier, OuterJoinStore, SessionStore, SessionStoreSupplier,
-    StateStore, StoreEnv, StoreFactory, StoreFacts, StoreFormat, StoreKind, TimestampedKeyValueStore,
-    TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore, TimestampedWindowStoreWithHeaders,
-    VersionedKeyValueStore, VersionedKeyValueStoreSupplier, WindowStore, WindowStoreSupplier,
+    SessionStoreWithHeaders, StateStore, StoreEnv, StoreFactory, StoreFacts, StoreFormat, StoreKind,
+    TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
+    TimestampedWindowStoreWithHeaders, VersionedKeyValueStore, VersionedKeyValueStoreSupplier, WindowStore,
+    WindowStoreSupplier,
 };
 
 /// Describes stores, as Kafka Streams' `Stores`.
@@ -128,12 +129,18 @@ impl Stores {
         values: Serde<V>,
     ) -> StoreBuilder<SessionStore<K, V>> {
         let open = move |facts, env| SessionStore::new(facts, env, keys.clone(), values.clone());
-        let format = (supplier.is_persistent, supplier.format);
-        let mut builder = StoreBuilder::new(supplier.name, StoreKind::Session, format, open);
-        builder.facts.retention_ms = Some(millis(supplier.retention));
-        builder.facts.is_time_ordered = supplier.is_time_ordered || !supplier.is_persistent;
-        builder.engine = supplier.engine;
-        builder
+        StoreBuilder::session(supplier, StoreKind::Session, open)
+    }
+
+    /// A store from key and session to value and headers (KIP-1271). A supplier on disk without headers
+    /// loses them.
+    pub fn session_store_with_headers_builder<K: Clone + Send + 'static, V: Clone + Send + 'static>(
+        supplier: SessionStoreSupplier,
+        keys: Serde<K>,
+        values: Serde<V>,
+    ) -> StoreBuilder<SessionStoreWithHeaders<K, V>> {
+        let open = move |facts, env| SessionStoreWithHeaders::new(facts, env, keys.clone(), values.clone());
+        StoreBuilder::session(supplier, StoreKind::SessionWithHeaders, open)
     }
 }
 
@@ -177,7 +184,7 @@ impl<S: StateStore> StoreBuilder<S> {
         (is_persistent, format): (bool, Option<StoreFormat>),
         open: impl Fn(StoreFacts, StoreEnv) -> Result<S> + Send + Sync + 'static,
     ) -> Self {
-        let may_keep_headers = kind.is_timestamped() || kind == StoreKind::Session;
+        let may_keep_headers = kind.is_timestamped() || kind.has_sessions();
         let logs_headers = kind.has_headers() || (may_keep_headers && format == Some(StoreFormat::Headers));
         let most = match (kind.has_headers(), kind.is_timestamped()) {
             (true, _) => StoreFormat::Headers,
@@ -215,6 +222,18 @@ impl<S: StateStore> StoreBuilder<S> {
         builder.facts.retains_duplicates = supplier.retains_duplicates;
         builder.engine = supplier.engine;
         builder.facts.is_time_ordered = supplier.is_time_ordered || !supplier.is_persistent;
+        builder
+    }
+
+    fn session(
+        supplier: SessionStoreSupplier,
+        kind: StoreKind,
+        open: impl Fn(StoreFacts, StoreEnv) -> Result<S> + Send + Sync + 'static,
+    ) -> Self {
+        let mut builder = Self::new(supplier.name, kind, (supplier.is_persistent, supplier.format), open);
+        builder.facts.retention_ms = Some(millis(supplier.retention));
+        builder.facts.is_time_ordered = supplier.is_time_ordered || !supplier.is_persistent;
+        builder.engine = supplier.engine;
         builder
     }
 

@@ -91,7 +91,9 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         facts.is_cached &= env.cache.bytes_max() > 0;
         let is_timestamped = facts.kind.is_timestamped();
         let logged_headers = if facts.logs_headers { LoggedHeaders::Deletions } else { LoggedHeaders::None };
-        let decoder = Decoder { values, is_timestamped, format: facts.format, store: Arc::clone(&facts.name) };
+        // Where values have no time, their serde alone makes a row's bytes, headers included.
+        let format = if is_timestamped { facts.format } else { StoreFormat::Plain };
+        let decoder = Decoder { values, is_timestamped, format, store: Arc::clone(&facts.name) };
         let cache = facts.is_cached.then(|| RecordCache::new(env.cache));
         // A window's cache key begins with its segment there, a value with headers with their size.
         let cache_entry_extra = if facts.retention_ms.is_some() { 8 } else { 0 } + usize::from(facts.logs_headers);

@@ -6,8 +6,8 @@ use millstream_types::{Headers, Result, Serde, Timestamp, Windowed};
 use crate::headed::{Headed, HeadedCodec};
 use crate::typed::{LoggedHeaders, state_store};
 use crate::{
-    Put, StoreEnv, StoreFacts, StoreFormat, StoreIterator, TimestampedKeyValueStore, TimestampedWindowStore,
-    ValueAndTimestamp,
+    Put, SessionStore, StoreEnv, StoreFacts, StoreFormat, StoreIterator, TimestampedKeyValueStore,
+    TimestampedWindowStore, ValueAndTimestamp,
 };
 
 /// A value with the event time and the headers of the record that gave it.
@@ -55,8 +55,44 @@ pub struct TimestampedWindowStoreWithHeaders<K, V> {
     values: Serde<V>,
 }
 
+/// The value of a session with the headers of the record that gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AggregationWithHeaders<V> {
+    /// The value.
+    pub aggregation: V,
+    /// Headers.
+    pub headers: Headers,
+}
+
+/// Values with headers by key and session: Kafka Streams' `SessionStoreWithHeaders`. Changelog and
+/// suppliers as for [`TimestampedKeyValueStoreWithHeaders`].
+///
+/// ```
+/// use millstream_state::{AggregationWithHeaders, SessionStoreWithHeaders, Stores};
+/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_types::{Headers, Serdes, Timestamp, Window, Windowed};
+/// # use std::time::Duration;
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+///
+/// let supplier = Stores::in_memory_session_store("visits", Duration::from_millis(100));
+/// let builder = Stores::session_store_with_headers_builder(supplier, Serdes::long(), Serdes::long());
+/// let mut visits: SessionStoreWithHeaders<i64, i64> = builder.build_store(env)?;
+/// let visit = Windowed { key: 1, window: Window { start: Timestamp(10), end: Timestamp(25) } };
+/// let mut headers = Headers::new();
+/// headers.add("shop", Some("Ulm".into()));
+/// visits.put(&visit, Some(AggregationWithHeaders { aggregation: 2, headers }))?;
+/// let found = visits.fetch_session(&1, Timestamp(10), Timestamp(25))?;
+/// assert_eq!(found.map(|found| (found.aggregation, found.headers.len())), Some((2, 1)));
+/// # Ok::<(), millstream_types::Error>(())
+/// ```
+pub struct SessionStoreWithHeaders<K, V> {
+    inner: SessionStore<K, Headed<V>>,
+    values: Serde<V>,
+}
+
 state_store!(TimestampedKeyValueStoreWithHeaders, inner.core);
 state_store!(TimestampedWindowStoreWithHeaders, inner.core);
+state_store!(SessionStoreWithHeaders, inner.core);
 
 /// A value as a row of the store below.
 fn lower<V>(row: ValueTimestampHeaders<V>) -> ValueAndTimestamp<Headed<V>> {
@@ -104,6 +140,7 @@ macro_rules! headed_store {
 
 headed_store!(TimestampedKeyValueStoreWithHeaders, TimestampedKeyValueStore);
 headed_store!(TimestampedWindowStoreWithHeaders, TimestampedWindowStore);
+headed_store!(SessionStoreWithHeaders, SessionStore);
 
 /// Rows by key, with headers.
 type KeyRows<K, V> = Result<StoreIterator<(K, ValueTimestampHeaders<V>)>>;
@@ -226,5 +263,74 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedWindowStor
     /// All rows; order and cost as [`Self::fetch_all`].
     pub fn all(&mut self) -> KeyRows<Windowed<K>, V> {
         self.inner.all().map(lift_rows)
+    }
+}
+
+/// Sessions with their values and headers.
+type Sessions<K, V> = Result<StoreIterator<(Windowed<K>, AggregationWithHeaders<V>)>>;
+
+fn lift_session<V>(Headed { value, headers }: Headed<V>) -> AggregationWithHeaders<V> {
+    AggregationWithHeaders { aggregation: value, headers }
+}
+
+fn lift_sessions<K: 'static, V: 'static>(
+    rows: StoreIterator<(Windowed<K>, Headed<V>)>,
+) -> StoreIterator<(Windowed<K>, AggregationWithHeaders<V>)> {
+    StoreIterator::new(rows.map(|row| row.map(|(session, value)| (session, lift_session(value)))))
+}
+
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStoreWithHeaders<K, V> {
+    /// The value of exactly this session.
+    pub fn fetch_session(
+        &mut self,
+        key: &K,
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Option<AggregationWithHeaders<V>>> {
+        Ok(self.inner.fetch_session(key, start, end)?.map(lift_session))
+    }
+
+    /// Writes the value of a session; `None`, or a value that is null by its serde, deletes it.
+    /// [`Put::is_expired`] says that the row was dropped because its time is over.
+    pub fn put(&mut self, session: &Windowed<K>, value: Option<AggregationWithHeaders<V>>) -> Result<Put> {
+        let lower = |AggregationWithHeaders { aggregation, headers }| Headed { value: aggregation, headers };
+        self.inner.put(session, value.map(lower))
+    }
+
+    /// Deletes a session.
+    pub fn remove(&mut self, session: &Windowed<K>) -> Result<Put> {
+        self.inner.remove(session)
+    }
+
+    /// Sessions of a key that end at `earliest_end` or later and start at `latest_start` or earlier,
+    /// oldest first.
+    pub fn find_sessions(&mut self, key: &K, earliest_end: Timestamp, latest_start: Timestamp) -> Sessions<K, V> {
+        self.inner.find_sessions(key, earliest_end, latest_start).map(lift_sessions)
+    }
+
+    /// As [`Self::find_sessions`], newest first.
+    pub fn backward_find_sessions(
+        &mut self,
+        key: &K,
+        earliest_end: Timestamp,
+        latest_start: Timestamp,
+    ) -> Sessions<K, V> {
+        self.inner.backward_find_sessions(key, earliest_end, latest_start).map(lift_sessions)
+    }
+
+    /// All sessions of a key, oldest first.
+    pub fn fetch(&mut self, key: &K) -> Sessions<K, V> {
+        self.inner.fetch(key).map(lift_sessions)
+    }
+
+    /// All sessions of a key, newest first.
+    pub fn backward_fetch(&mut self, key: &K) -> Sessions<K, V> {
+        self.inner.backward_fetch(key).map(lift_sessions)
+    }
+
+    /// All sessions of the keys from `from_key` to `to_key`, both inclusive by their bytes; `None` is
+    /// an open end.
+    pub fn fetch_keys(&mut self, from_key: Option<&K>, to_key: Option<&K>) -> Sessions<K, V> {
+        self.inner.fetch_keys(from_key, to_key).map(lift_sessions)
     }
 }

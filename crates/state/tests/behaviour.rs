@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use millstream_state::{
-    CacheBudget, ChangelogRecord, CommitMark, Engine, EngineProvider, MemoryEngine, MemoryEngines, Origin,
-    RestoreRecord, StateStore, StoreBuilder, StoreEnv, StoreFactory, StoreFacts, Stores, ValueAndTimestamp,
+    AggregationWithHeaders, CacheBudget, ChangelogRecord, CommitMark, Engine, EngineProvider, MemoryEngine,
+    MemoryEngines, Origin, RestoreRecord, SessionStoreWithHeaders, StateStore, StoreBuilder, StoreEnv, StoreFactory,
+    StoreFacts, Stores, ValueAndTimestamp,
 };
 use millstream_types::{
-    Codec, CodecError, ErrorKind, Headers, Offset, Partition, Serde, Serdes, TaskId, Timestamp, Windowed,
+    Codec, CodecError, ErrorKind, Headers, Offset, Partition, Serde, Serdes, TaskId, Timestamp, Window, Windowed,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -365,4 +366,42 @@ fn a_crash_takes_whole_batches_back() {
         assert_eq!([0, 1, 2].map(|key| engine.get(&[key]).unwrap()), expected);
     }
     assert!(lost[..=8].iter().all(|count| *count > 0) && lost[9] == 0, "{lost:?}");
+}
+
+#[test]
+fn sessions_keep_headers_in_rows_and_log_them_beside_the_value() {
+    let session = Windowed { key: "k1".to_owned(), window: Window { start: Timestamp(5), end: Timestamp(9) } };
+    let mut headers = Headers::new();
+    headers.add("h", Some("x".into()));
+    let found = |store: &mut SessionStoreWithHeaders<String, i64>| {
+        store.fetch_session(&session.key, Timestamp(5), Timestamp(9)).unwrap()
+    };
+    for is_cached in [false, true] {
+        let supplier = Stores::persistent_session_store_with_headers("s", HOUR);
+        let builder = Stores::session_store_with_headers_builder(supplier, Serdes::string(), Serdes::long());
+        let builder = if is_cached { builder.with_caching_enabled() } else { builder.with_caching_disabled() };
+        let mut store = build(&builder, 1_000);
+        enter(&mut store, 9);
+        let row = AggregationWithHeaders { aggregation: 7, headers: headers.clone() };
+        store.put(&session, Some(row.clone())).unwrap();
+        store.flush_cache().unwrap();
+        let key = format!("6b31{:016x}{:016x}", 9, 5);
+        assert_eq!(drain(&mut store), [format!("{key} -> 0000000000000007 @9 #1")]);
+        store.seal();
+        store.apply(&CommitMark::default()).unwrap();
+        assert_eq!(found(&mut store), Some(row.clone()));
+
+        let (key_bytes, value) =
+            ([b"k1", &9_i64.to_be_bytes()[..], &5_i64.to_be_bytes()].concat(), 7_i64.to_be_bytes());
+        let (timestamp, record_headers) = (Timestamp(9), &headers);
+        let record = ChangelogRecord { key: &key_bytes, value: Some(&value), timestamp, headers: record_headers };
+        let mut restored = build(&builder, 0);
+        restored.restore(&[RestoreRecord { offset: Offset(0), record }], &CommitMark::default()).unwrap();
+        assert_eq!(found(&mut restored), Some(row));
+
+        store.remove(&session).unwrap();
+        store.flush_cache().unwrap();
+        assert_eq!(drain(&mut store), [format!("{key} -> null @9 #0")]);
+        assert_eq!(found(&mut store), None);
+    }
 }

@@ -12,7 +12,7 @@
 
 use millstream_types::{Error, ErrorKind, Result};
 
-use crate::{Engine, StoreFacts, StoreKind};
+use crate::{Engine, StoreFacts};
 
 /// Bytes of window start and sequence number behind the key.
 pub(crate) const WINDOW_LEN: usize = 12;
@@ -129,7 +129,7 @@ impl Retention {
                     .with_context(|context| context.store = Some(facts.name.clone()))
             })?,
         };
-        let layout = if facts.kind == StoreKind::Session { Layout::Session } else { Layout::Window };
+        let layout = if facts.kind.has_sessions() { Layout::Session } else { Layout::Window };
         // Kafka Streams' time-ordered window stores show one millisecond more.
         let extra = facts.is_persistent && facts.is_time_ordered && layout == Layout::Window;
         Ok(Some(Self {

@@ -130,7 +130,7 @@ fn kind_code(kind: StoreKind) -> u8 {
         StoreKind::TimestampedKeyValue | StoreKind::TimestampedKeyValueWithHeaders => 2,
         StoreKind::Window => 3,
         StoreKind::TimestampedWindow | StoreKind::TimestampedWindowWithHeaders => 4,
-        StoreKind::Session => 5,
+        StoreKind::Session | StoreKind::SessionWithHeaders => 5,
         StoreKind::Versioned => 7,
         StoreKind::Custom => 30,
         StoreKind::ChangeBuffer => 20,
