@@ -92,6 +92,14 @@ impl Client {
         &self.options
     }
 
+    /// Tells brokers this application and process from now on, unless the configuration says `client.id`.
+    pub(crate) fn name_process(&mut self, application: &str, process: &str) {
+        if !self.options.has_client_id {
+            self.options.client_id = format!("{application}-{process}");
+            self.options.has_client_id = true;
+        }
+    }
+
     /// What is known of the cluster.
     pub(crate) fn cluster(&self) -> &Cluster {
         &self.cluster

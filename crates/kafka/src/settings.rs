@@ -61,6 +61,7 @@ impl Settings {
         given.compression(&mut produce.compression);
         produce.transaction_timeout_ms = i32::try_from(config.transaction_timeout().as_millis()).unwrap_or(i32::MAX);
         config.client_id().unwrap_or_else(|| config.application_id()).clone_into(&mut client.client_id);
+        client.has_client_id = config.client_id().is_some();
 
         if problems.is_empty() {
             return Ok(Self { client, fetch, produce });

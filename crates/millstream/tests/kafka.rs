@@ -165,8 +165,31 @@ fn words_are_counted_exactly_once_while_an_instance_is_killed() {
         assert_eq!(streams.error().map(|error| error.to_string()), None);
         desk.read(Duration::from_secs(1));
     }
+    kafkas_tools_show_the_group(&cluster);
     assert!(streams.close(Duration::from_secs(60)));
-    drop(cluster);
+}
+
+/// What an operator sees is what a Java application would show.
+#[track_caller]
+fn kafkas_tools_show_the_group(cluster: &Cluster) {
+    let bootstrap = cluster.bootstrap();
+    let describe = |more: &str| {
+        let arguments = ["--bootstrap-server", &bootstrap, "--describe", "--group", "count-words", "--verbose", more];
+        cluster.tool("org.apache.kafka.tools.streams.StreamsGroupCommand", &arguments).unwrap()
+    };
+    let (members, offsets) = (describe("--members"), describe("--offsets"));
+    // MEMBER, PROTOCOL, EPOCH, PROCESS and CLIENT-ID, then the tasks.
+    let member = members.lines().find(|line| line.contains("streams")).unwrap_or_default();
+    let process = member.split_whitespace().nth(6).unwrap_or_default();
+    assert!(member.contains(&format!(" count-words-{process} ")), "{members}");
+    assert!(member.contains("ACTIVE: 0:[0,1,2,3]; 1:[0,1,2,3];"), "{members}");
+    // CURRENT-OFFSET, LEADER-EPOCH, LOG-END-OFFSET and OFFSET-LAG.
+    let lines = offsets.lines().filter(|line| line.split_whitespace().nth(1) == Some("lines"));
+    let lines: Vec<Vec<&str>> = lines.map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines.len(), 4, "{offsets}");
+    for line in lines {
+        assert_eq!((line[4], line[6]), ("0", "0"), "{offsets}");
+    }
 }
 
 #[test]

@@ -7,8 +7,10 @@ use crate::net::Address;
 pub(crate) struct ClientOptions {
     /// `bootstrap.servers`.
     pub(crate) bootstrap: Vec<Address>,
-    /// `client.id`.
+    /// `client.id`, or what stands for it until the process is known.
     pub(crate) client_id: String,
+    /// Whether the configuration gave it.
+    pub(crate) has_client_id: bool,
     /// `request.timeout.ms`.
     pub(crate) request_timeout_ms: i64,
     /// `retry.backoff.ms`.
@@ -39,6 +41,7 @@ impl ClientOptions {
         Self {
             bootstrap,
             client_id: "millstream".to_owned(),
+            has_client_id: false,
             request_timeout_ms: 30_000,
             retry_backoff_ms: 100,
             reconnect_backoff_ms: 50,

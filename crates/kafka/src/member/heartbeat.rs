@@ -392,6 +392,7 @@ impl Heartbeats {
 
 impl Actor for Heartbeats {
     fn turn(&mut self, client: &mut Client) -> Turn {
+        client.name_process(&self.config.group, &self.config.process_id);
         let now_ms = client.now().mono_ms();
         self.take_answer(client);
         self.take_orders(now_ms);

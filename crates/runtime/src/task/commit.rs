@@ -103,7 +103,10 @@ impl Task {
                 continue;
             }
             let metadata = metadata(&self.flow, queue.partition_time);
-            offsets.push((queue.partition.clone(), CommittedOffset { offset, leader_epoch: -1, metadata }));
+            offsets.push((
+                queue.partition.clone(),
+                CommittedOffset { offset, leader_epoch: queue.leader_epoch, metadata },
+            ));
         }
         offsets
     }

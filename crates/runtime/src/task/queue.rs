@@ -42,6 +42,8 @@ pub(crate) struct RecordQueue {
     pub(crate) partition_time: Timestamp,
     /// Where reading goes on when everything here is processed.
     pub(crate) next: Offset,
+    /// Leader epoch of the batch that the head is from, or the last one was; -1 before the first.
+    pub(crate) leader_epoch: i32,
     /// One past the last offset the log is known to have; `None` before it was asked.
     pub(crate) end: Option<Offset>,
 }
@@ -88,6 +90,7 @@ impl RecordQueue {
             ahead: 0,
             partition_time: Timestamp::UNKNOWN,
             next: position,
+            leader_epoch: -1,
             end: None,
         }
     }
@@ -193,6 +196,7 @@ impl RecordQueue {
             }
             let Some(Waiting { batch, from, topic }) = self.waiting.pop_front() else { return Ok(false) };
             self.waiting_records -= batch.count();
+            self.leader_epoch = batch.header().leader_epoch;
             if topic.is_some() {
                 self.origin.topic = topic;
             }
