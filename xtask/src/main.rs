@@ -23,7 +23,7 @@ usage: cargo xtask <task>
           wrong bytes for everything that reads bytes from outside
   kafka start|stop|status [--help]
           real Kafka brokers from Maven, to try things on (needs Java and Maven)
-  chaos [kills=N] [seed=N]
+  chaos [kills=N] [seed=N] [brokers=kill]
           kills instances at random, 50 unless said, while three Kafka brokers are restarted, and compares
           what they counted (needs Java and Maven)
   protocol

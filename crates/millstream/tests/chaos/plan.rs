@@ -3,6 +3,7 @@
 /// What is planned.
 pub(crate) struct Plan {
     pub(crate) kills: usize,
+    pub(crate) kills_brokers: bool,
     seed: u64,
 }
 
@@ -10,12 +11,13 @@ impl Plan {
     /// What `MILLSTREAM_CHAOS` says, else so many kills.
     pub(crate) fn from_env(kills: usize) -> Self {
         let text = std::env::var("MILLSTREAM_CHAOS").unwrap_or_default();
-        let mut plan = Self { kills, seed: 1 };
+        let mut plan = Self { kills, kills_brokers: false, seed: 1 };
         for (key, value) in text.split(',').filter_map(|part| part.split_once('=')) {
             match key {
                 "kills" => plan.kills = value.parse().expect("kills is a number"),
+                "brokers" => plan.kills_brokers = value == "kill",
                 "seed" => plan.seed = value.parse().expect("seed is a number"),
-                _ => panic!("MILLSTREAM_CHAOS knows kills and seed, not {key}"),
+                _ => panic!("MILLSTREAM_CHAOS knows kills, brokers and seed, not {key}"),
             }
         }
         plan
