@@ -20,6 +20,16 @@ fn wrong_bytes_are_errors_and_cost_little() {
     }
 }
 
+/// Found by the loop.
+#[test]
+fn a_tagged_field_that_a_version_does_not_have_is_passed_over() {
+    let targets = all();
+    let responses = targets.iter().find(|target| target.name == "responses").unwrap();
+    // A produce answer of version 9, with the brokers that version 10 brought.
+    let input = [0x1b, 0, 1, 0, 0, 0, 0, 1, 0, 5, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    assert_eq!(check(responses, &input), Ok(true));
+}
+
 /// Inputs that make other libraries swell or stop.
 #[test]
 fn inputs_that_lie_about_their_size_are_errors() {

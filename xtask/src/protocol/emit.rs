@@ -224,9 +224,11 @@ impl Side<'_> {
         } else {
             let _ = writeln!(self.out, "        input.tags(|tag, input| {{\n            match tag {{");
             for field in tagged {
+                // Where a version does not have the field, its tag is an unknown one.
+                let guard = self.guard(field.versions).map(|guard| format!(" if {guard}")).unwrap_or_default();
                 let _ = writeln!(
                     self.out,
-                    "                {} => message.{} = Decode::decode(version, input)?,",
+                    "                {}{guard} => message.{} = Decode::decode(version, input)?,",
                     field.tag.unwrap_or_default(),
                     snake(&field.name)
                 );

@@ -3,7 +3,9 @@
 #![allow(clippy::disallowed_methods)]
 
 mod admin;
+mod java;
 mod membership;
+mod moves;
 mod older;
 mod reading;
 mod support;

@@ -1,14 +1,26 @@
-//! A broker without transactions of version 2 and without streams groups.
+//! Brokers without transactions of version 2 and without streams groups.
 
-use millstream_log::{FailureKind, MemberEvent};
+use millstream_log::{FailureKind, Log, MemberEvent, OffsetSpec};
+use millstream_testbroker::Cluster;
+use millstream_types::Offset;
 
 use crate::membership::join;
 use crate::support::*;
 
 #[test]
 fn an_older_broker_serves_topics_transactions_and_offsets() {
-    let log = connect_to(&OLDER_KAFKA, &[]);
-    let other = connect_to(&OLDER_KAFKA, &[]);
+    serves_topics_transactions_and_offsets(&OLDER_KAFKA);
+}
+
+#[test]
+fn the_oldest_broker_serves_topics_transactions_and_offsets() {
+    let oldest = Cluster::builder().version("3.3.2").start().unwrap_or_else(|error| panic!("{error}"));
+    serves_topics_transactions_and_offsets(&oldest);
+}
+
+fn serves_topics_transactions_and_offsets(cluster: &Cluster) {
+    let log = connect_to(cluster, &[]);
+    let other = connect_to(cluster, &[]);
     let partition = create(&log, "older", 2);
     let mut old = writer(&log, Some("older"));
     put(&mut old, &partition, "a");
@@ -29,6 +41,13 @@ fn an_older_broker_serves_topics_transactions_and_offsets() {
     put(&mut new, &partition, "d");
     ok(&other, new.commit(vec![], &nobody("older")));
     assert_eq!(committed(&log, &partition), ["0:a", "4:c", "6:d"]);
+
+    ok(&log, log.admin().delete_records(&[(partition.clone(), Offset(3))]));
+    assert_eq!(end(&log, &partition, OffsetSpec::Start), 3);
+    let names = [partition.topic.clone()];
+    assert!(ok(&log, log.admin().topics(&names))[0].is_some());
+    ok(&log, log.admin().delete_topics(&names));
+    assert!(ok(&log, log.admin().topics(&names))[0].is_none());
 }
 
 #[test]

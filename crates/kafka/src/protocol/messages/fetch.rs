@@ -85,7 +85,7 @@ impl Decode for FetchRequest {
         input.tags(|tag, input| {
             match tag {
                 0 => message.cluster_id = Decode::decode(version, input)?,
-                1 => message.replica_state = Decode::decode(version, input)?,
+                1 if version >= 15 => message.replica_state = Decode::decode(version, input)?,
                 _ => {}
             }
             Ok(())
@@ -225,8 +225,8 @@ impl Decode for FetchPartition {
         message.partition_max_bytes = Decode::decode(version, input)?;
         input.tags(|tag, input| {
             match tag {
-                0 => message.replica_directory_id = Decode::decode(version, input)?,
-                1 => message.high_watermark = Decode::decode(version, input)?,
+                0 if version >= 17 => message.replica_directory_id = Decode::decode(version, input)?,
+                1 if version >= 18 => message.high_watermark = Decode::decode(version, input)?,
                 _ => {}
             }
             Ok(())
@@ -307,7 +307,7 @@ impl Decode for FetchResponse {
         message.responses = Decode::decode(version, input)?;
         input.tags(|tag, input| {
             match tag {
-                0 => message.node_endpoints = Decode::decode(version, input)?,
+                0 if version >= 16 => message.node_endpoints = Decode::decode(version, input)?,
                 _ => {}
             }
             Ok(())

@@ -141,7 +141,7 @@ impl Decode for ProduceResponse {
         message.throttle_time_ms = Decode::decode(version, input)?;
         input.tags(|tag, input| {
             match tag {
-                0 => message.node_endpoints = Decode::decode(version, input)?,
+                0 if version >= 10 => message.node_endpoints = Decode::decode(version, input)?,
                 _ => {}
             }
             Ok(())
@@ -240,7 +240,7 @@ impl Decode for PartitionProduceResponse {
         message.error_message = Decode::decode(version, input)?;
         input.tags(|tag, input| {
             match tag {
-                0 => message.current_leader = Decode::decode(version, input)?,
+                0 if version >= 10 => message.current_leader = Decode::decode(version, input)?,
                 _ => {}
             }
             Ok(())
