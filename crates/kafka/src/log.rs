@@ -62,6 +62,13 @@ impl Log for KafkaLog {
     }
 
     fn member(&self, config: MemberConfig) -> Box<dyn Member> {
+        if config.standby_replicas > 0 && !config.process_members.is_empty() {
+            tracing::warn!(
+                "num.standby.replicas means nothing to brokers that assign tasks: set streams.num.standby.replicas of \
+                 group {} (kafka-configs.sh --entity-type groups)",
+                config.group
+            );
+        }
         match &self.no_groups {
             None => Box::new(KafkaMember::new(self.driver.clone(), config, self.renewals.clone())),
             Some(error) => Box::new(RefusedMember::new(config, error.clone())),

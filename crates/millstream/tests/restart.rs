@@ -139,6 +139,8 @@ fn run(streams: &Streams, what: &str) {
 fn a_killed_instance_goes_on_at_once_and_reads_back_the_tail_only() {
     let cluster = Cluster::builder()
         .setting("group.streams.session.timeout.ms", FOREVER_MS)
+        // As brokers have it unless told: nobody waits for it who takes his own place.
+        .setting("group.streams.initial.rebalance.delay.ms", 3_000)
         .setting("group.streams.max.session.timeout.ms", FOREVER_MS)
         .start()
         .unwrap_or_else(|error| panic!("{error}"));
@@ -168,6 +170,21 @@ fn a_killed_instance_goes_on_at_once_and_reads_back_the_tail_only() {
     run(&streams, "after a close");
     assert_eq!(streams.metrics().restored(), 0, "everything was there");
     send(&mut events, RECORDS + 4_000..RECORDS + 6_000);
+    wait_until_committed(&*log, "restarts", RECORDS + 6_000);
+    let more = streams.add_stream_thread().unwrap();
+    assert!(more.is_some());
+    let tasks = |streams: &Streams| -> Vec<usize> {
+        streams.threads_metadata().iter().map(|thread| thread.active.len()).collect()
+    };
+    wait_until(&*log, "two threads share the tasks", || tasks(&streams) == [2, 2]);
+    assert!(streams.close(LIMIT));
+    drop(streams);
+
+    // The second thread is gone, and its session has not ended.
+    let streams = Streams::new(&topology(), &config("restarts", &bootstrap, state.path())).unwrap();
+    run(&streams, "after a close, with fewer threads");
+    wait_until(&*log, "the one thread has all tasks", || tasks(&streams) == [4]);
+    assert_eq!(streams.metrics().restored(), 0, "everything was there");
     wait_until_committed(&*log, "restarts", RECORDS + 6_000);
     assert!(streams.close(LIMIT));
 }

@@ -70,6 +70,7 @@ impl Instance {
             are_globals_ready: AtomicBool::new(false),
             metrics: Arc::default(),
             task_locks: TaskLocks::default(),
+            has_started: AtomicBool::new(false),
             endpoints: RwLock::default(),
             cache_bytes: AtomicUsize::new(0),
             is_paused: AtomicBool::new(false),

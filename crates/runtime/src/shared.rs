@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) are_globals_ready: AtomicBool,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) task_locks: TaskLocks,
+    /// Whether a stream thread was made.
+    pub(crate) has_started: AtomicBool,
     /// Which process has what, as the group said last.
     pub(crate) endpoints: RwLock<Vec<EndpointPartitions>>,
     /// Bytes for the record caches of one thread.

@@ -25,6 +25,7 @@ mod topic_watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use millstream_log::{Admin, Call, Departure, Member, MemberConfig, Reader, ReaderEvent, Writer};
 use millstream_state::CacheBudget;
@@ -154,11 +155,19 @@ impl StreamThread {
     pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Self {
         let config = &shared.config;
         let name: Arc<str> = shared.thread_name(number).into();
-        let member_id = format!("{}-{}-StreamThread-{number}", shared.application_id, shared.process_id);
+        let member_id = |number: usize| -> Arc<str> {
+            format!("{}-{}-StreamThread-{number}", shared.application_id, shared.process_id).into()
+        };
+        let is_first = !shared.has_started.swap(true, Ordering::Relaxed);
         let transactional_id = format!("{}-{}-{number}", shared.application_id, shared.process_id);
         let member = shared.log.member(MemberConfig {
             group: Arc::clone(&shared.application_id),
-            member_id: member_id.into(),
+            member_id: member_id(number),
+            process_members: if is_first {
+                (1..=config.num_stream_threads().max(1)).map(member_id).collect()
+            } else {
+                Vec::new()
+            },
             process_id: Arc::clone(&shared.process_id),
             session_timeout_ms: i64::try_from(config.session_timeout().as_millis()).unwrap_or(i64::MAX),
             standby_replicas: config.num_standby_replicas(),

@@ -7,7 +7,7 @@ use millstream_log::{Departure, Failure, FailureKind, GroupTopology, MemberConfi
 use millstream_types::TaskId;
 
 use super::endpoints;
-use super::others::Others;
+use super::others::{Others, Strays};
 use super::remedy::{explained, is_other_topology};
 use super::tasks::{Tasks, heard, told};
 use super::topology::topology;
@@ -64,11 +64,15 @@ pub(super) struct Heartbeats {
     leaving: Option<(Slot<()>, i64)>,
     /// Whether there is anybody to leave to, while that is asked.
     others: Option<Others>,
+    /// What an earlier run has left, while it is released.
+    strays: Option<Strays>,
     renewals: Renewals,
     /// Renewals that had ended when the member asked to join.
     renewals_known: u64,
     /// The group is made anew, by us.
     renewal: Option<(Renewal, RenewalRight)>,
+    /// Whether the member has not joined yet.
+    is_first: bool,
     /// Of what we were told last of who has what.
     endpoint_epoch: i32,
     /// Whether the group is to be told that the application ends.
@@ -111,9 +115,11 @@ impl Heartbeats {
             statuses: BTreeMap::new(),
             leaving: None,
             others: None,
+            strays: None,
             renewals,
             renewals_known: 0,
             renewal: None,
+            is_first: true,
             endpoint_epoch: -1,
             ends_application: false,
         }
@@ -129,6 +135,9 @@ impl Heartbeats {
                     self.outside();
                     self.state = State::Joining;
                     self.next_ms = now_ms;
+                    // Once: later members of the process may come and go.
+                    let is_first = std::mem::take(&mut self.is_first);
+                    self.strays = (is_first && !self.config.process_members.is_empty()).then(Strays::default);
                 }
                 Order::Revoked => {
                     self.is_revoking = false;
@@ -350,6 +359,10 @@ impl Heartbeats {
         if self.is_settled && self.owned == target {
             return;
         }
+        // A group that assigns nothing yet has not told what there is to run.
+        if !self.is_settled && !self.statuses.is_empty() && target == Tasks::default() {
+            return;
+        }
         self.is_settled = true;
         if self.owned != target {
             self.must_tell = true;
@@ -421,6 +434,12 @@ impl Actor for Heartbeats {
                     return Turn::Until(i64::MAX);
                 }
             }
+        }
+        if let Some(strays) = self.strays.as_mut().filter(|_| self.state == State::Joining) {
+            if !strays.turn(client, &self.config) {
+                return Turn::Until(strays.due_ms().min(now_ms + self.interval_ms));
+            }
+            self.strays = None;
         }
         if let Some(due_ms) = self.renew(client) {
             return Turn::Until(due_ms.min(now_ms + self.interval_ms));

@@ -37,8 +37,26 @@ struct Rig {
     described: Described,
 }
 
+fn config() -> MemberConfig {
+    MemberConfig {
+        group: "app".into(),
+        member_id: "m".into(),
+        process_id: "p".into(),
+        session_timeout_ms: 45_000,
+        max_poll_interval_ms: 60_000,
+        ..MemberConfig::default()
+    }
+}
+
 /// A member whose group answers by a function of the heartbeat's number.
 fn joined(
+    answer: impl FnMut(usize, &StreamsGroupHeartbeatRequest) -> StreamsGroupHeartbeatResponse + Send + 'static,
+) -> Rig {
+    joined_with(config(), answer)
+}
+
+fn joined_with(
+    config: MemberConfig,
     mut answer: impl FnMut(usize, &StreamsGroupHeartbeatRequest) -> StreamsGroupHeartbeatResponse + Send + 'static,
 ) -> Rig {
     let (heartbeats, commits, described) = (Heartbeats::default(), Epochs::default(), Described::default());
@@ -78,14 +96,6 @@ fn joined(
         }
     };
     let fake = Fake::new(FakeTransport::new(script));
-    let config = MemberConfig {
-        group: "app".into(),
-        member_id: "m".into(),
-        process_id: "p".into(),
-        session_timeout_ms: 45_000,
-        max_poll_interval_ms: 60_000,
-        ..MemberConfig::default()
-    };
     let mut member = KafkaMember::new(fake.driver.clone(), config, Renewals::default());
     let facts = SubtopologyFacts {
         id: 0,
@@ -259,10 +269,41 @@ fn a_group_that_cannot_run_says_so_after_a_while() {
     let status = |code: i8| Status { status_code: code, status_detail: "missing".to_owned() };
     let mut rig =
         joined(move |_, _| StreamsGroupHeartbeatResponse { status: Some(vec![status(1), status(5)]), ..told(1, &[]) });
-    assert_eq!(rig.events(200), ["assigned []"], "topics that were just created may be missing for a moment");
+    assert_eq!(rig.events(200), [""; 0], "topics that were just created may be missing for a moment");
     assert_eq!(rig.events(20_000), [""; 0], "a coordinator may hear of them late");
     assert_eq!(rig.events(20_000), ["status 1"]);
     assert_eq!(rig.events(60_000), [""; 0], "once is enough");
+}
+
+#[test]
+fn nothing_is_assigned_before_the_group_assigns_anything() {
+    let delayed = || Some(vec![Status { status_code: 5, status_detail: String::new() }]);
+    let mut rig = joined(move |number, _| match number {
+        0 => StreamsGroupHeartbeatResponse { status: delayed(), ..told(1, &[]) },
+        1..5 => StreamsGroupHeartbeatResponse { status: delayed(), ..unchanged(1) },
+        _ => told(2, &[0]),
+    });
+    assert_eq!(rig.events(700), [""; 0]);
+    assert_eq!(rig.events(2_000), ["assigned [0]"]);
+    let mut rig = joined(|number, _| if number == 0 { told(1, &[]) } else { unchanged(1) });
+    assert_eq!(rig.events(700), ["assigned []"], "there may be more members than tasks");
+}
+
+#[test]
+fn threads_that_an_earlier_run_had_are_released_before_the_first_one_joins() {
+    let config = MemberConfig { process_members: vec!["m".into()], ..config() };
+    let mut rig = joined_with(config, |_, _| told(1, &[0]));
+    // Two of our process, which are not `m`, and one of another process.
+    *rig.described.lock().unwrap() = Some(vec!["p", "q", "p"]);
+    assert_eq!(rig.events(500), ["assigned [0]"]);
+    let epochs = |rig: &Rig| -> Vec<i32> {
+        rig.heartbeats.lock().unwrap().iter().map(|heartbeat| heartbeat.member_epoch).collect()
+    };
+    assert_eq!(epochs(&rig)[..3], [-1, -1, 0]);
+    rig.member.join(GroupTopology::default());
+    let before = rig.heartbeats.lock().unwrap().len();
+    rig.events(500);
+    assert_eq!(epochs(&rig)[before], 0, "what joined meanwhile is left alone");
 }
 
 #[test]

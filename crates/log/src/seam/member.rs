@@ -17,6 +17,9 @@ pub struct MemberConfig {
     pub member_id: Arc<str>,
     /// The process (instance) the member belongs to; members of one process share state.
     pub process_id: Arc<str>,
+    /// All members that the process starts with, told to the first of them: others with its process id are left from an
+    /// earlier run, and released where a group outlives its members.
+    pub process_members: Vec<Arc<str>>,
     /// A process silent for longer is expelled and its tasks given away. In ms.
     pub session_timeout_ms: i64,
     /// A member that is not polled for longer loses its tasks; also what it has to give tasks up. In ms.

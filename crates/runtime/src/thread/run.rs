@@ -139,8 +139,7 @@ impl StreamThread {
                     if code == SHUTDOWN_APPLICATION {
                         self.control.tell_to_end();
                     }
-                    let message = format!("the group cannot run (status {code}): {detail}");
-                    return Err(Error::new(ErrorKind::Fatal, message));
+                    return Err(cannot_run(code, &detail));
                 }
                 MemberEvent::Failed(failure)
                     if matches!(failure.kind, FailureKind::Retriable | FailureKind::Unknown) =>
@@ -444,4 +443,19 @@ pub(super) fn nanos(duration: std::time::Duration) -> u64 {
 
 fn pending(now: Now) -> Step {
     Step::Idle { until_ns: now.mono_ns.saturating_add(PENDING_NS) }
+}
+
+/// What a status of the group means for its users.
+fn cannot_run(code: i8, detail: &str) -> Error {
+    let (kind, remedy) = match code {
+        1 => (ErrorKind::Configuration, "; create the source topics, then start the application again"),
+        2 => (ErrorKind::Topology, "; topics that are read together must have equally many partitions"),
+        3 => (
+            ErrorKind::Configuration,
+            "; the brokers do not create these internal topics: look whether the application may CREATE them, and at \
+             replication.factor",
+        ),
+        _ => (ErrorKind::Fatal, ""),
+    };
+    Error::new(kind, format!("the group cannot run (status {code}): {detail}{remedy}"))
 }
