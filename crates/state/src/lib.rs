@@ -7,7 +7,7 @@
 mod buffer;
 mod bytes;
 mod cache_budget;
-#[cfg(feature = "fjall")]
+#[cfg_attr(not(feature = "fjall"), expect(dead_code, reason = "only engines on disk need all of it"))]
 mod directory;
 mod dsl_suppliers;
 mod engine;
