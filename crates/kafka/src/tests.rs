@@ -1,4 +1,5 @@
 //! Tests of all parts together, against scripted brokers.
 
 mod codes;
+mod topics;
 mod wrong_answers;

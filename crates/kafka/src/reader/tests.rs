@@ -255,3 +255,50 @@ fn a_topic_that_was_created_again_is_gone() {
     let events = events(&mut fake, &mut reader);
     assert!(matches!(events.as_slice(), [ReaderEvent::Gone { .. }]), "{events:?}");
 }
+
+/// What a reader fetches where, when the leader names a replica to read from and the replica answers so.
+#[test]
+fn a_replica_that_the_leader_names_is_read_from_until_it_is_of_no_use() {
+    type Answer = fn() -> Option<FetchResponse>;
+    let from_leader = |offset| Some(fetched(data(batch(offset, b"leader", None), offset + 1)));
+    let useless: [(&str, Answer); 2] = [
+        ("out of range", || {
+            let error_code = ErrorCode::OFFSET_OUT_OF_RANGE.0;
+            Some(fetched(PartitionData { error_code, ..PartitionData::default() }))
+        }),
+        ("no replica", || {
+            let error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.0;
+            Some(fetched(PartitionData { error_code, ..PartitionData::default() }))
+        }),
+    ];
+    for (name, answer) in useless {
+        let (mut fake, mut reader, fetches) = reading(Isolation::ReadUncommitted, move |number, _| match number {
+            // The leader sends a reader in its own rack elsewhere, and no records.
+            0 => Some(fetched(PartitionData { preferred_read_replica: 1, ..data(Vec::new(), 9) })),
+            1 => Some(fetched(data(batch(7, b"replica", None), 9))),
+            2 => answer(),
+            3 => from_leader(8),
+            _ => None,
+        });
+        let events = events(&mut fake, &mut reader);
+        let read: Vec<ReaderEvent> = events.into_iter().filter(has_batches).collect();
+        assert_eq!(values(&read), ["replica", "leader"], "{name}");
+        let hosts: Vec<String> = fetches.lock().unwrap().iter().map(|(host, _)| host.clone()).collect();
+        assert_eq!(hosts[..4], ["broker-0", "broker-1", "broker-1", "broker-0"], "{name}");
+    }
+}
+
+fn has_batches(event: &ReaderEvent) -> bool {
+    !matches!(event, ReaderEvent::Fetched(fetched) if fetched.batches.is_empty())
+}
+
+#[test]
+fn a_partition_that_answers_with_errors_is_asked_with_pauses() {
+    let (mut fake, mut reader, fetches) = reading(Isolation::ReadUncommitted, |_, _| {
+        let error_code = ErrorCode::REPLICA_NOT_AVAILABLE.0;
+        Some(fetched(PartitionData { error_code, ..PartitionData::default() }))
+    });
+    assert!(events(&mut fake, &mut reader).is_empty());
+    let count = fetches.lock().unwrap().len();
+    assert!((5..=11).contains(&count), "{count} fetches in a second");
+}

@@ -18,6 +18,16 @@ fn the_oldest_broker_serves_topics_transactions_and_offsets() {
     serves_topics_transactions_and_offsets(&oldest);
 }
 
+/// A cluster that was upgraded, but has not agreed on transactions of version 2 (KIP-890) yet.
+#[test]
+fn a_new_broker_serves_transactions_of_version_1() {
+    let cluster = Cluster::builder().start().unwrap_or_else(|error| panic!("{error}"));
+    let bootstrap = cluster.bootstrap();
+    let downgrade = ["--bootstrap-server", &bootstrap, "downgrade", "--feature", "transaction.version=1"];
+    cluster.tool("org.apache.kafka.tools.FeatureCommand", &downgrade).unwrap();
+    serves_topics_transactions_and_offsets(&cluster);
+}
+
 fn serves_topics_transactions_and_offsets(cluster: &Cluster) {
     let log = connect_to(cluster, &[]);
     let other = connect_to(cluster, &[]);
