@@ -80,7 +80,7 @@ fn one(
             "--broker-pid",
             stage.broker(),
             "--timeout-s",
-            "300",
+            "900",
         ],
     );
     let mut line = super::java::run(&command)?;

@@ -33,9 +33,6 @@ pub(crate) use rows::{Cell, Rows};
 /// Most bytes of clean values that one store of one task remembers.
 const CLEAN_BYTES_MAX: usize = 1024 * 1024;
 
-/// The same below a record cache, which remembers them itself.
-const CLEAN_BYTES_MAX_CACHED: usize = 128 * 1024;
-
 /// Bytes of the timestamp in front of a local value.
 pub(crate) const TIMESTAMP_LEN: usize = 8;
 
@@ -60,6 +57,8 @@ pub(crate) struct ByteStore {
     overlay: Overlay,
     clean: CleanValues,
     engine: Box<dyn Engine>,
+    /// Whether the engine has no rows: it need not be asked.
+    is_engine_empty: bool,
     /// Rows dropped since somebody asked, because their time was over.
     dropped: u64,
     /// Writes that put a row less those that deleted one, since the store was opened.
@@ -71,11 +70,12 @@ impl ByteStore {
         let retention = Retention::of(&facts, &*engine)?;
         let clean_bytes_max = match (engine.is_persistent(), facts.is_cached) {
             (true, false) => CLEAN_BYTES_MAX,
-            (true, true) => CLEAN_BYTES_MAX_CACHED,
-            // A map in memory is its own cache.
-            (false, _) => 0,
+            // A record cache remembers them itself, and a map in memory is its own cache.
+            (true, true) | (false, _) => 0,
         };
         let recent = recent_keys(&facts, &*engine)?;
+        // Whatever is written comes with a mark.
+        let is_engine_empty = engine.mark()?.is_none();
         Ok(Self {
             facts,
             retention,
@@ -84,6 +84,7 @@ impl ByteStore {
             overlay: Overlay::new(),
             clean: CleanValues::new(clean_bytes_max),
             engine,
+            is_engine_empty,
             dropped: 0,
             put_balance: 0,
         })
@@ -113,7 +114,11 @@ impl ByteStore {
         if let Some(value) = self.overlay.get(key) {
             return Ok(use_value(value));
         }
-        if !self.engine.is_persistent() {
+        // The commonest miss of windows is the first look into a new one.
+        if self.is_engine_empty || self.retention.as_ref().is_some_and(|retention| retention.is_unsaved(key)) {
+            return Ok(use_value(None));
+        }
+        if self.clean.is_off() {
             return Ok(use_value(self.engine.get(key)?.as_deref()));
         }
         if let Some(value) = self.clean.get(key) {
@@ -123,6 +128,11 @@ impl ByteStore {
         let result = use_value(value.as_deref());
         self.clean.put(key.into(), value.map(SmallBytes::from));
         Ok(result)
+    }
+
+    /// Brings writes of these keys closer that the engine does not hold yet; gives those that have one.
+    pub(crate) fn read_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> usize {
+        self.overlay.read_ahead(keys)
     }
 
     /// Writes to changelog and overlay. `true` if a window store dropped the row because its time
@@ -279,6 +289,7 @@ impl ByteStore {
             writes.sort_by_key(|(key, _)| *key);
             writes.dedup_by_key(|(key, _)| *key);
         }
+        self.is_engine_empty &= writes.is_empty();
         self.engine.apply(&mut writes.into_iter(), mark)?;
         for key in &stretch.expired {
             self.clean.put(key.as_slice().into(), None);
@@ -287,7 +298,7 @@ impl ByteStore {
             retention.swept(stretch);
         }
         if let Some(sealed) = self.overlay.take_sealed()
-            && self.engine.is_persistent()
+            && !self.clean.is_off()
         {
             sealed.into_writes().for_each(|(key, value)| self.clean.put(key, value));
         }
@@ -326,6 +337,7 @@ impl ByteStore {
         let state = self.retention.as_mut().and_then(Retention::unsaved);
         let state = state.iter().map(|(key, value)| (*key, Some(&value[..])));
         let writes = rows.iter().map(|(key, value)| (*key, value.as_deref()));
+        self.is_engine_empty = false;
         // The row of the retention has the empty key and so comes first.
         self.engine.apply(&mut state.chain(writes), mark)?;
         for (key, value) in rows {
@@ -359,6 +371,7 @@ impl ByteStore {
         self.put_balance = 0;
         self.clean.clear();
         self.engine.wipe()?;
+        self.is_engine_empty = true;
         self.retention = Retention::of(&self.facts, &*self.engine)?;
         self.recent = recent_keys(&self.facts, &*self.engine)?;
         Ok(())

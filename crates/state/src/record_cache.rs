@@ -14,7 +14,6 @@ mod tests;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
-use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use millstream_types::{Headers, Timestamp};
@@ -22,15 +21,9 @@ use millstream_types::{Headers, Timestamp};
 use crate::bytes::{ByteRange, HASH_SEED};
 use crate::{CacheBudget, Origin};
 pub(crate) use entry::Lent;
-use entry::{Entry, Held, KeyBytes};
+use entry::{Entry, Held, KeyBytes, touched};
 use order::Order;
 use sources::Sources;
-
-/// Bytes that Kafka Streams counts for an entry besides its key: three references of its list.
-const ENTRY_BYTES: usize = 24;
-
-/// Bytes that it counts for the record's context: dirty flag, timestamp, offset, partition.
-const CONTEXT_BYTES: usize = 1 + 8 + 8 + 4;
 
 /// Scans after which the entries are also kept in key order.
 const SCANS_UNTIL_ORDERED: u32 = 8;
@@ -161,8 +154,18 @@ impl<K, V> RecordCache<K, V> {
             }
         }
         let touch = |place: &Place| Some(self.entry(place.slot)?.touch() ^ self.order.touch(place.slot));
-        std::hint::black_box(places.iter().filter_map(touch).fold(0, |sum, part| sum ^ part));
+        touched(places.iter().filter_map(touch));
         found
+    }
+
+    /// Touches the entries that will probably be taken out next, which lie far from each other.
+    fn touch_upcoming(&self, slots: &[u32]) {
+        let touch = |slot: &u32| {
+            let entry = self.entry(*slot)?;
+            let has_key = self.keys.get(*slot as usize).is_some_and(Option::is_some);
+            Some(entry.touch() ^ self.order.touch(*slot) ^ i64::from(has_key))
+        };
+        touched(slots.iter().filter_map(touch));
     }
 
     /// Lends what an entry holds.
@@ -190,15 +193,6 @@ impl<K, V> RecordCache<K, V> {
         self.entries.get(slot as usize).and_then(Option::as_ref)
     }
 
-    /// Bytes that an entry counts for, as Kafka Streams counts them.
-    fn size(key_len: usize, value_len: usize, headers: &Headers, origin: &Origin) -> u32 {
-        let headers: usize =
-            headers.iter().map(|header| header.key.len() + header.value.as_ref().map_or(0, Bytes::len)).sum();
-        let topic = origin.topic.as_ref().map_or(0, |topic| topic.len());
-        let size = key_len + ENTRY_BYTES + CONTEXT_BYTES + value_len + headers + topic;
-        u32::try_from(size).unwrap_or(u32::MAX)
-    }
-
     /// Writes a row: it becomes the most recently used and the last of the dirty ones.
     /// `value_len` is the length of its value in bytes.
     pub(crate) fn put(
@@ -212,7 +206,7 @@ impl<K, V> RecordCache<K, V> {
     ) where
         K: Clone,
     {
-        let size = Self::size(key_bytes.len(), value_len, headers, origin);
+        let size = entry::size(key_bytes.len(), value_len, headers, origin);
         let found = if self.entry(self.last).is_some_and(|entry| *entry.key_bytes == *key_bytes) {
             Some(self.last)
         } else {
@@ -256,7 +250,7 @@ impl<K, V> RecordCache<K, V> {
     where
         K: Clone,
     {
-        let size = Self::size(key_bytes.len(), value_len, &Headers::new(), &Origin::NONE);
+        let size = entry::size(key_bytes.len(), value_len, &Headers::new(), &Origin::NONE);
         while self.budget.would_exceed(size as usize) {
             let Some(oldest) = self.order.oldest_used() else { return Err(value) };
             if self.order.is_dirty(oldest) {
@@ -327,6 +321,9 @@ impl<K, V> RecordCache<K, V> {
 
     /// Takes an entry out of everything but the budget; gives its row and the bytes it counts for.
     fn take_out(&mut self, slot: u32) -> Option<(DirtyRow<K, V>, i64)> {
+        if self.free.len().is_multiple_of(READ_AHEAD_MAX) {
+            self.touch_upcoming(self.order.upcoming_used(READ_AHEAD_MAX));
+        }
         let entry = self.entries.get_mut(slot as usize)?.take()?;
         let key = self.keys.get_mut(slot as usize)?.take()?;
         let hash = self.hash(&entry.key_bytes);
@@ -421,6 +418,9 @@ impl<K, V> RecordCache<K, V> {
         while taken.len() < rows_max
             && let Some(slot) = self.order.oldest_written()
         {
+            if taken.len().is_multiple_of(READ_AHEAD_MAX) {
+                self.touch_upcoming(self.order.upcoming_written(READ_AHEAD_MAX));
+            }
             if self.entry(slot).is_some_and(|entry| entry.lent().is_none()) {
                 let Some(row) = self.remove_dirty(slot) else { return };
                 taken.push(row);

@@ -18,6 +18,9 @@ pub(crate) use state_store::state_store;
 /// are forwarded.
 const FLUSH_ROWS: usize = 128;
 
+/// Rows of a flush whose memory is brought near together.
+const TOUCHED_ROWS: usize = 16;
+
 /// What a put did besides writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Put {
@@ -147,9 +150,12 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         }
     }
 
-    /// Brings rows closer that will be read; gives how many of them the record cache has.
+    /// Brings rows closer that will be read; gives how many of them are in memory.
     pub(crate) fn read_ahead(&self, keys: &[&[u8]]) -> usize {
-        self.cache.as_ref().map_or(0, |cache| cache.read_ahead(keys))
+        let cached = self.cache.as_ref().map_or(0, |cache| cache.read_ahead(keys));
+        // Those in the cache hide the others; few are in both.
+        let has_others = cached < keys.len();
+        cached + if has_others { self.below.read_ahead(keys.iter().copied()) } else { 0 }
     }
 
     /// The writes that follow come from there.
@@ -277,7 +283,12 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         key: impl Fn(K, &[u8]) -> T,
     ) -> Result<Vec<FlushedEntry<T, V>>> {
         let mut flushed = Vec::with_capacity(taken.len());
-        for dirty in taken {
+        let mut taken = taken.into_iter();
+        loop {
+            if flushed.len().is_multiple_of(TOUCHED_ROWS) {
+                self.below.read_ahead(taken.as_slice().iter().take(TOUCHED_ROWS).map(|dirty| &*dirty.key_bytes));
+            }
+            let Some(dirty) = taken.next() else { return Ok(flushed) };
             match self.write_dirty(dirty, wants_old, &key) {
                 Ok(entry) => flushed.extend(entry),
                 Err(error) => {
@@ -286,7 +297,6 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
                 }
             }
         }
-        Ok(flushed)
     }
 
     fn write_dirty<T>(

@@ -103,7 +103,7 @@ impl StreamThread {
         let behind_ns = now.mono_ns.saturating_sub(*self.applied_ns.get_or_insert(now.mono_ns));
         behind_ns >= APPLY_NS_MAX
             || self.has_idled && behind_ns >= APPLY_NS_IDLE
-            || self.uncommitted_bytes() > self.shared.config.statestore_uncommitted_max_bytes() / 2
+            || self.uncommitted_bytes() > self.shared.config.statestore_uncommitted_max_bytes()
     }
 
     /// Goes on with local state that was refused; gives when to try again: nothing is processed before.

@@ -19,6 +19,11 @@ impl CleanValues {
         Self { young: ByteMap::new(false), old: ByteMap::new(false), generation_bytes_max: bytes_max / 2 }
     }
 
+    /// Whether nothing is ever held.
+    pub(crate) fn is_off(&self) -> bool {
+        self.generation_bytes_max == 0
+    }
+
     /// What the engine is known to hold under a key.
     pub(crate) fn get(&mut self, key: &[u8]) -> Option<Option<&[u8]>> {
         if let Some(value) = self.old.remove(key) {
@@ -30,6 +35,9 @@ impl CleanValues {
 
     /// Notes what the engine holds from now on.
     pub(crate) fn put(&mut self, key: SmallBytes, value: Option<SmallBytes>) {
+        if self.is_off() {
+            return;
+        }
         self.old.remove(&key);
         if value.as_ref().map_or(0, |value| value.len()) + key.len() > self.generation_bytes_max / 4 {
             self.young.remove(&key);

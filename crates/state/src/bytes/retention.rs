@@ -186,6 +186,11 @@ impl Retention {
         self.first_visible().is_none_or(|first| !first.hides(key))
     }
 
+    /// Whether a row is newer than all that the engine was ever given.
+    pub(crate) fn is_unsaved(&self, key: &[u8]) -> bool {
+        self.layout.time_of(key).is_some_and(|time| time > self.saved.0)
+    }
+
     /// Lets time move on to a row's window; `false` if the row comes too late to be kept.
     pub(crate) fn take(&mut self, key: &[u8]) -> bool {
         self.note(key);

@@ -1,8 +1,16 @@
 //! What the cache holds under a key.
 
-use millstream_types::{Offset, Timestamp};
+use bytes::Bytes;
+use millstream_types::{Headers, Offset, Timestamp};
 
+use crate::Origin;
 use crate::small_bytes::SmallBytes;
+
+/// Bytes that Kafka Streams counts for an entry besides its key: three references of its list.
+pub(super) const ENTRY_BYTES: usize = 24;
+
+/// Bytes that it counts for the record's context: dirty flag, timestamp, offset, partition.
+pub(super) const CONTEXT_BYTES: usize = 1 + 8 + 8 + 4;
 
 /// A value and its time, lent without a copy.
 pub(crate) type Lent<'a, V> = Option<(&'a V, Timestamp)>;
@@ -50,6 +58,11 @@ impl<V> Entry<V> {
     }
 }
 
+/// Has what was touched really read.
+pub(super) fn touched(parts: impl Iterator<Item = i64>) {
+    std::hint::black_box(parts.fold(0, |sum, part| sum ^ part));
+}
+
 /// A value, or a deletion that was not written yet. The bytes counted against the budget and the
 /// number of the [source](super::sources) lie in each variant: there they fit beside the tag.
 pub(super) enum Held<V> {
@@ -81,4 +94,13 @@ impl<V> Held<V> {
             Self::Deletion { .. } => None,
         }
     }
+}
+
+/// Bytes that an entry counts for, as Kafka Streams counts them.
+pub(super) fn size(key_len: usize, value_len: usize, headers: &Headers, origin: &Origin) -> u32 {
+    let headers: usize =
+        headers.iter().map(|header| header.key.len() + header.value.as_ref().map_or(0, Bytes::len)).sum();
+    let topic = origin.topic.as_ref().map_or(0, |topic| topic.len());
+    let size = key_len + ENTRY_BYTES + CONTEXT_BYTES + value_len + headers + topic;
+    u32::try_from(size).unwrap_or(u32::MAX)
 }

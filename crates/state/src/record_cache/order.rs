@@ -123,6 +123,16 @@ impl Order {
         oldest(&self.log, &self.places, &mut self.written_start, is_place)
     }
 
+    /// The slots of the oldest places of uses; outdated ones among them.
+    pub(super) fn upcoming_used(&self, slots_max: usize) -> &[u32] {
+        upcoming(&self.log, self.used_start, slots_max)
+    }
+
+    /// The same of writes.
+    pub(super) fn upcoming_written(&self, slots_max: usize) -> &[u32] {
+        upcoming(&self.log, self.written_start, slots_max)
+    }
+
     /// Leaves out what is outdated.
     #[cold]
     fn rewrite(&mut self) {
@@ -150,6 +160,11 @@ impl Order {
         self.used_start = 0;
         self.written_start = 0;
     }
+}
+
+fn upcoming(log: &[u32], start: usize, slots_max: usize) -> &[u32] {
+    let rest = log.get(start..).unwrap_or_default();
+    rest.get(..slots_max).unwrap_or(rest)
 }
 
 /// The slot of the first place from `start` on that still counts; `start` stands there then.

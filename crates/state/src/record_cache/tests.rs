@@ -1,5 +1,6 @@
 //! The cache against Kafka Streams' rules (`NamedCache`, `ThreadCache`).
 
+use super::entry::{CONTEXT_BYTES, ENTRY_BYTES};
 use super::*;
 
 type Cache = RecordCache<String, i64>;
