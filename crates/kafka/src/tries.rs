@@ -136,8 +136,10 @@ pub(crate) fn failure_of(what: &str, code: ErrorCode, detail: Option<&str>) -> F
             let error = Error::new(ErrorKind::Fenced, format!("{what}: another instance took over ({code})"));
             Failure { kind: FailureKind::Fenced, error }
         }
-        // The transaction is lost; a new one may succeed once the producer is initialised again.
-        ErrorCode::TRANSACTION_ABORTABLE
+        // The transaction is lost; a new one may succeed once the producer is initialised again. Nor does a
+        // broker that is just being stopped always know what it has done.
+        ErrorCode::UNKNOWN_SERVER_ERROR
+        | ErrorCode::TRANSACTION_ABORTABLE
         | ErrorCode::INVALID_TXN_STATE
         | ErrorCode::INVALID_PRODUCER_ID_MAPPING
         | ErrorCode::UNKNOWN_PRODUCER_ID

@@ -64,7 +64,7 @@ use FailureKind::{Fatal, Fenced, Unknown};
 /// Another producer or member took the place.
 const FENCED: [i16; 7] = [22, 25, 47, 82, 90, 110, 113];
 /// The transaction is lost, a new one may succeed.
-const LOST: [i16; 5] = [45, 48, 49, 59, 120];
+const LOST: [i16; 6] = [-1, 45, 48, 49, 59, 120];
 /// What every request of a writer does.
 const OF_WRITERS: [(End, &[i16]); 2] = [(Failed(Fenced), &FENCED), (Failed(Unknown), &LOST)];
 
