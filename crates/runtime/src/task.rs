@@ -73,6 +73,8 @@ pub struct Task {
 struct InputState {
     /// Offset and time of the last commit, or of the start.
     committed: (Offset, Timestamp),
+    /// Those of the commit under way.
+    committing: Option<(Offset, Timestamp)>,
     /// Whether an offset was ever committed.
     has_history: bool,
     is_paused: bool,
@@ -108,6 +110,7 @@ impl Task {
             }
             states.push(InputState {
                 committed: (input.position, metadata.partition_time),
+                committing: None,
                 has_history: !input.metadata.is_empty(),
                 is_paused: false,
                 held: Held::default(),

@@ -62,7 +62,8 @@ pub trait Writer: Send {
     fn flush(&mut self) -> Call<Acks>;
 
     /// Flushes, adds the group's offsets to the transaction and commits it. Without a record
-    /// appended this still commits the offsets.
+    /// appended this still commits the offsets. What is appended from now on belongs to the next
+    /// transaction, also while this one is on its way.
     fn commit(&mut self, offsets: Vec<(TopicPartition, CommittedOffset)>, group: &GroupMetadata) -> Call<()>;
 
     /// Aborts the open transaction, if there is one, and drops open batches.

@@ -111,6 +111,20 @@ impl Task {
         offsets
     }
 
+    /// A commit begins, of what is [`committable`](Self::committable) now. What is processed from here on
+    /// belongs to the next one.
+    pub fn start_commit(&mut self) -> Vec<(TopicPartition, CommittedOffset)> {
+        let offsets = self.committable();
+        let is_dirty = std::mem::take(&mut self.is_dirty);
+        self.commit_requested = false;
+        let positions: Vec<Offset> = self.queues.list.iter().map(|queue| self.offset_of(queue)).collect();
+        for ((queue, input), offset) in self.queues.list.iter().zip(&mut self.inputs).zip(positions) {
+            input.committing = Some((offset, queue.partition_time));
+            input.has_history |= is_dirty || offset != input.committed.0;
+        }
+        offsets
+    }
+
     /// Notes which stores have changed: their writes belong to the commit now under way. Closes the overlays of
     /// those that will be applied after it; the overlays of the others go on to grow.
     pub fn seal(&mut self, which: Applied) {
@@ -134,16 +148,11 @@ impl Task {
         }
     }
 
-    /// The commit succeeded: what was [`committable`](Self::committable) is committed.
+    /// The commit succeeded: what was committable when it [began](Self::start_commit) is committed.
     pub fn committed(&mut self) {
-        let is_dirty = self.is_dirty;
-        let offsets: Vec<Offset> = self.queues.list.iter().map(|queue| self.offset_of(queue)).collect();
-        for ((queue, input), offset) in self.queues.list.iter().zip(&mut self.inputs).zip(offsets) {
-            input.has_history |= is_dirty || offset != input.committed.0;
-            input.committed = (offset, queue.partition_time);
+        for input in &mut self.inputs {
+            input.committed = input.committing.take().unwrap_or(input.committed);
         }
-        self.commit_requested = false;
-        self.is_dirty = false;
     }
 
     /// After the commit: `mark` makes the marks of the stores that had writes in it, each from the

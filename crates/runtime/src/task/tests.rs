@@ -175,6 +175,7 @@ fn only_what_is_processed_may_be_committed() {
     assert_eq!(fixture.task.process(&mut fixture.output, fixture.now, 1).unwrap(), 1);
     // The first commit names all partitions, so that a missing offset is known to be a loss.
     assert_eq!(fixture.offsets(), [("a-0".to_owned(), 7), ("b-0".to_owned(), 0)]);
+    fixture.task.start_commit();
     fixture.task.committed();
     assert!(!fixture.task.needs_commit());
     assert!(fixture.offsets().is_empty());

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use millstream_log::{Acks, Call, CommittedOffset, Failure, FailureKind, Member, Outcome, Writer};
-use millstream_types::{Now, Offset, TopicPartition};
+use millstream_types::{Now, Offset, TaskId, TopicPartition};
 
 /// Wait before an operation that failed without effect is started again.
 const RETRY_BACKOFF_NS: u64 = 100_000_000;
@@ -17,15 +17,23 @@ pub(crate) struct Commit {
     stage: Stage,
     offsets: Vec<(TopicPartition, CommittedOffset)>,
     acks: BTreeMap<TopicPartition, Option<Offset>>,
-    is_transactional: bool,
+    /// How far each task had processed its inputs.
+    positions: BTreeMap<TaskId, Vec<(TopicPartition, Offset)>>,
     give_up_ns: u64,
 }
 
 enum Stage {
+    /// A transaction ends: its outputs are being acknowledged, then its end is. Both are asked for at once, so that
+    /// what is appended meanwhile belongs to the next transaction.
+    Ending(Option<Call<Acks>>, Call<()>),
     Flushing(Call<Acks>),
     Committing(Call<()>),
-    FlushingAgain { at_ns: u64 },
-    CommittingAgain { at_ns: u64 },
+    FlushingAgain {
+        at_ns: u64,
+    },
+    CommittingAgain {
+        at_ns: u64,
+    },
     Over,
 }
 
@@ -41,22 +49,27 @@ pub(crate) enum Progress {
 }
 
 impl Commit {
-    /// Starts with everything flushed into the writer. A retriable failure is retried for
+    /// Starts with everything flushed into the writer; offsets follow. A retriable failure is retried for
     /// `timeout_ns`.
     pub(crate) fn start(
         writer: &mut dyn Writer,
         offsets: Vec<(TopicPartition, CommittedOffset)>,
-        is_transactional: bool,
         timeout_ns: u64,
         now: Now,
     ) -> Self {
-        Self {
-            stage: Stage::Flushing(writer.flush()),
-            offsets,
-            acks: BTreeMap::new(),
-            is_transactional,
-            give_up_ns: now.mono_ns.saturating_add(timeout_ns),
-        }
+        let give_up_ns = now.mono_ns.saturating_add(timeout_ns);
+        Self::at(Stage::Flushing(writer.flush()), offsets, give_up_ns)
+    }
+
+    /// Starts to end the transaction. No failure is retried: whoever cannot be sure begins anew.
+    pub(crate) fn of_transaction(
+        writer: &mut dyn Writer,
+        member: &dyn Member,
+        offsets: Vec<(TopicPartition, CommittedOffset)>,
+    ) -> Self {
+        let flush = writer.flush();
+        let end = writer.commit(offsets.clone(), &member.metadata());
+        Self::at(Stage::Ending(Some(flush), end), offsets, 0)
     }
 
     /// Starts to commit offsets and nothing else.
@@ -68,7 +81,21 @@ impl Commit {
     ) -> Self {
         let give_up_ns = now.mono_ns.saturating_add(timeout_ns);
         let stage = Stage::Committing(member.commit(offsets.clone()));
-        Self { stage, offsets, acks: BTreeMap::new(), is_transactional: false, give_up_ns }
+        Self::at(stage, offsets, give_up_ns)
+    }
+
+    fn at(stage: Stage, offsets: Vec<(TopicPartition, CommittedOffset)>, give_up_ns: u64) -> Self {
+        Self { stage, offsets, acks: BTreeMap::new(), positions: BTreeMap::new(), give_up_ns }
+    }
+
+    /// Notes how far a task had processed its inputs when the commit began.
+    pub(crate) fn note_position(&mut self, task: TaskId, position: Vec<(TopicPartition, Offset)>) {
+        self.positions.insert(task, position);
+    }
+
+    /// How far a task had processed its inputs when the commit began.
+    pub(crate) fn position(&self, task: TaskId) -> &[(TopicPartition, Offset)] {
+        self.positions.get(&task).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Last offset written to a partition by this commit: `None` when nothing was written,
@@ -87,11 +114,31 @@ impl Commit {
     pub(crate) fn poll(&mut self, writer: &mut dyn Writer, member: &mut dyn Member, now: Now) -> Progress {
         loop {
             match &mut self.stage {
+                Stage::Ending(flush, end) => {
+                    let outcome = match flush.as_mut().map(|flush| flush.poll(now)) {
+                        None => end.poll(now),
+                        Some(Outcome::Pending) => Outcome::Pending,
+                        Some(Outcome::Failed(failure)) => Outcome::Failed(failure),
+                        Some(Outcome::Done(acks)) => {
+                            *flush = None;
+                            self.acks.extend(acks);
+                            continue;
+                        }
+                    };
+                    match outcome {
+                        Outcome::Pending => return pending(now),
+                        Outcome::Done(()) => {
+                            self.stage = Stage::Over;
+                            return Progress::Done;
+                        }
+                        Outcome::Failed(failure) => return self.fail(failure),
+                    }
+                }
                 Stage::Flushing(call) => match call.poll(now) {
                     Outcome::Pending => return pending(now),
                     Outcome::Done(acks) => {
                         self.acks.extend(acks);
-                        self.commit(writer, member);
+                        self.commit(member);
                     }
                     Outcome::Failed(failure) => match self.retry_at(&failure, now) {
                         Some(at_ns) => self.stage = Stage::FlushingAgain { at_ns },
@@ -113,21 +160,15 @@ impl Commit {
                     return Progress::Pending { until_ns: *at_ns };
                 }
                 Stage::FlushingAgain { .. } => self.stage = Stage::Flushing(writer.flush()),
-                Stage::CommittingAgain { .. } => self.commit(writer, member),
+                Stage::CommittingAgain { .. } => self.commit(member),
                 Stage::Over => return Progress::Done,
             }
         }
     }
 
-    fn commit(&mut self, writer: &mut dyn Writer, member: &mut dyn Member) {
+    fn commit(&mut self, member: &mut dyn Member) {
         let offsets = self.offsets.clone();
-        self.stage = Stage::Committing(if self.is_transactional {
-            writer.commit(offsets, &member.metadata())
-        } else if offsets.is_empty() {
-            Call::done(())
-        } else {
-            member.commit(offsets)
-        });
+        self.stage = Stage::Committing(if offsets.is_empty() { Call::done(()) } else { member.commit(offsets) });
     }
 
     fn retry_at(&self, failure: &Failure, now: Now) -> Option<u64> {

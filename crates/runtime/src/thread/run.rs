@@ -78,8 +78,11 @@ impl StreamThread {
         if !matches!(self.phase, Phase::Running) {
             return Ok(Step::Progress);
         }
-        // A commit under way goes first: what is processed meanwhile would belong to the next one.
-        if let Some(until_ns) = self.finish_commit(now)? {
+        let commit_ns = self.finish_commit(now)?;
+        // What is processed while a transaction ends belongs to the next one. All else waits for it, and so does
+        // everything where offsets follow outputs, or come before them.
+        let is_leaving = self.control.is_stopping() || self.revoking.is_some() || self.must_lay_out;
+        if let Some(until_ns) = commit_ns.filter(|_| is_leaving || !self.shared.config.is_exactly_once()) {
             return Ok(Step::Idle { until_ns });
         }
         self.must_lay_out |= self.watch.poll(&self.shared, &self.layout, &mut *self.admin, now)?;
@@ -89,13 +92,13 @@ impl StreamThread {
         {
             return Ok(Step::Idle { until_ns });
         }
-        if is_leaving {
+        if is_leaving && commit_ns.is_none() {
             return self.let_go(now);
         }
         if !self.shared.may_run() {
             return Ok(pending(now));
         }
-        let mut progress = self.take_over(now)?;
+        let mut progress = commit_ns.is_none() && self.take_over(now)?;
         progress |= self.update_copies(now)?;
         progress |= self.fetch(now)?;
         self.look_for_standstill(now);
@@ -115,7 +118,8 @@ impl StreamThread {
         }
         self.has_idled = true;
         let apply_ns = self.apply_when_idle(now)?;
-        Ok(Step::Idle { until_ns: self.next_deadline(now).min(send_ns.unwrap_or(u64::MAX)).min(apply_ns) })
+        let wake_ns = [send_ns, commit_ns].into_iter().flatten().fold(apply_ns, u64::min);
+        Ok(Step::Idle { until_ns: self.next_deadline(now).min(wake_ns) })
     }
 
     /// Takes in what the group has to say.

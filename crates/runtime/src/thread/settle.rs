@@ -22,7 +22,7 @@ impl StreamThread {
     /// Commits if it is time, a processor asked, or the stores hold too much; whether it did.
     pub(super) fn commit_if_due(&mut self, now: Now) -> Result<bool> {
         // A claim under way goes first: the two could overtake each other.
-        if !self.is_commit_due(now) || self.claim.is_some() {
+        if !self.is_commit_due(now) || self.claim.is_some() || self.commit.is_some() {
             return Ok(false);
         }
         self.last_commit_ns = Some(now.mono_ns);
@@ -58,13 +58,19 @@ impl StreamThread {
         }
         let which = if self.is_apply_due(now) { Applied::All } else { Applied::Unlogged };
         for task in &mut self.tasks {
-            offsets.extend(task.committable());
+            offsets.extend(task.start_commit());
             task.seal(which);
         }
         let config = &self.shared.config;
-        let timeout_ns = nanos(config.task_timeout());
-        let is_transactional = config.is_exactly_once();
-        self.commit = Some(Commit::start(&mut *self.writer, offsets, is_transactional, timeout_ns, now));
+        let mut commit = if config.is_exactly_once() {
+            Commit::of_transaction(&mut *self.writer, &*self.member, offsets)
+        } else {
+            Commit::start(&mut *self.writer, offsets, nanos(config.task_timeout()), now)
+        };
+        for task in &self.tasks {
+            commit.note_position(task.id(), task.position());
+        }
+        self.commit = Some(commit);
         Ok(())
     }
 
@@ -88,10 +94,11 @@ impl StreamThread {
         self.note_purgeable(&commit);
         let topic_ids = &self.topic_ids;
         for task in &mut self.tasks {
-            let (id, position) = (task.id(), task.position());
+            let id = task.id();
+            let position = commit.position(id);
             task.settle(&mut |changelog, before| {
                 let topic_id = changelog.and_then(|changelog| topic_ids.get(&changelog.topic)).copied();
-                mark(&commit, id, changelog, before, topic_id.unwrap_or(0), &position, now)
+                mark(&commit, id, changelog, before, topic_id.unwrap_or(0), position, now)
             })?;
         }
         self.has_idled = false;
@@ -118,7 +125,8 @@ impl StreamThread {
     /// Where there is nothing to do and all is committed: brings the local stores up to that. Gives when it will be
     /// time for it.
     pub(super) fn apply_when_idle(&mut self, now: Now) -> Result<u64> {
-        if !self.tasks.iter().any(Task::is_behind) || self.tasks.iter().any(Task::needs_commit) {
+        let is_committing = self.commit.is_some() || self.tasks.iter().any(Task::needs_commit);
+        if is_committing || !self.tasks.iter().any(Task::is_behind) {
             return Ok(u64::MAX);
         }
         let due_ns = self.applied_ns.map_or(0, |applied_ns| applied_ns.saturating_add(APPLY_NS_IDLE));

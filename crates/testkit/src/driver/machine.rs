@@ -265,6 +265,7 @@ impl Machine {
     fn commit(&mut self) -> Result<()> {
         let Some(task) = &mut self.task else { return Ok(()) };
         task.flush(&mut self.output, self.now).map_err(flush_failed)?;
+        task.start_commit();
         task.seal(Applied::All);
         task.committed();
         let wall_ms = self.now.wall_ms;

@@ -197,6 +197,9 @@ fn with_bug(bug: Bug) -> Wrap {
         Bug::UnknownTakenAsDone => buggy(|inner| Arc::new(BuggyLog { inner, bug: Bug::UnknownTakenAsDone })),
         Bug::ResumedOneTooEarly => buggy(|inner| Arc::new(BuggyLog { inner, bug: Bug::ResumedOneTooEarly })),
         Bug::RestoredTooLittle => buggy(|inner| Arc::new(BuggyLog { inner, bug: Bug::RestoredTooLittle })),
+        Bug::WrittenIntoEndingTransaction => {
+            buggy(|inner| Arc::new(BuggyLog { inner, bug: Bug::WrittenIntoEndingTransaction }))
+        }
         Bug::AcknowledgedTooMuch => buggy(|inner| Arc::new(BuggyLog { inner, bug: Bug::AcknowledgedTooMuch })),
     }
 }

@@ -27,12 +27,14 @@ pub(crate) enum Bug {
     ResumedOneTooEarly,
     /// A restore stops one record before the end of the changelog.
     RestoredTooLittle,
+    /// What is written while a transaction ends goes into that one, and not into the next.
+    WrittenIntoEndingTransaction,
     /// Acknowledgements say one offset too much, and so do the marks of the stores.
     AcknowledgedTooMuch,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::OffsetsBeforeOutput,
         Self::LastStableOffsetIgnored,
         Self::ChangelogWriteLost,
@@ -40,6 +42,7 @@ impl Bug {
         Self::UnknownTakenAsDone,
         Self::ResumedOneTooEarly,
         Self::RestoredTooLittle,
+        Self::WrittenIntoEndingTransaction,
         Self::AcknowledgedTooMuch,
     ];
 }
@@ -212,6 +215,10 @@ impl Writer for BuggyWriter {
     }
 
     fn commit(&mut self, offsets: Vec<(TopicPartition, CommittedOffset)>, group: &GroupMetadata) -> Call<()> {
+        if self.bug == Bug::WrittenIntoEndingTransaction {
+            let writer = Arc::clone(&self.inner);
+            return Call::pending(EndLater { writer, what: Some((offsets, group.clone())), looks: 0, call: None });
+        }
         let call = self.inner.lock().unwrap().commit(offsets, group);
         match self.bug {
             Bug::OffsetsBeforeOutput => Call::pending(OutputAfter {
@@ -231,6 +238,24 @@ impl Writer for BuggyWriter {
     fn abort(&mut self) -> Call<()> {
         self.held.clear();
         self.inner.lock().unwrap().abort()
+    }
+}
+
+/// The transaction is ended at the third look.
+struct EndLater {
+    writer: SharedWriter,
+    what: Option<(Vec<(TopicPartition, CommittedOffset)>, GroupMetadata)>,
+    looks: u32,
+    call: Option<Call<()>>,
+}
+
+impl Pending<()> for EndLater {
+    fn poll(&mut self, now: Now) -> Outcome<()> {
+        self.looks += 1;
+        if let Some((offsets, group)) = self.what.take_if(|_| self.looks >= 3) {
+            self.call = Some(self.writer.lock().unwrap().commit(offsets, &group));
+        }
+        self.call.as_mut().map_or(Outcome::Pending, |call| call.poll(now))
     }
 }
 
