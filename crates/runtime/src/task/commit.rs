@@ -139,8 +139,9 @@ impl Task {
                 }
             }
         }
-        for unapplied in self.unapplied.iter_mut().filter(|unapplied| !unapplied.is_sealed) {
-            let is_chosen = which == Applied::All || self.changelogs.get(unapplied.at).is_none();
+        // What an engine has refused and was written since goes in one batch, whose mark is that of this commit.
+        for unapplied in self.unapplied.iter_mut().filter(|unapplied| unapplied.is_committing || !unapplied.is_sealed) {
+            let is_chosen = unapplied.is_sealed || which == Applied::All || self.changelogs.get(unapplied.at).is_none();
             if let Some(store) = self.flow.stores_mut().get_mut(unapplied.at).filter(|_| is_chosen) {
                 store.seal();
                 unapplied.is_sealed = true;

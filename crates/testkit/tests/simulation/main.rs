@@ -122,6 +122,12 @@ fn seeds_225_to_300() {
     seeds(225, 300);
 }
 
+/// A store whose engine refuses a batch while other tasks are given up, and that is written again.
+#[test]
+fn a_refused_store_that_is_written_again_loses_nothing() {
+    seeds(885, 886);
+}
+
 #[test]
 fn a_seed_does_the_same_again() {
     for number in (0..300).step_by(20) {
