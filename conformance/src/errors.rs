@@ -80,7 +80,17 @@ fn says(error: &Error, text: &str) -> bool {
 
 /// Name of what `build` throws.
 pub(crate) fn of_build(error: &Error) -> &'static str {
-    names(When::Build, error).0
+    if is_history_told_first(&error.to_string()) { ARGUMENT } else { names(When::Build, error).0 }
+}
+
+/// Whether a join with grace whose table keeps too little history comes before a source that reads a
+/// topic once more: Java tells the first of them. Generated names are numbered in that order.
+fn is_history_told_first(problems: &str) -> bool {
+    let line = |text: &str| problems.lines().find(|line| line.contains(text));
+    let number = |name: &str| name.trim_end_matches([')', ';']).rsplit('-').next()?.parse::<u64>().ok();
+    let join = line("longer than store").and_then(|line| number(line.trim_start_matches("- ").split(' ').next()?));
+    let source = line("is read by more than one source").and_then(|line| number(line.split([',', ';']).nth(1)?.trim()));
+    join.zip(source).is_some_and(|(join, source)| join < source)
 }
 
 /// The `error` member of a result.
