@@ -2,9 +2,8 @@
 //! and again: nothing is lost, nothing counts twice, nothing changes its order. Needs Java 17 and Maven.
 //!
 //! `cargo xtask chaos kills=50 seed=7` makes it as long as one likes; the same seed plans the same. With
-//! `brokers=kill` every second broker is killed instead of stopped. Brokers of 4.3 may then leave a transaction
-//! open for good (one that their coordinator takes for aborted), which no client can end: that run shows how
-//! it is told.
+//! `brokers=kill` every second broker is killed instead of stopped. Once a transaction then stayed open for good,
+//! though its coordinator took it for aborted, and no instance could restore: that run shows how it is told.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
