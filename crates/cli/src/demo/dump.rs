@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 
 use super::directory::Directory;
 use super::place::{embedded, on_kafka};
-use super::scan::scan;
+use super::scan::{Open, scan};
 use super::topics::KeyFormat;
 use crate::args::DumpArgs;
 
@@ -43,7 +43,7 @@ fn dump_to(log: &dyn Log, args: &DumpArgs, out: &mut impl Write) -> Result<bool>
     let format = KeyFormat::of(&args.topic);
     let mut line = Vec::new();
     let mut is_read = true;
-    scan(log, &args.topic, |partition, record| {
+    scan(log, &args.topic, Open::on(args.bootstrap.as_ref()), |partition, record| {
         line.clear();
         if args.json {
             write_json(partition, &record, format, &mut line)

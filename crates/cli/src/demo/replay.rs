@@ -139,7 +139,7 @@ mod tests {
 
     use millstream::log::{EmbeddedLog, NewTopic, Options};
 
-    use super::super::scan::scan;
+    use super::super::scan::{Open, scan};
     use super::super::topics::{FLIGHTS_TOTAL, INPUTS};
     use super::*;
 
@@ -157,7 +157,7 @@ mod tests {
 
     fn records(log: &EmbeddedLog, topic: &str) -> BTreeMap<i32, Vec<(i64, Vec<u8>, Vec<u8>)>> {
         let mut records = BTreeMap::<_, Vec<_>>::new();
-        scan(log, topic, |partition, record| {
+        scan(log, topic, Open::LeftOut, |partition, record| {
             let (key, value) = (record.key.unwrap().to_vec(), record.value.unwrap().to_vec());
             records.entry(partition).or_default().push((record.timestamp.0, key, value));
             Ok(true)

@@ -11,7 +11,7 @@ use super::calendar::date_text;
 use super::dump::Key;
 use super::progress::grouped;
 use super::records::{Airline, DayDelays, PlaneLegs};
-use super::scan::scan;
+use super::scan::{Open, scan};
 use super::topics::{self, DAY_MS, KeyFormat};
 
 /// A topic's latest values by key and window start.
@@ -30,10 +30,10 @@ pub(super) struct Report {
 
 impl Report {
     /// Reads the output topics.
-    pub(super) fn read(log: &dyn Log) -> Result<Self> {
-        let days = latest::<DayDelays>(log, topics::DELAYS_BY_CARRIER_DAY)?;
-        let airlines = latest::<Airline>(log, topics::AIRLINES)?;
-        let planes = latest::<PlaneLegs>(log, topics::LEGS_BY_PLANE)?;
+    pub(super) fn read(log: &dyn Log, open: Open) -> Result<Self> {
+        let days = latest::<DayDelays>(log, topics::DELAYS_BY_CARRIER_DAY, open)?;
+        let airlines = latest::<Airline>(log, topics::AIRLINES, open)?;
+        let planes = latest::<PlaneLegs>(log, topics::LEGS_BY_PLANE, open)?;
         Ok(Self::of(&days, &airlines, planes))
     }
 
@@ -91,10 +91,10 @@ fn count(number: i64) -> String {
     grouped(u64::try_from(number).unwrap_or(0))
 }
 
-fn latest<V: DeserializeOwned>(log: &dyn Log, topic: &str) -> Result<LatestValues<V>> {
+fn latest<V: DeserializeOwned>(log: &dyn Log, topic: &str, open: Open) -> Result<LatestValues<V>> {
     let format = KeyFormat::of(topic);
     let mut values = BTreeMap::new();
-    scan(log, topic, |_, record| {
+    scan(log, topic, open, |_, record| {
         let unreadable = |what: &str| {
             Error::new(ErrorKind::Corrupted, what).with_context(|context| {
                 context.topic = Some(topic.into());

@@ -14,6 +14,7 @@ use super::load::{check_loaded, load_into};
 use super::place::Place;
 use super::progress::{Progress, grouped};
 use super::report::Report;
+use super::scan::Open;
 use super::topology::topology;
 use crate::args::RunArgs;
 
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Ending> {
         let _ = writeln!(io::stderr(), "Stopped; {how} continues here.");
         return Ok(ending);
     }
-    let report = Report::read(&*streams.log())?;
+    let report = Report::read(&*streams.log(), Open::on(args.bootstrap.as_ref()))?;
     let mut out = BufWriter::new(io::stdout().lock());
     finish(write(&report, &place, args, &mut out))?;
     Ok(ending)

@@ -1,5 +1,6 @@
 //! Talking to the log from the command's own thread: one call after the other.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,28 @@ use millstream::types::{Clock, Error, ErrorKind, Offset, Result, TopicPartition,
 const POLL_BYTES_MAX: usize = 256 << 10;
 /// How long to sleep between two looks at an answer that is not there.
 const WAIT: Duration = Duration::from_millis(10);
+/// Between two questions whether a transaction is over.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the end of a transaction is waited for; brokers end an abandoned one long before.
+const OPEN_MAX: Duration = Duration::from_secs(60);
+
+/// What is done about transactions that are not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Open {
+    /// Nothing: they, and what follows them, are not shown.
+    LeftOut,
+    /// They are waited for. A killed instance leaves one that ends by its timeout, and before it has ended nothing is
+    /// shown that others have committed since.
+    Awaited,
+}
+
+impl Open {
+    /// On brokers others end them; an embedded log is ours alone, and nobody will.
+    pub(super) fn on(bootstrap: Option<&String>) -> Self {
+        if bootstrap.is_some() { Self::Awaited } else { Self::LeftOut }
+    }
+}
 
 /// One past the last record of each partition, whether its transaction has ended or not.
 pub(super) fn end_offsets(log: &dyn Log, partitions: &[TopicPartition]) -> Result<Vec<Offset>> {
@@ -29,18 +52,47 @@ pub(super) fn topic(log: &dyn Log, name: &str) -> Result<TopicMetadata> {
 pub(super) fn scan(
     log: &dyn Log,
     name: &str,
+    open: Open,
     mut visit: impl FnMut(i32, RecordView<'_>) -> Result<bool>,
 ) -> Result<()> {
     let partitions: Vec<_> =
         (0..topic(log, name)?.partitions).map(|number| TopicPartition::new(name, number)).collect();
     let starts = answer(log, log.admin().offsets(&partitions, OffsetSpec::Start))?;
-    let ends = answer(log, log.admin().offsets(&partitions, OffsetSpec::EndCommitted))?;
+    let ends = committed_ends(log, &partitions, open)?;
     for ((partition, start), end) in partitions.into_iter().zip(starts).zip(ends) {
         if !scan_partition(log, partition, start, end, &mut visit)? {
             break;
         }
     }
     Ok(())
+}
+
+/// One past the last committed record of each partition.
+fn committed_ends(log: &dyn Log, partitions: &[TopicPartition], open: Open) -> Result<Vec<Offset>> {
+    let committed = || answer(log, log.admin().offsets(partitions, OffsetSpec::EndCommitted));
+    if open == Open::LeftOut {
+        return committed();
+    }
+    let clock = SystemClock::new();
+    let deadline_ns = clock.now().mono_ns + OPEN_MAX.as_nanos() as u64;
+    let ends = end_offsets(log, partitions)?;
+    let mut is_told = false;
+    loop {
+        let stable = committed()?;
+        let is_open = |((_, stable), end): &((&TopicPartition, &Offset), &Offset)| stable < end;
+        let Some(((partition, stable), _)) = partitions.iter().zip(&stable).zip(&ends).find(is_open) else {
+            return Ok(ends);
+        };
+        if clock.now().mono_ns > deadline_ns {
+            let message = format!("a transaction in {partition} that began at offset {stable} or before does not end");
+            return Err(Error::new(ErrorKind::Retriable, message));
+        }
+        if !is_told {
+            is_told = true;
+            let _ = writeln!(io::stderr(), "Waiting for the end of a transaction in {partition}.");
+        }
+        log.wait(PAUSE);
+    }
 }
 
 /// Shows the committed records from `start` on; those at `end` or later were not there when the
