@@ -67,7 +67,13 @@ impl<'a> Lag<'a> {
     /// reader ever sees them, and nothing has to be committed for them.
     fn is_read(&self, partitions: &[TopicPartition]) -> Result<bool> {
         let committed = self.committed(partitions)?;
+        let all = self.answer(self.log.admin().offsets(partitions, OffsetSpec::EndUncommitted))?;
         let ends = self.answer(self.log.admin().offsets(partitions, OffsetSpec::EndCommitted))?;
+        if ends.iter().zip(&all).any(|(end, all)| end < all) {
+            // A transaction is open, by a killed instance perhaps: what others have committed behind its
+            // beginning can be read once it has ended.
+            return Ok(false);
+        }
         for ((partition, position), end) in partitions.iter().zip(committed).zip(ends) {
             if position < end && self.has_record(partition, position, end)? {
                 return Ok(false);
@@ -157,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_over_when_only_markers_are_left() {
+    fn all_is_over_when_only_markers_are_left_and_no_transaction_is_open() {
         let log: Arc<dyn Log> = Arc::new(EmbeddedLog::memory(Options::default()));
         let topics = [FLIGHTS, PLANES, REPARTITION].map(|name| NewTopic {
             name: name.into(),
@@ -185,6 +191,16 @@ mod tests {
         commit(&*log, &mut *outputs, PLANES, 1);
         assert!(!lag.is_over().unwrap());
         commit(&*log, &mut *outputs, REPARTITION, 1);
+        assert!(lag.is_over().unwrap());
+
+        // What a killed instance has left open.
+        let mut killed = log.writer(Some("thread-2"));
+        answer(&*log, killed.init()).unwrap();
+        append(&mut *killed, REPARTITION);
+        answer(&*log, killed.flush()).unwrap();
+        assert!(!lag.is_over().unwrap());
+        // Its successor ends it.
+        answer(&*log, log.writer(Some("thread-2")).init()).unwrap();
         assert!(lag.is_over().unwrap());
     }
 }
