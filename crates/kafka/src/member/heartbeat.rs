@@ -29,7 +29,7 @@ const MISSING_SOURCE_TOPICS: i8 = 1;
 const INCORRECTLY_PARTITIONED: i8 = 2;
 const MISSING_INTERNAL_TOPICS: i8 = 3;
 const ASSIGNMENT_DELAYED: i8 = 5;
-/// While the broker waits for more members before it assigns anything, in ms.
+/// While the broker waits for more members before it assigns anything, or makes internal topics, in ms.
 const DELAYED_INTERVAL_MS: i64 = 200;
 /// How long answers in a row tell of missing topics before it counts: topics that exist may be news to a
 /// coordinator, and brokers that restart are missing for new ones. In ms.
@@ -311,7 +311,8 @@ impl Heartbeats {
             self.interval_ms = i64::from(response.heartbeat_interval_ms);
         }
         self.take_statuses(response.status.unwrap_or_default(), now_ms);
-        let is_delayed = self.statuses.contains_key(&ASSIGNMENT_DELAYED);
+        let is_delayed =
+            [ASSIGNMENT_DELAYED, MISSING_INTERNAL_TOPICS].iter().any(|code| self.statuses.contains_key(code));
         self.next_ms = now_ms + if is_delayed { DELAYED_INTERVAL_MS.min(self.interval_ms) } else { self.interval_ms };
         let kinds = [response.active_tasks, response.standby_tasks, response.warmup_tasks];
         if kinds.iter().any(Option::is_some) {
