@@ -13,6 +13,7 @@ mod driver;
 mod fake;
 #[doc(hidden)]
 pub mod fuzzing;
+mod group;
 mod log;
 mod member;
 mod net;

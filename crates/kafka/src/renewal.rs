@@ -18,23 +18,19 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_log::{CommittedOffset, Failure, FailureKind};
+use millstream_log::{CommittedOffset, Failure, FailureKind, GroupMetadata};
 use millstream_types::{Error, ErrorKind, Offset, TopicPartition};
 
 use crate::call::retriable;
 use crate::client::{Client, CoordinatorKind};
+use crate::group::{Offsets, commit, describe, release};
 use crate::protocol::messages::delete_groups::DeleteGroupsRequest;
-use crate::protocol::messages::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
+use crate::protocol::messages::offset_commit::OffsetCommitRequest;
 use crate::protocol::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchResponse};
 use crate::protocol::messages::streams_group_describe::{DescribedGroup, Member, StreamsGroupDescribeRequest};
-use crate::protocol::messages::streams_group_heartbeat::{StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse};
+use crate::protocol::messages::streams_group_heartbeat::StreamsGroupHeartbeatRequest;
 use crate::protocol::{ErrorCode, Request};
 use crate::tries::{At, Tries, worst};
-
-/// Epoch of a member that leaves.
-const LEAVE: i32 = -1;
 
 /// One renewal.
 pub(crate) struct Renewal {
@@ -49,7 +45,6 @@ pub(crate) struct Renewal {
     was_empty: bool,
 }
 
-type Offsets = Vec<(TopicPartition, CommittedOffset)>;
 type Asked<R> = Box<Tries<R>>;
 
 enum Step {
@@ -158,17 +153,11 @@ impl Renewal {
     fn advance(&mut self, client: &mut Client) -> Next {
         let (group, saved) = (Arc::clone(&self.group), Arc::clone(&self.saved));
         match &mut self.step {
-            Step::Describe(tries) => {
-                let request = StreamsGroupDescribeRequest { group_ids: vec![group.to_string()], ..Default::default() };
-                let answer = ask(tries, client, "describing the group", &group, request, |answer| {
-                    worst(answer.groups.iter().map(|group| present(group.error_code)))
-                });
-                then(answer, |answer| self.described(&answer.groups))
-            }
+            Step::Describe(tries) => then(describe(tries, client, &group, present), |groups| self.described(&groups)),
             Step::Release(members, tries) => {
                 let Some(member) = members.last() else { return Next::Go(Step::Describe(Asked::default())) };
                 // Whatever the answer: the group is described again.
-                if release(tries, client, &group, member).is_none() {
+                if !release(tries, client, &group, member) {
                     return Next::Wait;
                 }
                 members.pop();
@@ -256,21 +245,6 @@ where
     tries.turn(client, what, At::Coordinator(CoordinatorKind::Group, group), i16::MAX, || request, code)
 }
 
-fn release(
-    tries: &mut Tries<StreamsGroupHeartbeatRequest>,
-    client: &mut Client,
-    group: &Arc<str>,
-    member: &str,
-) -> Option<Result<StreamsGroupHeartbeatResponse, Failure>> {
-    let request = StreamsGroupHeartbeatRequest {
-        group_id: group.to_string(),
-        member_id: member.to_owned(),
-        member_epoch: LEAVE,
-        ..StreamsGroupHeartbeatRequest::default()
-    };
-    ask(tries, client, "releasing a member that is gone", group, request, |answer| answer.error_code)
-}
-
 /// All offsets of a group.
 fn fetch(
     tries: &mut Tries<OffsetFetchRequest>,
@@ -314,26 +288,9 @@ fn write(
     group: &Arc<str>,
     offsets: &Offsets,
 ) -> Option<Result<(), Failure>> {
-    let mut topics: BTreeMap<&Arc<str>, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
-    for (at, committed) in offsets {
-        topics.entry(&at.topic).or_default().push(OffsetCommitRequestPartition {
-            partition_index: at.partition.0,
-            committed_offset: committed.offset.0,
-            committed_leader_epoch: committed.leader_epoch,
-            committed_metadata: Some(committed.metadata.clone()),
-        });
-    }
-    let topic = |(name, partitions): (&Arc<str>, _)| OffsetCommitRequestTopic { name: name.to_string(), partitions };
-    let request = OffsetCommitRequest {
-        group_id: group.to_string(),
-        topics: topics.into_iter().map(topic).collect(),
-        ..OffsetCommitRequest::default()
-    };
-    let answer = ask(tries, client, what, group, request, |answer| {
-        let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-        worst(partitions.map(|partition| partition.error_code))
-    });
-    answer.map(|answer| answer.map(drop))
+    // Nobody is a member.
+    let by = GroupMetadata { group: Arc::clone(group), member_id: "".into(), epoch: -1 };
+    commit(tries, client, what, &by, offsets)
 }
 
 fn delete(

@@ -15,15 +15,15 @@ use super::{Order, Shared, lock};
 use crate::call::{Slot, unanswered};
 use crate::client::{Client, CoordinatorKind, RequestError, Ticket};
 use crate::driver::{Actor, Turn};
+use crate::group::LEAVE;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::streams_group_heartbeat::{
     KeyValue, Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
 };
 use crate::renewal::{Renewal, RenewalRight, Renewals};
 
-/// Epochs with a meaning of their own.
+/// Epoch of a member that joins.
 const JOIN: i32 = 0;
-const LEAVE: i32 = -1;
 /// `StreamsGroupHeartbeatResponse.Status`.
 const MISSING_SOURCE_TOPICS: i8 = 1;
 const INCORRECTLY_PARTITIONED: i8 = 2;

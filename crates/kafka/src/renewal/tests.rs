@@ -29,12 +29,19 @@ struct Groups {
     members: Vec<&'static str>,
     /// Requests that are answered from now on.
     answers: usize,
+    /// Commits until one of which only the first partition is taken.
+    until_cut: usize,
 }
 
 impl Groups {
     fn with_offsets() -> Self {
         let offsets = BTreeMap::from([(0, (7, "m0".to_owned())), (1, (9, String::new()))]);
-        Self { groups: BTreeMap::from([("app".to_owned(), offsets)]), members: vec![], answers: usize::MAX }
+        Self {
+            groups: BTreeMap::from([("app".to_owned(), offsets)]),
+            members: vec![],
+            answers: usize::MAX,
+            until_cut: usize::MAX,
+        }
     }
 
     fn answer(&mut self, header: &RequestHeader, body: Reader) -> Reply {
@@ -80,7 +87,9 @@ impl Groups {
         assert_eq!((request.generation_id_or_member_epoch, request.member_id.as_str()), (-1, ""));
         let known = self.groups.entry(request.group_id).or_default();
         let mut partitions = Vec::new();
-        for partition in request.topics.into_iter().flat_map(|topic| topic.partitions) {
+        let count = if self.until_cut == 0 { 1 } else { usize::MAX };
+        self.until_cut = self.until_cut.checked_sub(1).unwrap_or(usize::MAX);
+        for partition in request.topics.into_iter().flat_map(|topic| topic.partitions).take(count) {
             let at = partition.partition_index;
             known.insert(at, (partition.committed_offset, partition.committed_metadata.unwrap_or_default()));
             partitions.push(OffsetCommitResponsePartition { partition_index: at, error_code: 0 });
@@ -121,6 +130,16 @@ fn offsets_outlive_the_group_wherever_a_renewal_was_cut_short() {
         groups.lock().unwrap().answers = usize::MAX;
         assert_eq!(renew(&groups).unwrap(), 2, "cut after {answers} answers");
         assert_eq!(groups.lock().unwrap().groups, expected, "cut after {answers} answers");
+    }
+}
+
+#[test]
+fn offsets_that_an_answer_leaves_out_are_written_again() {
+    // Of those that are saved, and of those that are written back.
+    for until_cut in [0, 1] {
+        let groups = Arc::new(Mutex::new(Groups { until_cut, ..Groups::with_offsets() }));
+        assert_eq!(renew(&groups).unwrap(), 2);
+        assert_eq!(groups.lock().unwrap().groups, Groups::with_offsets().groups);
     }
 }
 

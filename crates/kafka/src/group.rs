@@ -1,0 +1,95 @@
+//! What more than one actor asks the coordinator of a group.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_log::{CommittedOffset, Failure, GroupMetadata};
+use millstream_types::TopicPartition;
+
+use crate::client::{Client, CoordinatorKind};
+use crate::protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use crate::protocol::messages::streams_group_describe::{
+    DescribedGroup, StreamsGroupDescribeRequest, StreamsGroupDescribeResponse,
+};
+use crate::protocol::messages::streams_group_heartbeat::StreamsGroupHeartbeatRequest;
+use crate::tries::{At, Tries, Verdict, worst};
+
+/// Epoch of a member that leaves.
+pub(crate) const LEAVE: i32 = -1;
+
+/// Committed offsets.
+pub(crate) type Offsets = Vec<(TopicPartition, CommittedOffset)>;
+
+/// Who is in a group. `code` gives what an error code of the group counts as.
+pub(crate) fn describe(
+    tries: &mut Tries<StreamsGroupDescribeRequest>,
+    client: &mut Client,
+    group: &Arc<str>,
+    code: impl Fn(i16) -> i16,
+) -> Option<Result<Vec<DescribedGroup>, Failure>> {
+    let request = || StreamsGroupDescribeRequest { group_ids: vec![group.to_string()], ..Default::default() };
+    let verdict =
+        |answer: &StreamsGroupDescribeResponse| worst(answer.groups.iter().map(|group| code(group.error_code)));
+    let at = At::Coordinator(CoordinatorKind::Group, group);
+    let answer = tries.turn(client, "describing the group", at, i16::MAX, request, verdict)?;
+    Some(answer.map(|answer| answer.groups))
+}
+
+/// Has a member leave that is gone. Whether it is over, whatever was answered.
+pub(crate) fn release(
+    tries: &mut Tries<StreamsGroupHeartbeatRequest>,
+    client: &mut Client,
+    group: &Arc<str>,
+    member: &str,
+) -> bool {
+    let request = || StreamsGroupHeartbeatRequest {
+        group_id: group.to_string(),
+        member_id: member.to_owned(),
+        member_epoch: LEAVE,
+        ..StreamsGroupHeartbeatRequest::default()
+    };
+    let at = At::Coordinator(CoordinatorKind::Group, group);
+    let what = "releasing a member that is gone";
+    tries.turn(client, what, at, i16::MAX, request, |answer| answer.error_code).is_some()
+}
+
+/// Commits offsets outside a transaction.
+pub(crate) fn commit(
+    tries: &mut Tries<OffsetCommitRequest>,
+    client: &mut Client,
+    what: &str,
+    by: &GroupMetadata,
+    offsets: &Offsets,
+) -> Option<Result<(), Failure>> {
+    let request = || OffsetCommitRequest {
+        group_id: by.group.to_string(),
+        generation_id_or_member_epoch: by.epoch,
+        member_id: by.member_id.to_string(),
+        topics: by_topic(offsets),
+        ..OffsetCommitRequest::default()
+    };
+    let at = At::Coordinator(CoordinatorKind::Group, &by.group);
+    let answer = tries.turn(client, what, at, i16::MAX, request, |answer| {
+        let codes = answer.topics.iter().flat_map(|topic| {
+            topic.partitions.iter().map(|found| (topic.name.as_str(), found.partition_index, found.error_code))
+        });
+        Verdict::of(offsets.len(), codes)
+    })?;
+    Some(answer.map(drop))
+}
+
+fn by_topic(offsets: &Offsets) -> Vec<OffsetCommitRequestTopic> {
+    let mut topics: BTreeMap<&Arc<str>, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
+    for (at, committed) in offsets {
+        topics.entry(&at.topic).or_default().push(OffsetCommitRequestPartition {
+            partition_index: at.partition.0,
+            committed_offset: committed.offset.0,
+            committed_leader_epoch: committed.leader_epoch,
+            committed_metadata: Some(committed.metadata.clone()),
+        });
+    }
+    let topic = |(name, partitions): (&Arc<str>, _)| OffsetCommitRequestTopic { name: name.to_string(), partitions };
+    topics.into_iter().map(topic).collect()
+}
