@@ -23,14 +23,14 @@ use millstream_types::{Error, ErrorKind, Offset, TopicPartition};
 
 use crate::call::retriable;
 use crate::client::{Client, CoordinatorKind};
-use crate::group::{Offsets, commit, describe, release};
+use crate::group::{Offsets, commit, describe, of_groups, release};
 use crate::protocol::messages::delete_groups::DeleteGroupsRequest;
 use crate::protocol::messages::offset_commit::OffsetCommitRequest;
 use crate::protocol::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchResponse};
 use crate::protocol::messages::streams_group_describe::{DescribedGroup, Member, StreamsGroupDescribeRequest};
 use crate::protocol::messages::streams_group_heartbeat::StreamsGroupHeartbeatRequest;
 use crate::protocol::{ErrorCode, Request};
-use crate::tries::{At, Tries, worst};
+use crate::tries::{At, Tries, Verdict};
 
 /// One renewal.
 pub(crate) struct Renewal {
@@ -231,18 +231,18 @@ fn present(code: i16) -> i16 {
     if ErrorCode(code) == ErrorCode::GROUP_ID_NOT_FOUND { 0 } else { code }
 }
 
-fn ask<R: Request + Send + 'static>(
+fn ask<R: Request + Send + 'static, V: Into<Verdict>>(
     tries: &mut Tries<R>,
     client: &mut Client,
     what: &str,
     group: &Arc<str>,
     request: R,
-    code: impl FnOnce(&R::Response) -> i16,
+    verdict: impl FnOnce(&R::Response) -> V,
 ) -> Option<Result<R::Response, Failure>>
 where
     R::Response: Send,
 {
-    tries.turn(client, what, At::Coordinator(CoordinatorKind::Group, group), i16::MAX, || request, code)
+    tries.turn(client, what, At::Coordinator(CoordinatorKind::Group, group), i16::MAX, || request, verdict)
 }
 
 /// All offsets of a group.
@@ -258,7 +258,7 @@ fn fetch(
     let answer = ask(tries, client, what, group, request, |answer| {
         let topics = answer.groups.iter().flat_map(|group| &group.topics);
         let partitions = topics.flat_map(|topic| &topic.partitions).map(|partition| partition.error_code);
-        worst(answer.groups.iter().map(|group| present(group.error_code)).chain(partitions))
+        of_groups(answer.groups.iter().map(|group| present(group.error_code)), partitions)
     })?;
     Some(answer.map(offsets))
 }
@@ -302,9 +302,9 @@ fn delete(
     let request = DeleteGroupsRequest { groups_names: vec![group.to_string()] };
     let mut is_occupied = false;
     let answer = ask(tries, client, what, group, request, |answer| {
-        let code = worst(answer.results.iter().map(|result| present(result.error_code)));
-        is_occupied = ErrorCode(code) == ErrorCode::NON_EMPTY_GROUP;
-        code
+        let verdict = of_groups(answer.results.iter().map(|result| present(result.error_code)), []);
+        is_occupied = matches!(verdict, Verdict::Refused(ErrorCode::NON_EMPTY_GROUP, _));
+        verdict
     })?;
     // Somebody has joined meanwhile: perhaps another instance that made the group anew.
     let again = || retriable(format!("{what}: an instance of {group} has joined meanwhile"));

@@ -31,6 +31,8 @@ struct Groups {
     answers: usize,
     /// Commits until one of which only the first partition is taken.
     until_cut: usize,
+    /// Questions for offsets that are answered without the group.
+    empty_fetches: usize,
 }
 
 impl Groups {
@@ -40,6 +42,7 @@ impl Groups {
             groups: BTreeMap::from([("app".to_owned(), offsets)]),
             members: vec![],
             answers: usize::MAX,
+            empty_fetches: 0,
             until_cut: usize::MAX,
         }
     }
@@ -67,8 +70,12 @@ impl Groups {
         Reply::to::<StreamsGroupDescribeRequest>(header, &StreamsGroupDescribeResponse { groups, ..Default::default() })
     }
 
-    fn fetch(&self, header: &RequestHeader, request: &OffsetFetchRequest) -> Reply {
+    fn fetch(&mut self, header: &RequestHeader, request: &OffsetFetchRequest) -> Reply {
         assert!(request.require_stable);
+        if let Some(left) = self.empty_fetches.checked_sub(1) {
+            self.empty_fetches = left;
+            return Reply::to::<OffsetFetchRequest>(header, &OffsetFetchResponse::default());
+        }
         let group = &request.groups[0];
         assert!(group.topics.is_none(), "all of them");
         let known = self.groups.get(&group.group_id).into_iter().flatten();
@@ -141,6 +148,13 @@ fn offsets_that_an_answer_leaves_out_are_written_again() {
         assert_eq!(renew(&groups).unwrap(), 2);
         assert_eq!(groups.lock().unwrap().groups, Groups::with_offsets().groups);
     }
+}
+
+#[test]
+fn a_group_that_an_answer_leaves_out_is_not_one_without_offsets() {
+    let groups = Arc::new(Mutex::new(Groups { empty_fetches: 3, ..Groups::with_offsets() }));
+    assert_eq!(renew(&groups).unwrap(), 2);
+    assert_eq!(groups.lock().unwrap().groups, Groups::with_offsets().groups);
 }
 
 #[test]
