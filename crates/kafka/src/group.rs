@@ -14,7 +14,7 @@ use crate::protocol::messages::streams_group_describe::{
     DescribedGroup, StreamsGroupDescribeRequest, StreamsGroupDescribeResponse,
 };
 use crate::protocol::messages::streams_group_heartbeat::StreamsGroupHeartbeatRequest;
-use crate::tries::{At, Tries, Verdict, worst};
+use crate::tries::{At, Tries, Verdict};
 
 /// Epoch of a member that leaves.
 pub(crate) const LEAVE: i32 = -1;
@@ -30,20 +30,12 @@ pub(crate) fn describe(
     code: impl Fn(i16) -> i16,
 ) -> Option<Result<Vec<DescribedGroup>, Failure>> {
     let request = || StreamsGroupDescribeRequest { group_ids: vec![group.to_string()], ..Default::default() };
-    let verdict =
-        |answer: &StreamsGroupDescribeResponse| of_groups(answer.groups.iter().map(|group| code(group.error_code)), []);
+    let verdict = |answer: &StreamsGroupDescribeResponse| {
+        Verdict::of_group(answer.groups.iter().map(|group| code(group.error_code)), [])
+    };
     let at = At::Coordinator(CoordinatorKind::Group, group);
     let answer = tries.turn(client, "describing the group", at, i16::MAX, request, verdict)?;
     Some(answer.map(|answer| answer.groups))
-}
-
-/// What the codes of an answer about groups say, and of what they hold. One that leaves the group out says nothing.
-pub(crate) fn of_groups(groups: impl Iterator<Item = i16>, inner: impl IntoIterator<Item = i16>) -> Verdict {
-    let mut groups = groups.peekable();
-    if groups.peek().is_none() {
-        return Verdict::Incomplete;
-    }
-    worst(groups.chain(inner)).into()
 }
 
 /// Has a member leave that is gone. Whether it is over, whatever was answered.

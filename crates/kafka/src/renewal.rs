@@ -23,7 +23,7 @@ use millstream_types::{Error, ErrorKind, Offset, TopicPartition};
 
 use crate::call::retriable;
 use crate::client::{Client, CoordinatorKind};
-use crate::group::{Offsets, commit, describe, of_groups, release};
+use crate::group::{Offsets, commit, describe, release};
 use crate::protocol::messages::delete_groups::DeleteGroupsRequest;
 use crate::protocol::messages::offset_commit::OffsetCommitRequest;
 use crate::protocol::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchResponse};
@@ -258,7 +258,7 @@ fn fetch(
     let answer = ask(tries, client, what, group, request, |answer| {
         let topics = answer.groups.iter().flat_map(|group| &group.topics);
         let partitions = topics.flat_map(|topic| &topic.partitions).map(|partition| partition.error_code);
-        of_groups(answer.groups.iter().map(|group| present(group.error_code)), partitions)
+        Verdict::of_group(answer.groups.iter().map(|group| present(group.error_code)), partitions)
     })?;
     Some(answer.map(offsets))
 }
@@ -302,7 +302,7 @@ fn delete(
     let request = DeleteGroupsRequest { groups_names: vec![group.to_string()] };
     let mut is_occupied = false;
     let answer = ask(tries, client, what, group, request, |answer| {
-        let verdict = of_groups(answer.results.iter().map(|result| present(result.error_code)), []);
+        let verdict = Verdict::of_group(answer.results.iter().map(|result| present(result.error_code)), []);
         is_occupied = matches!(verdict, Verdict::Refused(ErrorCode::NON_EMPTY_GROUP, _));
         verdict
     })?;

@@ -174,12 +174,16 @@ fn rank(code: i16) -> u8 {
     }
 }
 
-/// The first code that counts.
-pub(crate) fn worst(codes: impl Iterator<Item = i16>) -> i16 {
-    codes.min_by_key(|code| rank(*code)).unwrap_or(0)
-}
-
 impl Verdict {
+    /// The first code that counts of a group's and of what is in it. An answer that leaves the group out says nothing.
+    pub(crate) fn of_group(group: impl IntoIterator<Item = i16>, inside: impl IntoIterator<Item = i16>) -> Self {
+        let mut group = group.into_iter().peekable();
+        if group.peek().is_none() {
+            return Self::Incomplete;
+        }
+        group.chain(inside).min_by_key(|code| rank(*code)).unwrap_or(0).into()
+    }
+
     /// The first code that counts of the partitions', of which there should be so many.
     pub(crate) fn of<'a>(expected: usize, codes: impl Iterator<Item = (&'a str, i32, i16)>) -> Self {
         let mut count = 0;

@@ -33,6 +33,7 @@ use parking_lot::RwLock;
 use crate::task_lock::TaskLock;
 pub use changelogs::StoreChangelog;
 pub use commit::Applied;
+pub(crate) use commit::of_store;
 pub use options::{FlowControl, TaskInput, TaskOptions};
 pub use output::TaskOutput;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millstream_log::CommittedOffset;
-use millstream_state::{CommitMark, StateStore};
+use millstream_state::CommitMark;
 use millstream_topology::flow::Flow;
 use millstream_types::{Error, Now, Offset, Result, TaskId, Timestamp, TopicPartition};
 
@@ -170,7 +170,7 @@ impl Task {
             let Some(store) = self.flow.stores().get(unapplied.at) else { continue };
             let before = match unapplied.mark.take() {
                 Some(before) => Some(before),
-                None => store.mark().map_err(|error| of_store(error, task, &**store))?,
+                None => store.mark().map_err(|error| of_store(error, task, &store.facts().name))?,
             };
             unapplied.mark = Some(mark(self.changelogs.get(unapplied.at), before));
             unapplied.is_committing = false;
@@ -194,7 +194,7 @@ impl Task {
             if outcome.is_err() || unapplied.is_committing || !unapplied.is_sealed {
                 return true;
             }
-            outcome = store.apply(mark).map_err(|error| of_store(error, task, &**store));
+            outcome = store.apply(mark).map_err(|error| of_store(error, task, &store.facts().name));
             outcome.is_err()
         });
         outcome
@@ -220,10 +220,11 @@ impl Task {
     }
 }
 
-fn of_store(error: Error, task: TaskId, store: &dyn StateStore) -> Error {
+/// The error of a task's store.
+pub(crate) fn of_store(error: Error, task: TaskId, store: &Arc<str>) -> Error {
     error.with_context(|context| {
         context.task = Some(task);
-        context.store = Some(Arc::clone(&store.facts().name));
+        context.store = Some(Arc::clone(store));
     })
 }
 

@@ -10,8 +10,8 @@ use millstream_topology::flow::Flow;
 use millstream_types::{ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
 
 use super::StreamThread;
-use super::local_stores::{self, changelog_partition, of_store};
-use super::restore::{Restore, Work};
+use super::local_stores::{self, changelog_partition};
+use super::restore::Restore;
 use super::survey::{Survey, SurveyFacts};
 use crate::layout::{Layout, Subtopology};
 use crate::shared::{Shared, failed};
@@ -155,16 +155,7 @@ fn survey(tasks: &[Copy], shared: &Shared, admin: &mut dyn Admin) -> Survey {
 fn keep(tasks: &mut [Copy], restore: &mut Restore, shared: &Shared, now: Now) -> Result<Option<u64>> {
     let taken = restore.step(now, &mut |which, work| {
         let copy = tasks.iter_mut().find(|copy| copy.id == which.task);
-        let flow = copy.and_then(|copy| copy.flow.as_mut());
-        let Some(store) = flow.and_then(|flow| flow.stores_mut().get_mut(which.store)) else { return Ok(()) };
-        let done = match work {
-            Work::Wipe => {
-                shared.metrics.add_restores_full(1);
-                store.wipe()
-            }
-            Work::Records(records, mark) => store.restore(records, mark),
-        };
-        done.map_err(|error| of_store(error, which.task, &which.name))
+        local_stores::restore(copy.and_then(|copy| copy.flow.as_mut()), which, work, &shared.metrics)
     })?;
     shared.metrics.add_updated(taken.unwrap_or(0));
     Ok(taken)

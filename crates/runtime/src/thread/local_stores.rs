@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use millstream_state::{CacheBudget, CommitMark, StoreEnv, StoreFactory};
 use millstream_topology::flow::{Flow, FlowBuild};
-use millstream_types::{Error, Now, Offset, ProcessingGuarantee, Result, TaskId, TopicPartition};
+use millstream_types::{Now, Offset, ProcessingGuarantee, Result, TaskId, TopicPartition};
 
-use super::restore::{StoreRestore, of_partition};
+use super::restore::{StoreRestore, Work, of_partition};
 use super::start::{RestoreStart, lost, may_expire, restore_start};
 use super::survey::SurveyFacts;
 use crate::layout::Subtopology;
+use crate::metrics::Metrics;
 use crate::shared::Shared;
-use crate::task::StoreChangelog;
+use crate::task::{StoreChangelog, of_store};
 
 /// Where the stores of a task stand.
 pub(super) struct Restores {
@@ -112,9 +113,15 @@ pub(super) fn changelog_partition(changelog: &StoreChangelog, task: TaskId) -> T
     TopicPartition::new(Arc::clone(&changelog.topic), task.partition)
 }
 
-pub(super) fn of_store(error: Error, task: TaskId, store: &Arc<str>) -> Error {
-    error.with_context(|context| {
-        context.task = Some(task);
-        context.store = Some(Arc::clone(store));
-    })
+/// Puts what a restore has read into its store. `flow`: that of the store's task, if it is still open.
+pub(super) fn restore(flow: Option<&mut Flow>, which: &StoreRestore, work: Work<'_>, metrics: &Metrics) -> Result<()> {
+    let Some(store) = flow.and_then(|flow| flow.stores_mut().get_mut(which.store)) else { return Ok(()) };
+    let done = match work {
+        Work::Wipe => {
+            metrics.add_restores_full(1);
+            store.wipe()
+        }
+        Work::Records(records, mark) => store.restore(records, mark),
+    };
+    done.map_err(|error| of_store(error, which.task, &which.name))
 }

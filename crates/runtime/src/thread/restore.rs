@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::start::lost;
+use crate::task::of_store;
 use millstream_log::batch::Records;
 use millstream_log::{Fetched, Reader, ReaderEvent};
 use millstream_state::{ChangelogRecord, CommitMark, RestoreRecord};
@@ -123,7 +124,7 @@ impl Restore {
                     }
                     if !store.may_expire && position > Offset(0) {
                         let why = format!("offset {position} is to be read, but it holds {log_start} to {log_end}");
-                        return Err(of_store(of_partition(lost(&why), &partition), store));
+                        return Err(of_store(of_partition(lost(&why), &partition), store.task, &store.name));
                     }
                     tracing::warn!(
                         store = %store.name, task = %store.task, changelog = %partition, %position, %log_start,
@@ -241,14 +242,7 @@ fn twice(store: &StoreRestore, position: Offset, log_start: Offset) -> Error {
         "the changelog cannot be read at offset {position} although it was just said to start at {log_start}; the local \
          copy was deleted already, a second try would not end better"
     );
-    of_store(of_partition(Error::new(ErrorKind::Fatal, message), &store.partition), store)
-}
-
-fn of_store(error: Error, store: &StoreRestore) -> Error {
-    error.with_context(|context| {
-        context.task = Some(store.task);
-        context.store = Some(Arc::clone(&store.name));
-    })
+    of_store(of_partition(Error::new(ErrorKind::Fatal, message), &store.partition), store.task, &store.name)
 }
 
 pub(super) fn of_partition(error: Error, partition: &TopicPartition) -> Error {

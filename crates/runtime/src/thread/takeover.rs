@@ -10,9 +10,9 @@ use millstream_topology::graph::OffsetReset;
 use millstream_types::config::OffsetReset as ConfiguredReset;
 use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
 
-use super::local_stores::{self, changelog_partition, of_store, offsets_precede_state};
+use super::local_stores::{self, changelog_partition, offsets_precede_state};
 use super::output::WriterOutput;
-use super::restore::{Restore, StoreRestore, Work};
+use super::restore::{Restore, StoreRestore};
 use super::start::{InputStart, input_start, retention_ms};
 use super::survey::{Survey, SurveyFacts};
 use crate::layout::{Layout, Subtopology};
@@ -191,16 +191,7 @@ impl Takeover {
         let metrics = &tools.shared.metrics;
         let restored = restore.step(now, &mut |which, work| {
             let task = tasks.iter_mut().find(|task| task.id == which.task);
-            let flow = task.and_then(|task| task.flow.as_mut());
-            let Some(store) = flow.and_then(|flow| flow.stores_mut().get_mut(which.store)) else { return Ok(()) };
-            let done = match work {
-                Work::Wipe => {
-                    metrics.add_restores_full(1);
-                    store.wipe()
-                }
-                Work::Records(records, mark) => store.restore(records, mark),
-            };
-            done.map_err(|error| of_store(error, which.task, &which.name))
+            local_stores::restore(task.and_then(|task| task.flow.as_mut()), which, work, metrics)
         })?;
         metrics.add_restored(restored.unwrap_or(0));
         self.has_progressed |= restored.is_some();
