@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use millstream_log::{InternalTopicFacts, SubtopologyFacts};
-use millstream_topology::graph::OffsetReset;
 use millstream_topology::plan::{InternalTopic, InternalTopicDefaults, InternalTopicKind, PartitionPlan};
+use millstream_types::config::OffsetReset;
 use millstream_types::{TaskId, TopicPartition};
 
 use crate::task::StoreChangelog;

@@ -20,7 +20,7 @@ pub use describe::{
     GlobalStoreDescription, NodeDescription, NodeDescriptionKind, SubtopologyDescription, TopologyDescription,
 };
 pub use diff::{ChangeEffect, ChangedResource, Keep, Operator, TopologyChange, TopologyDiff};
-pub use facts::{NodeFacts, NodeKind, OffsetReset, RepartitionTopic, SinkTopic, SourceFacts, TopologyFacts};
+pub use facts::{NodeFacts, NodeKind, RepartitionTopic, SinkTopic, SourceFacts, TopologyFacts};
 pub use global_store::GlobalStore;
 pub use pattern::TopicPattern;
 pub(crate) use topology::NodeCode;

@@ -23,4 +23,5 @@ pub use flow::{
     PunctuationType, SinkSpec, SourceSpec, StoreHandle, StoreScope, Timer, TimestampExtraction, TimestampExtractor,
     TopicNameExtractor, ValueTransformer,
 };
-pub use graph::{OffsetReset, Topology, TopologyDescription, TopologyDiff};
+pub use graph::{Topology, TopologyDescription, TopologyDiff};
+pub use millstream_types::config::OffsetReset;

@@ -13,6 +13,7 @@ mod file;
 mod getters;
 mod key;
 mod keys;
+mod offset_reset;
 mod properties;
 mod rules;
 mod warning;
@@ -30,12 +31,13 @@ pub use bootstrap::{Bootstrap, HostPort, NotAnAddress};
 pub use builder::ConfigBuilder;
 pub use choice::{
     DslStoreChoice, DslStoreFormat, EmbeddedCompression, GroupProtocol, HandlerChoice, LogFlush, MetricsLevel,
-    OffsetReset, ProcessingGuarantee, RackStrategy, TimestampExtractorChoice, TopologyUpgrade,
+    ProcessingGuarantee, RackStrategy, TimestampExtractorChoice, TopologyUpgrade,
 };
 pub use client::Client;
 pub use getters::{Optimizations, TaskIdle};
 pub use key::{Allowed, Importance, Key, KeyDefault, KeyKind, KeyReader, Origin};
 pub use keys::{find_key, keys};
+pub use offset_reset::{OffsetReset, UnknownOffsetReset};
 pub use warning::{ConfigWarning, ConfigWarningKind};
 
 use key::Value;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_log::{CommittedOffset, TopicMetadata};
 use millstream_state::CommitMark;
-use millstream_topology::graph::OffsetReset;
+use millstream_types::config::OffsetReset;
 use millstream_types::{Error, ErrorKind, Offset, Result, TopicPartition};
 
 /// How old a local copy may be before tombstones it never saw may be gone: the broker's default

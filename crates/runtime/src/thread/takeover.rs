@@ -6,8 +6,7 @@ use std::sync::Arc;
 use millstream_log::{Admin, Call, Isolation, Outcome, Writer};
 use millstream_state::CacheBudget;
 use millstream_topology::flow::Flow;
-use millstream_topology::graph::OffsetReset;
-use millstream_types::config::OffsetReset as ConfiguredReset;
+use millstream_types::config::OffsetReset;
 use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
 
 use super::local_stores::{self, changelog_partition, offsets_precede_state};
@@ -153,7 +152,7 @@ impl Takeover {
         now: Now,
     ) -> Result<Vec<(usize, usize, Call<Vec<Offset>>)>> {
         let mut seeking = Vec::new();
-        let default = configured_reset(tools.shared);
+        let default = tools.shared.config.auto_offset_reset();
         for (task_at, task) in self.tasks.iter_mut().enumerate() {
             for (partition, input) in task.subtopology.partitions(task.id) {
                 let committed = facts.committed.get(&partition);
@@ -327,13 +326,5 @@ fn seek(tasks: &mut [NewTask], seeking: &mut Vec<(usize, usize, Call<Vec<Offset>
     match problem {
         Some(error) => Err(error),
         None => Ok(seeking.is_empty()),
-    }
-}
-
-fn configured_reset(shared: &Shared) -> OffsetReset {
-    match shared.config.auto_offset_reset() {
-        ConfiguredReset::Earliest => OffsetReset::Earliest,
-        ConfiguredReset::Latest => OffsetReset::Latest,
-        ConfiguredReset::None => OffsetReset::None,
     }
 }

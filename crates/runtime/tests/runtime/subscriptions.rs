@@ -6,7 +6,7 @@ use millstream_log::Log;
 use millstream_state::MemoryEngines;
 use millstream_topology::StreamsBuilder;
 use millstream_topology::graph::Topology;
-use millstream_types::Config;
+use millstream_types::{Config, ProcessingGuarantee};
 
 use crate::support::*;
 
@@ -104,6 +104,27 @@ fn a_table_is_restored_from_its_topic_and_writes_nothing_there() {
         assert_eq!(world.records("cities").len(), 4, "nothing but what was produced");
         let topics = answer(world.log.admin().list_topics());
         assert!(topics.iter().all(|topic| !topic.name.ends_with("-changelog")), "{topics:?}");
+        app.close(&mut world);
+    }
+}
+
+#[test]
+fn a_group_without_offsets_starts_where_the_configuration_says() {
+    for (reset, expected) in [
+        ("earliest", vec!["old=1", "young=1"]),
+        ("by_duration:PT1H", vec!["young=1"]),
+        ("by_duration:P1D", vec!["old=1", "young=1"]),
+        ("latest", vec![]),
+    ] {
+        let mut world = World::new(&[("in", 1), ("out", 1)]);
+        let now = world.now.wall_ms;
+        world.produce("in", 0, &[("old", "x", now - 7_200_000), ("young", "x", now - 1_800_000)]);
+        let config = config(ProcessingGuarantee::AtLeastOnce).set("auto.offset.reset", reset).build().unwrap();
+        let mut app = App::new(&world, &counting(), &config, disk());
+
+        world.settle(&mut [&mut app]);
+
+        assert_eq!(world.lines("out"), expected, "{reset}");
         app.close(&mut world);
     }
 }

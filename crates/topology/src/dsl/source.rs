@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use millstream_types::Serde;
+use millstream_types::config::OffsetReset;
 
 use super::draft::Draft;
 use super::options::Consumed;
 use crate::flow::{SourceFactory, SourceSpec};
-use crate::graph::{NodeCode, NodeKind, OffsetReset, SourceFacts};
+use crate::graph::{NodeCode, NodeKind, SourceFacts};
 
 /// What a source reads.
 #[derive(Clone, Debug, PartialEq, Eq)]

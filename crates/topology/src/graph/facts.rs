@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millstream_state::StoreFacts;
+use millstream_types::config::OffsetReset;
 
 /// Everything about a topology that is not code, in the order in which it was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,19 +59,6 @@ pub struct SourceFacts {
     pub pattern: Option<String>,
     /// Where to start without a committed offset; `None` takes the configuration's.
     pub reset: Option<OffsetReset>,
-}
-
-/// Where a source starts when nothing was committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OffsetReset {
-    /// At the first record.
-    Earliest,
-    /// After the last record.
-    Latest,
-    /// Nowhere: an error.
-    None,
-    /// At the first record not older than this, in ms before now.
-    ByDuration(i64),
 }
 
 /// Where a sink writes.

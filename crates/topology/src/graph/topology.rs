@@ -6,8 +6,9 @@ use std::sync::Arc;
 use millstream_state::{Engine, EngineProvider, StoreEnv, StoreFactory, StoreFacts};
 use millstream_types::Error;
 use millstream_types::Result;
+use millstream_types::config::OffsetReset;
 
-use super::facts::{NodeFacts, NodeKind, OffsetReset, RepartitionTopic, SinkTopic, SourceFacts, TopologyFacts};
+use super::facts::{NodeFacts, NodeKind, RepartitionTopic, SinkTopic, SourceFacts, TopologyFacts};
 use super::global_store::{GlobalFactory, GlobalStore};
 use super::instance;
 use super::validate::{Problem, topology_error};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_state::StoreFacts;
 
-use crate::graph::OffsetReset;
+use millstream_types::config::OffsetReset;
 
 /// Nodes that run together, one task for each partition of their input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

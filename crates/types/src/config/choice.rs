@@ -121,16 +121,6 @@ choices! {
         Lz4 = "lz4",
     }
 
-    /// `auto.offset.reset`: where to start in a partition without a committed offset.
-    OffsetReset {
-        /// At its first record.
-        Earliest = "earliest",
-        /// After its last record.
-        Latest = "latest",
-        /// Nowhere: it is an error.
-        None = "none",
-    }
-
     /// `metrics.recording.level`: how much is recorded.
     MetricsLevel {
         /// What operation needs.

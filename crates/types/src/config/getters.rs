@@ -204,8 +204,6 @@ choice_getters! {
     topology_upgrade -> TopologyUpgrade or Manual: "group.topology.upgrade";
     /// How batches lie in the embedded log.
     embedded_compression -> EmbeddedCompression or None: "embedded.compression.type";
-    /// Where to start in a partition without a committed offset.
-    auto_offset_reset -> OffsetReset or Earliest: "auto.offset.reset";
     /// How much the metrics record.
     metrics_recording_level -> MetricsLevel or Info: "metrics.recording.level";
     /// Whether tasks stay in the rack of their partitions.
@@ -216,6 +214,11 @@ impl Config {
     /// The group id, and the prefix of internal topics.
     pub fn application_id(&self) -> &str {
         self.text("application.id").unwrap_or_default()
+    }
+
+    /// Where to start in a partition without a committed offset. (`auto.offset.reset`)
+    pub fn auto_offset_reset(&self) -> OffsetReset {
+        self.text("auto.offset.reset").and_then(|text| text.parse().ok()).unwrap_or(OffsetReset::Earliest)
     }
 
     /// The log to run on.

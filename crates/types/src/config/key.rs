@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::OffsetReset;
+
 /// One configuration key; all of them are listed by [`keys`](super::keys).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -64,6 +66,8 @@ pub enum Allowed {
     OneOf(&'static [&'static [&'static str]]),
     /// The same, in upper or lower case.
     OneOfAnyCase(&'static [&'static [&'static str]]),
+    /// An [`OffsetReset`].
+    OffsetResetPolicy,
     /// A list of at most so many items.
     AtMostItems(usize),
     /// Checked by a rule of its own, described here.
@@ -161,6 +165,7 @@ impl Key {
         let kept = match self.allowed {
             Allowed::OneOf(rows) => choose(rows, |known| known == name)?,
             Allowed::OneOfAnyCase(rows) => choose(rows, |known| known.eq_ignore_ascii_case(name))?,
+            Allowed::OffsetResetPolicy => return Some(Value::Text(text.parse::<OffsetReset>().ok()?.to_string())),
             _ => text,
         };
         Some(Value::Text(kept.to_owned()))
@@ -182,6 +187,7 @@ impl Key {
             Allowed::AtMostItems(most) => format!("{kind}, at most {most} items"),
             Allowed::OneOf(rows) => format!("one of {}", first_names(rows)),
             Allowed::OneOfAnyCase(rows) => format!("one of {}, in any case", first_names(rows)),
+            Allowed::OffsetResetPolicy => OffsetReset::RULE.to_owned(),
             Allowed::Rule(rule) => rule.to_owned(),
         }
     }

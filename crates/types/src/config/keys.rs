@@ -6,9 +6,9 @@
 use super::bootstrap::{BOOTSTRAP_RULE, HOST_PORT_RULE};
 use super::choice::{
     DslStoreChoice, DslStoreFormat, EmbeddedCompression, GroupProtocol, HandlerChoice, LogFlush, MetricsLevel,
-    OffsetReset, ProcessingGuarantee, RackStrategy, TimestampExtractorChoice, TopologyUpgrade,
+    ProcessingGuarantee, RackStrategy, TimestampExtractorChoice, TopologyUpgrade,
 };
-use super::key::Allowed::{Any, AtLeast, AtMostItems, OneOf, OneOfAnyCase, Rule};
+use super::key::Allowed::{Any, AtLeast, AtMostItems, OffsetResetPolicy, OneOf, OneOfAnyCase, Rule};
 use super::key::Importance::{High, Low, Medium};
 use super::key::KeyDefault::{Is, Null, Required};
 use super::key::KeyKind::{Boolean, Class, Int, List, Long, Text};
@@ -223,7 +223,7 @@ keys! { KAFKA_STREAMS, KafkaStreams,
 }
 
 keys! { KAFKA_CLIENT, KafkaClient,
-    "auto.offset.reset": Text = Is("earliest"), OneOfAnyCase(OffsetReset::NAMES), Medium, Engine,
+    "auto.offset.reset": Text = Is("earliest"), OffsetResetPolicy, Medium, Engine,
         "where to start in a partition without a committed offset, where `Consumed` says nothing";
     "heartbeat.interval.ms": Int = Is("3000"), AtLeast(1), Low, Engine,
         "time between an instance's signs of life";

@@ -1,8 +1,8 @@
 //! `Consumed`: how a source topic is read.
 
 use crate::flow::TimestampExtractor;
-use crate::graph::OffsetReset;
 use millstream_types::Serde;
+use millstream_types::config::OffsetReset;
 
 /// How a source topic is read.
 ///
