@@ -1,6 +1,7 @@
 //! One broker: its settings, its start and its end.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -80,9 +81,12 @@ impl Broker {
     /// A new log for a new process.
     pub(crate) fn open_log(&self) -> Result<File, String> {
         let path = self.log_path();
-        let earlier = self.folder.join("earlier.log");
-        // What an earlier process said is kept, once.
-        let _ = fs::rename(&path, earlier);
+        // What earlier processes said is kept.
+        if let (Ok(said), Ok(mut earlier)) =
+            (fs::read(&path), File::options().create(true).append(true).open(self.folder.join("earlier.log")))
+        {
+            let _ = earlier.write_all(&said);
+        }
         File::create(&path).map_err(|error| format!("cannot create {}: {error}", path.display()))
     }
 

@@ -1,6 +1,6 @@
 //! A cluster of brokers that ends with its value.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
@@ -11,6 +11,9 @@ use crate::ports;
 
 /// How often new ports are taken when somebody else was faster.
 const TRIES_MAX: usize = 5;
+
+/// Names a folder that the brokers' data goes to, and stays in, to be looked at when a test has failed.
+const KEEP: &str = "MILLSTREAM_KEEP_BROKERS";
 
 /// Clusters of one process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -123,8 +126,8 @@ impl Builder {
 pub struct Cluster {
     brokers: Vec<Broker>,
     jars: Jars,
-    /// Stands last: the folder goes after those who write into it.
-    _folder: Keeper,
+    /// Stands last: the folder goes after those who write into it. `None` where it stays.
+    _folder: Option<Keeper>,
 }
 
 impl Cluster {
@@ -142,8 +145,9 @@ impl Cluster {
 
     fn prepare(builder: &Builder) -> Result<Self, String> {
         let common = builder.common()?;
-        let folder = temporary_folder(&common.cluster_id);
-        let keeper = Keeper::remove(&folder)?;
+        let kept = std::env::var_os(KEEP).map(PathBuf::from);
+        let folder = folder(kept.as_deref(), &common.cluster_id);
+        let keeper = if kept.is_none() { Some(Keeper::remove(&folder)?) } else { None };
         let brokers = (1..=builder.brokers)
             .map(|node| Broker::prepare(&common, node, &folder.join(format!("broker-{node}"))))
             .collect::<Result<_, _>>()?;
@@ -223,6 +227,6 @@ fn unique_id() -> String {
     format!("K{:0>13x}{process:0>5x}{next:0>2x}A", now & 0xF_FFFF_FFFF_FFFF)
 }
 
-fn temporary_folder(id: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("millstream-kafka-{id}"))
+fn folder(kept: Option<&Path>, id: &str) -> PathBuf {
+    kept.map_or_else(std::env::temp_dir, Path::to_path_buf).join(format!("millstream-kafka-{id}"))
 }

@@ -25,7 +25,8 @@ usage: cargo xtask <task>
           real Kafka brokers from Maven, to try things on (needs Java and Maven)
   chaos [kills=N] [seed=N] [brokers=kill]
           kills instances at random, 50 unless said, while three Kafka brokers are restarted, and compares
-          what they counted (needs Java and Maven)
+          what they counted (needs Java and Maven); MILLSTREAM_KEEP_BROKERS=FOLDER keeps the brokers' data and
+          what the instances said
   protocol
           writes the messages of the Kafka client anew from Apache Kafka's schemas (needs Java and Maven)
 

@@ -262,7 +262,10 @@ fn a_transaction_that_does_not_end_is_named() {
     wait_until(&desk, &streams, "it is told", || streams.metrics().held_up() == 1);
     let held_up = streams.threads_metadata().into_iter().flat_map(|thread| thread.held_up).next().unwrap().to_string();
     assert!(held_up.contains("nothing behind offset 10 can be read"), "{held_up}");
-    assert!(held_up.contains("the transaction of producer") && held_up.contains("which wrote last"), "{held_up}");
+    assert!(
+        held_up.contains("the transaction of producer") && held_up.contains("whose last record has the timestamp"),
+        "{held_up}"
+    );
     assert!(held_up.contains("--topic held-up-in --partition 0 --start-offset 10"), "{held_up}");
     answer(&*desk.log, writer.abort());
     desk.wait_until_counted(&streams);

@@ -9,8 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millstream::log::{Call, NewTopic, Outcome};
+use millstream::log::{Call, NewTopic, OffsetSpec, Outcome};
 use millstream::prelude::*;
+use millstream::types::config::ConfigBuilder;
 use millstream::types::partition_for_key;
 use millstream::{Clock, Log, SystemClock, TopicPartition};
 use millstream_testbroker::Cluster;
@@ -26,8 +27,14 @@ const KEYS: usize = 100_000;
 const SETTLED: &str = "settled";
 /// Longer than this test takes: what is not released stays to its end.
 const FOREVER_MS: i64 = 600_000;
+/// The application that copies few records.
+const COPYING: &str = "copying";
 
 fn config(application: &str, bootstrap: &str, state: &Path) -> Config {
+    settings(application, bootstrap, state).build().unwrap()
+}
+
+fn settings(application: &str, bootstrap: &str, state: &Path) -> ConfigBuilder {
     Config::builder()
         .application_id(application)
         .bootstrap_servers(bootstrap)
@@ -37,8 +44,13 @@ fn config(application: &str, bootstrap: &str, state: &Path) -> Config {
         .state_dir(state)
         // Nobody listens there; it only names the instance.
         .set("application.server", format!("{}:1", state.file_name().unwrap().to_string_lossy().replace('.', "host")))
-        .build()
-        .unwrap()
+}
+
+/// Copies few records.
+fn copying() -> Topology {
+    let builder = StreamsBuilder::new();
+    builder.stream::<String, String>("few").to("copies");
+    builder.build().unwrap()
 }
 
 fn topology() -> Topology {
@@ -52,7 +64,14 @@ fn topology() -> Topology {
 fn an_instance() {
     let Ok(instance) = std::env::var(INSTANCE) else { return };
     let [application, bootstrap, state] = instance.split(' ').collect::<Vec<_>>()[..] else { panic!("{instance}") };
-    let streams = Streams::new(&topology(), &config(application, bootstrap, Path::new(state))).unwrap();
+    let (topology, config) = if application == COPYING {
+        // Two threads that do not commit while this test runs.
+        let settings = settings(application, bootstrap, Path::new(state)).num_stream_threads(2);
+        (copying(), settings.commit_interval(Duration::from_millis(FOREVER_MS as u64 / 2)).build().unwrap())
+    } else {
+        (topology(), config(application, bootstrap, Path::new(state)))
+    };
+    let streams = Streams::new(&topology, &config).unwrap();
     streams.start().unwrap();
     let deadline = Instant::now() + LIMIT;
     let is_behind = || streams.threads_metadata().iter().any(|thread| thread.is_behind);
@@ -186,6 +205,34 @@ fn a_killed_instance_goes_on_at_once_and_reads_back_the_tail_only() {
     wait_until(&*log, "the one thread has all tasks", || tasks(&streams) == [4]);
     assert_eq!(streams.metrics().restored(), 0, "everything was there");
     wait_until_committed(&*log, "restarts", RECORDS + 6_000);
+    assert!(streams.close(LIMIT));
+    transactions_of_threads_that_there_are_no_more_end(&bootstrap, &*log);
+}
+
+/// Of two threads that were killed with open transactions only one comes back.
+#[track_caller]
+fn transactions_of_threads_that_there_are_no_more_end(bootstrap: &str, log: &dyn Log) {
+    let topic =
+        |name: &str| NewTopic { name: name.into(), partitions: PARTITIONS, replication_factor: -1, configs: vec![] };
+    answer(log, log.admin().create_topics(&[topic("few"), topic("copies")]));
+    let state = tempfile::tempdir().unwrap();
+    let mut killed = start_instance(COPYING, bootstrap, state.path());
+    let copies: Vec<_> = (0..PARTITIONS).map(|partition| TopicPartition::new("copies", partition)).collect();
+    let ends = |spec| answer(log, log.admin().offsets(&copies, spec));
+    let log_of = millstream::open_log(&config(COPYING, bootstrap, state.path())).unwrap();
+    let mut few = Producer::new(log_of, "few", Serdes::string(), Serdes::string()).unwrap();
+    send(&mut few, 0..100);
+    wait_until(log, "all is copied", || ends(OffsetSpec::EndUncommitted).iter().map(|end| end.0).sum::<i64>() == 100);
+    assert_eq!(ends(OffsetSpec::EndCommitted).iter().map(|end| end.0).sum::<i64>(), 0, "nothing is committed");
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+
+    let streams = Streams::new(&copying(), &config(COPYING, bootstrap, state.path())).unwrap();
+    run(&streams, "with one thread where two were killed");
+    wait_until(log, "nothing of the dead holds anybody up", || {
+        ends(OffsetSpec::EndCommitted) == ends(OffsetSpec::EndUncommitted)
+            && ends(OffsetSpec::EndCommitted).iter().map(|end| end.0).sum::<i64>() >= 200
+    });
     assert!(streams.close(LIMIT));
 }
 

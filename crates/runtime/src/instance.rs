@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 use crate::globals::GlobalThread;
 use crate::handlers::Handlers;
 use crate::metrics::Metrics;
+use crate::predecessors::Predecessors;
 use crate::shared::Shared;
 use crate::task_lock::TaskLocks;
 use crate::thread::StreamThread;
@@ -70,6 +71,7 @@ impl Instance {
             are_globals_ready: AtomicBool::new(false),
             metrics: Arc::default(),
             task_locks: TaskLocks::default(),
+            predecessors: Predecessors::default(),
             has_started: AtomicBool::new(false),
             endpoints: RwLock::default(),
             cache_bytes: AtomicUsize::new(0),

@@ -11,6 +11,7 @@ mod handlers;
 mod instance;
 mod layout;
 mod metrics;
+mod predecessors;
 mod shared;
 mod streams;
 pub mod task;

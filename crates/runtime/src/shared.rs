@@ -11,6 +11,7 @@ use millstream_types::{Config, Error, ErrorKind};
 use parking_lot::RwLock;
 
 use crate::metrics::Metrics;
+use crate::predecessors::Predecessors;
 use crate::task::TaskOptions;
 use crate::task_lock::TaskLocks;
 
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) are_globals_ready: AtomicBool,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) task_locks: TaskLocks,
+    pub(crate) predecessors: Predecessors,
     /// Whether a stream thread was made.
     pub(crate) has_started: AtomicBool,
     /// Which process has what, as the group said last.
@@ -66,6 +68,11 @@ impl Shared {
     /// Name of a stream thread, counted from 1.
     pub(crate) fn thread_name(&self, number: usize) -> String {
         format!("{}-StreamThread-{number}", self.client_id())
+    }
+
+    /// `transactional.id` of a stream thread, counted from 1.
+    pub(crate) fn transactional_id(&self, number: usize) -> String {
+        format!("{}-{}-{number}", self.application_id, self.process_id)
     }
 
     /// `client.id`, or application and process id.

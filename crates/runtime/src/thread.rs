@@ -159,15 +159,21 @@ impl StreamThread {
             format!("{}-{}-StreamThread-{number}", shared.application_id, shared.process_id).into()
         };
         let is_first = !shared.has_started.swap(true, Ordering::Relaxed);
-        let transactional_id = format!("{}-{}-{number}", shared.application_id, shared.process_id);
+        let threads = config.num_stream_threads().max(1);
+        let writes_transactions = config.is_exactly_once();
+        if is_first {
+            let starting = if writes_transactions { threads } else { 0 };
+            shared
+                .predecessors
+                .begin(&*shared.engines, &*shared.log, starting, |number| shared.transactional_id(number));
+        }
+        if writes_transactions {
+            shared.predecessors.replace(&*shared.engines, number);
+        }
         let member = shared.log.member(MemberConfig {
             group: Arc::clone(&shared.application_id),
             member_id: member_id(number),
-            process_members: if is_first {
-                (1..=config.num_stream_threads().max(1)).map(member_id).collect()
-            } else {
-                Vec::new()
-            },
+            process_members: if is_first { (1..=threads).map(member_id).collect() } else { Vec::new() },
             process_id: Arc::clone(&shared.process_id),
             session_timeout_ms: i64::try_from(config.session_timeout().as_millis()).unwrap_or(i64::MAX),
             standby_replicas: config.num_standby_replicas(),
@@ -176,9 +182,9 @@ impl StreamThread {
             may_renew_group: config.topology_upgrade() == TopologyUpgrade::Auto,
             max_poll_interval_ms: i64::try_from(config.max_poll_interval().as_millis()).unwrap_or(i64::MAX),
         });
-        let writer = shared.log.writer(config.is_exactly_once().then_some(&*transactional_id));
+        let writer = shared.log.writer(writes_transactions.then(|| shared.transactional_id(number)).as_deref());
         let control = ThreadControl::new(name);
-        if number > config.num_stream_threads().max(1) {
+        if number > threads {
             // The next start may not have a thread of that number, to come back for the membership.
             control.set_departure(Departure::Leave);
         }
@@ -222,6 +228,7 @@ impl StreamThread {
 
     /// Does what can be done now.
     pub fn step(&mut self, now: Now) -> Step {
+        self.shared.predecessors.poll(&*self.shared.engines, now);
         let outcome = self.advance(now);
         let step = outcome.unwrap_or_else(|error| self.recover(error, now));
         self.publish();

@@ -6,6 +6,7 @@
 //!   .lock                            locked by the process that uses the directory
 //!   kafka-streams-process-metadata   {"processId":"<uuid>"}, as Kafka Streams writes it
 //!   millstream-format                format version and application id, text
+//!   millstream-threads               highest number of a thread that has written transactions, text
 //!   millstream.db/                   the engine's
 //! ```
 #![expect(clippy::disallowed_methods, reason = "the home of this crate's file access")]
@@ -20,6 +21,7 @@ use millstream_types::{Error, ErrorKind, Result};
 /// Version of what lies in the directory; a newer one is not opened.
 const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "millstream-format";
+const THREADS_FILE: &str = "millstream-threads";
 const PROCESS_FILE: &str = "kafka-streams-process-metadata";
 const LOCK_FILE: &str = ".lock";
 
@@ -47,6 +49,16 @@ impl StateDirectory {
 
     pub(crate) fn process_id(&self) -> &Arc<str> {
         &self.process_id
+    }
+
+    /// Highest number of a thread that has written transactions, as it was kept; 0 where none was, or it cannot be read.
+    pub(crate) fn kept_threads(&self) -> usize {
+        let text = fs::read_to_string(self.path.join(THREADS_FILE)).unwrap_or_default();
+        text.trim().parse().unwrap_or(0)
+    }
+
+    pub(crate) fn keep_threads(&self, highest: usize) -> Result<()> {
+        write(&self.path, &self.path.join(THREADS_FILE), &format!("{highest}\n"))
     }
 
     /// Where the engine keeps its files.

@@ -103,4 +103,20 @@ pub trait EngineProvider: Send + Sync {
     fn keeps_process_id(&self) -> bool {
         false
     }
+
+    /// Highest number of a thread that has written transactions under this process id, as
+    /// [`keep_threads`](Self::keep_threads) has kept it; 0 where none was. Transactions that such threads have left open
+    /// are ended by the next process of the id.
+    fn kept_threads(&self) -> usize {
+        0
+    }
+
+    /// Keeps the highest number of a thread that may write transactions, for later processes of the same id.
+    ///
+    /// # Errors
+    /// `Storage` if the file system refuses.
+    fn keep_threads(&self, highest: usize) -> Result<()> {
+        let _ = highest;
+        Ok(())
+    }
 }

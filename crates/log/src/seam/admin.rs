@@ -51,7 +51,8 @@ pub struct OpenTransaction {
     pub producer_epoch: i32,
     /// Its first offset in the partition.
     pub start: Offset,
-    /// When it wrote last, in ms since the epoch; negative when that is not known.
+    /// Timestamp of the last record it wrote, in ms since the epoch: the time of an event, where the application sets it.
+    /// Negative when that is not known.
     pub last_timestamp_ms: i64,
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use millstream::log::NewTopic;
 use millstream::prelude::*;
+use millstream::{Clock, SystemClock};
 use millstream_testbroker::Cluster;
 
 use crate::LIMIT;
@@ -18,6 +19,9 @@ const PARTITIONS: i32 = 4;
 /// The desk.
 pub(crate) struct Desk {
     is_exact: bool,
+    /// Time of the first line. Of the present: a broker that restarts forgets producers whose last record is older
+    /// than a day (`producer.id.expiration.ms`), and takes what they send again for news.
+    began_ms: i64,
     lines: Producer<String, String>,
     /// Lines sent of each key.
     sent: [i64; KEYS],
@@ -29,6 +33,8 @@ pub(crate) struct Desk {
     /// Copies read of each key, without what came again.
     copied: [i64; KEYS],
     copies_again: u64,
+    /// Offset of the last copy read of each partition.
+    copies_at: BTreeMap<i32, i64>,
     /// The last count of each word, and of each key's window.
     counts: BTreeMap<String, i64>,
     window_counts: BTreeMap<String, i64>,
@@ -48,6 +54,7 @@ impl Desk {
         let counts = |topic| Consumer::new(Arc::clone(&log), topic, Serdes::string(), Serdes::long()).unwrap();
         Self {
             is_exact: guarantee == ProcessingGuarantee::ExactlyOnceV2,
+            began_ms: SystemClock::new().now().wall_ms,
             lines: Producer::new(Arc::clone(&log), "lines", Serdes::string(), Serdes::string()).unwrap(),
             sent: [0; KEYS],
             expected: BTreeMap::new(),
@@ -56,6 +63,7 @@ impl Desk {
             windows: counts("window-counts"),
             copied: [0; KEYS],
             copies_again: 0,
+            copies_at: BTreeMap::new(),
             counts: BTreeMap::new(),
             window_counts: BTreeMap::new(),
         }
@@ -85,7 +93,7 @@ impl Desk {
                 *self.expected.entry(word.to_owned()).or_default() += 1;
             }
             self.sent[key] += 1;
-            self.lines.send(&Record::new(format!("key {key}"), line, Timestamp(number))).unwrap();
+            self.lines.send(&Record::new(format!("key {key}"), line, Timestamp(self.began_ms + number))).unwrap();
         }
         self.lines.flush().unwrap();
         self.read(Duration::from_millis(20));
@@ -96,6 +104,9 @@ impl Desk {
             let key: usize = copy.record.key[4..].parse().unwrap();
             let number: i64 = copy.record.value.split(' ').next().unwrap().parse().unwrap();
             let next = self.copied[key];
+            let last = self.copies_at.entry(copy.partition.0).or_insert(-1);
+            assert!(copy.offset.0 > *last, "offset {} of copies {} came after {last}", copy.offset, copy.partition.0);
+            *last = copy.offset.0;
             if number < next && !self.is_exact {
                 self.copies_again += 1;
                 continue;

@@ -31,7 +31,7 @@ fn topology() -> Topology {
         .to("words");
     lines
         .group_by_key()
-        .windowed_by(TimeWindows::of_size_with_no_grace(Duration::from_secs(1_000_000)).unwrap())
+        .windowed_by(TimeWindows::of_size_with_no_grace(Duration::from_secs(1_000_000_000)).unwrap())
         .count_with(Materialized::named("windows"))
         .to_stream()
         .map(|window, count| (window.key, count.unwrap_or_default()))

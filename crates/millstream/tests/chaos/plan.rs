@@ -1,5 +1,7 @@
 //! How much happens, and in which order: by a seed.
 
+use tempfile::TempDir;
+
 /// What is planned.
 pub(crate) struct Plan {
     pub(crate) kills: usize,
@@ -21,6 +23,14 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// Where the instances live: for as long as this test, or where the brokers' data is kept, too.
+    pub(crate) fn home(&self) -> TempDir {
+        match std::env::var_os("MILLSTREAM_KEEP_BROKERS") {
+            None => tempfile::tempdir().unwrap(),
+            Some(kept) => tempfile::Builder::new().disable_cleanup(true).tempdir_in(kept).unwrap(),
+        }
     }
 
     pub(crate) fn random(&self) -> Random {

@@ -158,10 +158,9 @@ fn error(held: &Held, transaction: Option<&OpenTransaction>, now: Now) -> Error 
             format!("the transaction of producer {} (epoch {})", open.producer_id, open.producer_epoch)
         }
         Some(open) => {
-            let idle_s = now.wall_ms.saturating_sub(open.last_timestamp_ms).max(0) / 1000;
             format!(
-                "the transaction of producer {} (epoch {}), which wrote last {idle_s} s ago,",
-                open.producer_id, open.producer_epoch
+                "the transaction of producer {} (epoch {}), whose last record has the timestamp {} ms,",
+                open.producer_id, open.producer_epoch, open.last_timestamp_ms
             )
         }
     };

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use crate::support::*;
-use millstream_log::Log;
+use millstream_log::{Log, OffsetSpec};
 use millstream_runtime::{Components, Handlers, State, StreamThreadExceptionResponse, Streams};
 use millstream_state::{EngineProvider, MemoryEngines};
 use millstream_topology::graph::Topology;
 use millstream_topology::{Context, Incoming, Processor, ProcessorError, SinkSpec, SourceSpec};
 use millstream_types::clock::SystemClock;
-use millstream_types::{ErrorKind, ProcessingGuarantee, Serdes};
+use millstream_types::{ErrorKind, Headers, ProcessingGuarantee, Serdes, Timestamp, TopicPartition};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -303,4 +303,40 @@ fn failing(fails: impl Fn(&str) -> bool + Send + Sync + 'static) -> Topology {
         .add_processor("copy", move || Copy(Arc::clone(&fails)), &["source"])
         .add_sink("sink", "out", SinkSpec::new(Serdes::string(), Serdes::string()), &["copy"]);
     topology
+}
+
+#[test]
+fn what_threads_of_an_earlier_run_left_open_ends_though_there_are_fewer_now() {
+    let mut world = World::new(&[("in", 4), ("out", 4)]);
+    let dir = tempfile::tempdir().unwrap();
+    let engines = || Arc::new(MemoryEngines::with_kept_id(dir.path(), "app", || "process-1".to_owned()).unwrap());
+    let start = |world: &mut World, guarantee, threads| {
+        let config = config(guarantee).num_stream_threads(threads).build().unwrap();
+        let mut app = App::new(world, &counting(), &config, engines());
+        world.settle(&mut [&mut app]);
+        app.assert_running();
+        app
+    };
+    let end = |world: &World, spec| answer(world.log.admin().offsets(&[TopicPartition::new("out", 0)], spec))[0];
+    // What a thread leaves open that is killed.
+    let leave_open = |world: &World, number| {
+        let mut writer = world.log.writer(Some(&format!("app-process-1-{number}")));
+        answer(writer.init());
+        let to = writer.partition(&TopicPartition::new("out", 0));
+        writer.append(to, Timestamp(1), Some(b"k"), Some(b"v"), &Headers::new()).unwrap();
+        answer(writer.flush());
+        assert!(end(world, OffsetSpec::EndCommitted) < end(world, OffsetSpec::EndUncommitted));
+    };
+    drop(start(&mut world, ProcessingGuarantee::ExactlyOnceV2, 3));
+    assert_eq!(engines().kept_threads(), 3);
+    leave_open(&world, 3);
+
+    drop(start(&mut world, ProcessingGuarantee::ExactlyOnceV2, 2));
+    assert_eq!(end(&world, OffsetSpec::EndCommitted), end(&world, OffsetSpec::EndUncommitted));
+    assert_eq!(engines().kept_threads(), 2);
+    leave_open(&world, 1);
+    // One that writes no transactions takes nobody's place.
+    drop(start(&mut world, ProcessingGuarantee::AtLeastOnce, 2));
+    assert_eq!(end(&world, OffsetSpec::EndCommitted), end(&world, OffsetSpec::EndUncommitted));
+    assert_eq!(engines().kept_threads(), 0);
 }

@@ -102,6 +102,14 @@ impl EngineProvider for FjallEngines {
     fn keeps_process_id(&self) -> bool {
         true
     }
+
+    fn kept_threads(&self) -> usize {
+        self.database.directory().kept_threads()
+    }
+
+    fn keep_threads(&self, highest: usize) -> Result<()> {
+        self.database.directory().keep_threads(highest)
+    }
 }
 
 fn keyspace_name(task: Option<TaskId>, store: &str) -> Result<String> {

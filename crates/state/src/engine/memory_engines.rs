@@ -104,6 +104,14 @@ impl EngineProvider for MemoryEngines {
     fn keeps_process_id(&self) -> bool {
         self.directory.is_some()
     }
+
+    fn kept_threads(&self) -> usize {
+        self.directory.as_ref().map_or(0, |directory| directory.kept_threads())
+    }
+
+    fn keep_threads(&self, highest: usize) -> Result<()> {
+        self.directory.as_ref().map_or(Ok(()), |directory| directory.keep_threads(highest))
+    }
 }
 
 #[cfg(test)]
@@ -116,8 +124,11 @@ mod tests {
         let open = |id: &'static str| MemoryEngines::with_kept_id(dir.path(), "app", || id.to_owned());
         let first = open("one").unwrap();
         assert!(first.keeps_process_id());
+        assert_eq!(first.kept_threads(), 0);
+        first.keep_threads(3).unwrap();
         assert!(open("two").is_err(), "the directory is in use");
         drop(first);
-        assert_eq!(&*open("three").unwrap().process_id(), "one");
+        let third = open("three").unwrap();
+        assert_eq!((&*third.process_id(), third.kept_threads()), ("one", 3));
     }
 }
