@@ -58,14 +58,15 @@ pub use millstream_state::{
 };
 pub use millstream_topology::graph::{Problem, TopicPattern};
 pub use millstream_topology::{
-    Branched, BranchedKStream, BufferConfig, CogroupedKStream, Consumed, Context, DeadLetter,
-    DeserializationExceptionHandler, EagerBufferConfig, EmitEarly, EmitStrategy, ErrorHandlerContext, FixedKeyContext,
-    FixedKeyIncoming, FixedKeyProcessor, FixedKeyRecord, GlobalKTable, Grouped, HandlerDecision, HandlerResponse,
-    Incoming, IntoTableValue, JoinWindows, Joined, KGroupedStream, KGroupedTable, KStream, KTable, LogAndContinue,
-    LogAndFail, Materialized, OffsetReset, Partitioner, Printed, ProcessingExceptionHandler, Processor, ProcessorError,
-    ProcessorSupplier, Produced, ProductionExceptionHandler, PunctuationType, Repartitioned,
-    SessionWindowedCogroupedKStream, SessionWindowedKStream, SessionWindows, ShutDown, SinkSpec, SlidingWindows,
-    SourceSpec, StoreHandle, StoreScope, StreamJoined, StreamsBuilder, StrictBufferConfig, Suppressed, TableJoined,
+    AnyContext, AnyProcessor, AnyRecord, Branched, BranchedKStream, BufferConfig, CogroupedKStream, Consumed, Context,
+    DeadLetter, DeserializationExceptionHandler, EagerBufferConfig, EmitEarly, EmitStrategy, ErrorHandlerContext,
+    FixedKeyContext, FixedKeyIncoming, FixedKeyProcessor, FixedKeyRecord, GlobalKTable, Grouped, HandlerDecision,
+    HandlerResponse, Incoming, IntoTableValue, JoinWindows, Joined, KGroupedStream, KGroupedTable, KStream, KTable,
+    LogAndContinue, LogAndFail, Materialized, MetricName, OffsetReset, Partitioner, Printed,
+    ProcessingExceptionHandler, Processor, ProcessorError, ProcessorSupplier, ProcessorWrapper, Produced,
+    ProductionExceptionHandler, PunctuationType, Repartitioned, Sensor, SessionWindowedCogroupedKStream,
+    SessionWindowedKStream, SessionWindows, ShutDown, SinkSpec, SlidingWindows, SourceSpec, Stat, StoreHandle,
+    StoreScope, StreamJoined, StreamsBuilder, StreamsMetrics, StrictBufferConfig, Suppressed, TableJoined,
     TimeWindowedCogroupedKStream, TimeWindowedKStream, TimeWindows, Timer, TimestampExtraction, TimestampExtractor,
     TopicNameExtractor, Topology, TopologyDescription, TopologyDiff, UnlimitedWindows, ValueTransformer, Windowing,
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_topology::flow::{
     DeserializationExceptionHandler, FlowOptions, GlobalState, LogAndContinue, LogAndFail, ProcessingExceptionHandler,
-    ProductionExceptionHandler, TimestampExtraction,
+    ProductionExceptionHandler, StreamsMetrics, TimestampExtraction,
 };
 use millstream_types::config::{HandlerChoice, TimestampExtractorChoice};
 use millstream_types::{Config, ProcessingGuarantee};
@@ -41,6 +41,7 @@ impl Handlers {
             }),
             dead_letter_topic: config.dead_letter_queue_topic().map(Into::into),
             config: Some(Arc::new(config.clone())),
+            metrics: StreamsMetrics::new(config),
             ..FlowOptions::default()
         }
     }

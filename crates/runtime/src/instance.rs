@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use millstream_log::Log;
 use millstream_state::EngineProvider;
-use millstream_topology::flow::GlobalState;
+use millstream_topology::flow::{FlowOptions, GlobalState, StreamsMetrics};
 use millstream_topology::graph::Topology;
 use millstream_types::{Clock, Config, Error, ErrorKind, Result};
 use parking_lot::RwLock;
@@ -56,6 +56,7 @@ impl Instance {
         let globals = globals(topology, &*components.engines)?;
         let flow_options = components.handlers.flow_options(config);
         let global_flow_options = components.handlers.global_flow_options(config);
+        let global_flow_options = FlowOptions { metrics: flow_options.metrics.clone(), ..global_flow_options };
         let task_options = components.handlers.task_options(config, globals.clone());
         let shared = Shared {
             log: Arc::clone(&components.log),
@@ -96,6 +97,11 @@ impl Instance {
     /// What the instance counts.
     pub fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.shared.metrics)
+    }
+
+    /// The sensors that processors have made.
+    pub fn sensors(&self) -> &StreamsMetrics {
+        &self.shared.flow_options.metrics
     }
 
     /// The global stores; `None` when the topology has none.

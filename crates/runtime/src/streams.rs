@@ -15,9 +15,10 @@ mod supervisor;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_topology::flow::MetricName;
 use millstream_topology::graph::Topology;
 use millstream_types::clock::SystemClock;
-use millstream_types::{Clock, Config, Error, ErrorKind, Result};
+use millstream_types::{Clock, Config, Error, ErrorKind, Result, Timestamp};
 
 pub use close::{CloseOptions, GroupMembershipOperation};
 pub use hosts::{KeyQueryMetadata, StreamsMetadata};
@@ -214,6 +215,13 @@ impl Streams {
     /// What the instance counts.
     pub fn metrics(&self) -> Arc<Metrics> {
         self.supervisor.instance.metrics()
+    }
+
+    /// What the sensors of processors have measured ([`StreamsMetrics`](millstream_topology::StreamsMetrics)), by
+    /// name.
+    pub fn sensors(&self) -> Vec<(MetricName, f64)> {
+        let now = self.supervisor.components.clock.now();
+        self.supervisor.instance.sensors().values(Timestamp(now.wall_ms))
     }
 }
 

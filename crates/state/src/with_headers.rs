@@ -106,7 +106,7 @@ fn lift<V>(row: ValueAndTimestamp<Headed<V>>) -> ValueTimestampHeaders<V> {
     ValueTimestampHeaders { value, timestamp, headers }
 }
 
-fn lift_rows<K: 'static, V: 'static>(
+fn lift_rows<K: Send + 'static, V: Send + 'static>(
     rows: StoreIterator<(K, ValueAndTimestamp<Headed<V>>)>,
 ) -> StoreIterator<(K, ValueTimestampHeaders<V>)> {
     StoreIterator::new(rows.map(|row| row.map(|(key, value)| (key, lift(value)))))
@@ -273,7 +273,7 @@ fn lift_session<V>(Headed { value, headers }: Headed<V>) -> AggregationWithHeade
     AggregationWithHeaders { aggregation: value, headers }
 }
 
-fn lift_sessions<K: 'static, V: 'static>(
+fn lift_sessions<K: Send + 'static, V: Send + 'static>(
     rows: StoreIterator<(Windowed<K>, Headed<V>)>,
 ) -> StoreIterator<(Windowed<K>, AggregationWithHeaders<V>)> {
     StoreIterator::new(rows.map(|row| row.map(|(session, value)| (session, lift_session(value)))))

@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use millstream_runtime::Handlers;
+use millstream_topology::flow::MetricName;
 use millstream_topology::graph::Topology;
 use millstream_types::{
     Clock, Config, Error, ErrorKind, Headers, RawRecord, Result, Serde, Timestamp, clock::SystemClock,
@@ -241,6 +242,12 @@ impl TopologyTestDriver {
     /// Records dropped so far (`dropped-records-total`).
     pub fn dropped_records(&self) -> u64 {
         self.machine.get().dropped()
+    }
+
+    /// What the sensors of processors have measured ([`StreamsMetrics`](millstream_topology::StreamsMetrics)), by
+    /// name.
+    pub fn sensors(&self) -> Vec<(MetricName, f64)> {
+        self.machine.get().sensors()
     }
 
     /// Commits and closes the processors. Topics of a closed driver can still be read.

@@ -6,6 +6,7 @@
 //! the way. What the flow needs from outside comes as [`FlowEnv`].
 
 mod ahead;
+mod any_processor;
 mod arena;
 mod build;
 mod context;
@@ -16,13 +17,16 @@ mod global;
 mod global_flow;
 mod head;
 mod input;
+mod metrics;
 mod node;
 mod processor;
 mod sink;
 mod source;
 mod timer;
 mod transformer;
+mod wrapper;
 
+pub use any_processor::{AnyContext, AnyProcessor};
 pub use arena::Flow;
 pub(crate) use arena::{FlowNode, FlushStep};
 pub use build::{FlowBuild, FlowOptions, NodeIndex};
@@ -38,7 +42,8 @@ pub use global::GlobalState;
 pub(crate) use global_flow::GlobalEngine;
 pub use global_flow::GlobalFlow;
 pub use head::{Head, HeadOutcome, RawHead, TimestampExtraction};
-pub use input::Incoming;
+pub use input::{AnyRecord, Incoming};
+pub use metrics::{MetricName, Sensor, Stat, StreamsMetrics};
 pub use node::{NodeFactory, RecordType};
 pub(crate) use processor::failed;
 pub use processor::{Processor, ProcessorError, ProcessorSupplier, WithStores};
@@ -47,3 +52,4 @@ pub(crate) use source::SourceFactory;
 pub use source::{ExtractorFn, SourceSpec, TimestampExtractor};
 pub use timer::{PunctuationType, Timer};
 pub use transformer::ValueTransformer;
+pub use wrapper::ProcessorWrapper;

@@ -5,6 +5,7 @@
 
 mod describe;
 mod diff;
+mod edges;
 mod facts;
 mod global_store;
 mod groups;
@@ -15,6 +16,7 @@ mod pattern;
 pub(crate) mod testdata;
 mod topology;
 mod validate;
+mod wrap;
 
 pub use describe::{
     GlobalStoreDescription, NodeDescription, NodeDescriptionKind, SubtopologyDescription, TopologyDescription,

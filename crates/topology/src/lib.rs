@@ -17,11 +17,12 @@ pub use dsl::{
     TableJoined, TimeWindowedCogroupedKStream, TimeWindowedKStream, TimeWindows, UnlimitedWindows, Windowing,
 };
 pub use flow::{
-    Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, FixedKeyContext, FixedKeyIncoming,
-    FixedKeyProcessor, FixedKeyRecord, HandlerDecision, HandlerResponse, Incoming, LogAndContinue, LogAndFail,
-    Partitioner, ProcessingExceptionHandler, Processor, ProcessorError, ProcessorSupplier, ProductionExceptionHandler,
-    PunctuationType, SinkSpec, SourceSpec, StoreHandle, StoreScope, Timer, TimestampExtraction, TimestampExtractor,
-    TopicNameExtractor, ValueTransformer,
+    AnyContext, AnyProcessor, AnyRecord, Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext,
+    FixedKeyContext, FixedKeyIncoming, FixedKeyProcessor, FixedKeyRecord, HandlerDecision, HandlerResponse, Incoming,
+    LogAndContinue, LogAndFail, MetricName, Partitioner, ProcessingExceptionHandler, Processor, ProcessorError,
+    ProcessorSupplier, ProcessorWrapper, ProductionExceptionHandler, PunctuationType, Sensor, SinkSpec, SourceSpec,
+    Stat, StoreHandle, StoreScope, StreamsMetrics, Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor,
+    ValueTransformer,
 };
 pub use graph::{Topology, TopologyDescription, TopologyDiff};
 pub use millstream_types::config::OffsetReset;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use millstream_runtime::Handlers;
 use millstream_state::{CommitMark, MemoryEngines, StateStore};
-use millstream_topology::flow::{GlobalFlow, GlobalState, Head, HeadOutcome, RawHead, TimestampExtraction};
+use millstream_topology::flow::{
+    FlowOptions, GlobalFlow, GlobalState, Head, HeadOutcome, RawHead, StreamsMetrics, TimestampExtraction,
+};
 use millstream_topology::graph::Topology;
 use millstream_types::{Config, Offset, RawRecord, Result, Timestamp, TopicPartition};
 use parking_lot::RwLock;
@@ -30,14 +32,20 @@ struct Feed {
 }
 
 impl Globals {
-    pub(super) fn new(topology: &Topology, config: &Config, handlers: &Handlers, wall_ms: i64) -> Result<Self> {
+    pub(super) fn new(
+        topology: &Topology,
+        config: &Config,
+        handlers: &Handlers,
+        metrics: &StreamsMetrics,
+        wall_ms: i64,
+    ) -> Result<Self> {
         let mut state = GlobalState::default();
         for global in topology.global_stores() {
             let engine = topology.open_global_engine(&global.store, &MemoryEngines::new("driver"))?;
             state.add(global.store.clone(), engine);
         }
         let state = Arc::new(RwLock::new(state));
-        let options = Arc::new(handlers.global_flow_options(config));
+        let options = Arc::new(FlowOptions { metrics: metrics.clone(), ..handlers.global_flow_options(config) });
         let application_id = config.application_id().into();
         let mut feeds = Vec::new();
         for global in topology.global_stores() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_runtime::{Applied, Handlers, StoreChangelog, Task, TaskInput, TaskOptions};
 use millstream_state::{CacheBudget, CommitMark, MemoryEngines, StateStore, StoreEnv};
-use millstream_topology::flow::{Flow, FlowBuild, FlowOptions};
+use millstream_topology::flow::{Flow, FlowBuild, FlowOptions, MetricName, StreamsMetrics};
 use millstream_topology::graph::{NodeKind, TopicPattern, Topology};
 use millstream_types::{
     Config, Error, ErrorKind, Headers, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition,
@@ -33,6 +33,7 @@ pub(crate) struct Machine {
     topics: BTreeMap<Arc<str>, Topic>,
     processed: u64,
     dropped: u64,
+    metrics: StreamsMetrics,
     is_failed: bool,
 }
 
@@ -52,11 +53,13 @@ impl Machine {
         wall_clock: Timestamp,
     ) -> Result<Self> {
         topology.check()?;
-        let globals = Globals::new(topology, config, handlers, wall_clock.0)?;
+        let metrics = StreamsMetrics::new(config);
+        let globals = Globals::new(topology, config, handlers, &metrics, wall_clock.0)?;
         let mut inputs = inputs(topology, config);
         idle_order::sort(&mut inputs);
         let sources = inputs.iter().map(|input| (Arc::clone(&input.partition.topic), 0)).collect();
-        let task = if inputs.is_empty() { None } else { Some(task(topology, config, handlers, inputs, &globals)?) };
+        let task =
+            if inputs.is_empty() { None } else { Some(task(topology, config, handlers, inputs, &globals, &metrics)?) };
         let now = Now { mono_ns: 0, wall_ms: wall_clock.0 };
         let mut machine = Self {
             task,
@@ -68,6 +71,7 @@ impl Machine {
             topics: BTreeMap::new(),
             processed: 0,
             dropped: 0,
+            metrics,
             is_failed: false,
         };
         if let Some(task) = &mut machine.task {
@@ -115,6 +119,10 @@ impl Machine {
         self.now.wall_ms = self.now.wall_ms.saturating_add(ms);
         let outcome = self.punctuate().and_then(|()| self.run());
         self.settle(outcome)
+    }
+
+    pub(super) fn sensors(&self) -> Vec<(MetricName, f64)> {
+        self.metrics.values(Timestamp(self.now.wall_ms))
     }
 
     /// Commits and closes the processors.
@@ -348,16 +356,17 @@ fn task(
     handlers: &Handlers,
     inputs: Vec<TaskInput>,
     globals: &Globals,
+    metrics: &StreamsMetrics,
 ) -> Result<Task> {
     let changelogs = changelogs(topology, config);
     let options = handlers.task_options(config, Some(Arc::clone(&globals.state)));
     // There are no offsets to commit here.
     let options = TaskOptions { claims_first: false, ..options };
-    Task::new(flow(topology, config, handlers)?, inputs, &changelogs, &options)
+    Task::new(flow(topology, config, handlers, metrics)?, inputs, &changelogs, &options)
 }
 
 /// All sub-topologies as one flow.
-fn flow(topology: &Topology, config: &Config, handlers: &Handlers) -> Result<Flow> {
+fn flow(topology: &Topology, config: &Config, handlers: &Handlers, metrics: &StreamsMetrics) -> Result<Flow> {
     let local = topology.facts().nodes.iter().filter(|node| !node.is_global);
     let nodes: Vec<Arc<str>> = local.map(|node| Arc::clone(&node.name)).collect();
     let build = FlowBuild {
@@ -367,7 +376,7 @@ fn flow(topology: &Topology, config: &Config, handlers: &Handlers) -> Result<Flo
     };
     let cache = CacheBudget::new(config.statestore_cache_max_bytes());
     // Results come out with the record that makes them due, whatever the clock says.
-    let options = FlowOptions { emit_interval_ms: 0, ..handlers.flow_options(config) };
+    let options = FlowOptions { emit_interval_ms: 0, metrics: metrics.clone(), ..handlers.flow_options(config) };
     topology.flow(&nodes, build, Arc::new(options), &mut |store| {
         Ok(StoreEnv { engine: store.open_engine(Some(TASK), &MemoryEngines::new("driver"))?, cache: cache.clone() })
     })

@@ -134,7 +134,7 @@ impl StreamsBuilder {
     /// # Ok::<(), millstream_types::Error>(())
     /// ```
     pub fn register_serde<T: 'static>(&self, serde: Serde<T>) -> &Self {
-        self.draft.borrow_mut().serdes.register(serde);
+        self.draft.borrow_mut().topology.serdes.register(serde);
         self
     }
 

@@ -240,7 +240,7 @@ where
             input.repartition(&store, is_named);
         }
         // In Kafka Streams a cogroup's store has the default serde of keys, not that of a stream.
-        let default = self.draft.borrow().serdes.get::<K>();
+        let default = self.draft.borrow().topology.serdes.get::<K>();
         let inherited = default.or_else(|| self.inputs.iter().find_map(|input| input.key_serde()));
         let place = format!("the cogroup (in store {store})");
         let target = Target::new(&self.draft, shape, Arc::clone(&store), &place, materialized, (inherited, None));

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use millstream_state::{DslStoreSuppliers, StoreFactory, StoreFormat, StoreType};
+use millstream_types::Serde;
 use millstream_types::config::Optimizations;
-use millstream_types::{Serde, SerdeRegistry};
 
 use super::names::{Names, problem_with};
 use super::optimise::{changed_key_above, optimise};
@@ -42,7 +42,6 @@ impl Switch {
 pub(crate) struct Draft {
     pub(crate) topology: Topology,
     pub(crate) names: Names,
-    pub(crate) serdes: SerdeRegistry,
     /// Which stores tables get, and the format of their rows.
     pub(crate) store_suppliers: Arc<dyn DslStoreSuppliers>,
     pub(crate) store_format: StoreFormat,
@@ -67,7 +66,6 @@ impl Draft {
         Self {
             topology: Topology::new(),
             names: Names::default(),
-            serdes: SerdeRegistry::with_builtin(),
             store_suppliers: Arc::new(StoreType::Persistent),
             store_format: StoreFormat::Timestamped,
             optimizations: Optimizations::default(),
@@ -165,7 +163,7 @@ impl Draft {
         what: &str,
         place: &str,
     ) -> Option<Serde<T>> {
-        let found = given.or(inherited).cloned().or_else(|| self.serdes.get::<T>());
+        let found = given.or(inherited).cloned().or_else(|| self.topology.serdes.get::<T>());
         if found.is_none() {
             self.problem(missing_serde::<T>(what, place));
         }
@@ -196,7 +194,7 @@ impl Draft {
         given: Option<&Serde<T>>,
         (needed, what, place): (&Switch, &str, &str),
     ) -> Option<Serde<T>> {
-        let found = given.cloned().or_else(|| self.serdes.get::<T>());
+        let found = given.cloned().or_else(|| self.topology.serdes.get::<T>());
         if found.is_none() {
             self.optional_problems.push((needed.clone(), missing_serde::<T>(what, place)));
         }

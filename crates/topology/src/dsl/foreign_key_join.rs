@@ -191,7 +191,7 @@ where
         };
         let key = materialized.key.clone().or_else(|| serdes.key.clone());
         // Without a serde nothing is null.
-        let nulls = materialized.value.clone().or_else(|| draft.serdes.get::<R>());
+        let nulls = materialized.value.clone().or_else(|| draft.topology.serdes.get::<R>());
         let table_name = (names.result.clone(), store);
         let result = LazyTable::new(&self.draft, table_name, (key, nulls.clone()), materialized);
         let Some(written) = serdes.all().map(|(key, value, foreign_key, other_value)| {

@@ -170,11 +170,11 @@ where
 
     /// Serde that knows which values are null: the stream's, or the type's default.
     pub(crate) fn value_serde(&self) -> Option<Serde<V>> {
-        self.value.clone().or_else(|| self.draft.borrow().serdes.get::<V>())
+        self.value.clone().or_else(|| self.draft.borrow().topology.serdes.get::<V>())
     }
 
     /// Serde that knows which keys are null.
     pub(crate) fn key_serde(&self) -> Option<Serde<K>> {
-        self.key.clone().or_else(|| self.draft.borrow().serdes.get::<K>())
+        self.key.clone().or_else(|| self.draft.borrow().topology.serdes.get::<K>())
     }
 }

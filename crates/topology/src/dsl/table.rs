@@ -254,7 +254,8 @@ where
         let key = materialized.key.clone().or_else(|| self.key.clone());
         let value = materialized.value.clone().or(value);
         // What a mapper makes null by its serde is no row.
-        let nulls = if is_filter { None } else { value.clone().or_else(|| self.draft.borrow().serdes.get::<R>()) };
+        let nulls =
+            if is_filter { None } else { value.clone().or_else(|| self.draft.borrow().topology.serdes.get::<R>()) };
         let mapper: RowMapper<K, V, R> = match nulls {
             Some(serde) => without_nulls(mapper, serde),
             None => mapper,

@@ -194,7 +194,7 @@ where
             draft.node_name(suffixed("-join-other"), "KTABLE-JOINOTHER-"),
         );
         let materialized = materialized.unwrap_or_default();
-        let combine = without_null(combine, materialized.value.clone().or_else(|| draft.serdes.get::<R>()));
+        let combine = without_null(combine, materialized.value.clone().or_else(|| draft.topology.serdes.get::<R>()));
         drop(draft);
 
         let sends_old = Switch::default();
@@ -253,7 +253,7 @@ where
         let (left, right) = (self.origin.view(), other.origin.view());
         let view = ViewSupplier::joined(&left, &right, Arc::clone(combine));
         let mut draft = self.draft.borrow_mut();
-        let key = self.key.clone().or_else(|| draft.serdes.get::<K>());
+        let key = self.key.clone().or_else(|| draft.topology.serdes.get::<K>());
         let (left_stores, right_stores) = (left.stores.clone(), right.stores.clone());
         let code = table_join(TableJoinSpec {
             other: right,

@@ -6,15 +6,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_state::{Origin, StateStore};
-use millstream_types::{Error, ErrorKind, Headers, Offset, Partition, RecordMetadata, TaskId, Timestamp};
+use millstream_types::{
+    Error, ErrorKind, Headers, Offset, Partition, RecordMetadata, SerdeRegistry, TaskId, Timestamp,
+};
 
+use super::any_processor::{AnyContext, AnyProcessor};
 use super::build::{FlowBuild, FlowOptions, NodeIndex};
+use super::context::Context;
 use super::env::{FlowEnv, SinkRecord};
 use super::fault::{ErrorHandlerContext, HandlerDecision, HandlerResponse};
 use super::global::{GlobalState, GlobalView};
 use super::head::Head;
-use super::input::Input;
-use super::node::{Node, Place};
+use super::input::{AnyRecord, Input};
+use super::node::RecordType;
 use super::processor::{ProcessorError, failed};
 use super::timer::{PunctuationType, Timers};
 
@@ -22,7 +26,9 @@ use super::timer::{PunctuationType, Timers};
 pub(crate) struct FlowNode {
     pub(crate) name: Arc<str>,
     /// `None` for sources, and while the node runs.
-    pub(crate) code: Option<Box<dyn Node>>,
+    pub(crate) code: Option<Box<dyn AnyProcessor>>,
+    /// What the node forwards; `None` for sinks.
+    pub(crate) output: Option<RecordType>,
     pub(crate) children: Box<[NodeIndex]>,
     /// Stores the node may use, by name and place.
     pub(crate) stores: Vec<(Arc<str>, usize)>,
@@ -32,6 +38,8 @@ pub(crate) struct FlowNode {
 pub struct Flow {
     pub(crate) build: FlowBuild,
     pub(crate) options: Arc<FlowOptions>,
+    /// Default serdes, for processors that ask.
+    pub(crate) serdes: SerdeRegistry,
     pub(crate) nodes: Vec<FlowNode>,
     pub(crate) stores: Vec<Box<dyn StateStore>>,
     pub(crate) globals: GlobalView,
@@ -62,10 +70,11 @@ pub(crate) enum FlushStep {
 }
 
 impl Flow {
-    pub(crate) fn new(build: FlowBuild, options: Arc<FlowOptions>) -> Self {
+    pub(crate) fn new(build: FlowBuild, options: Arc<FlowOptions>, serdes: SerdeRegistry) -> Self {
         Self {
             build,
             options,
+            serdes,
             nodes: Vec::new(),
             stores: Vec::new(),
             globals: GlobalView::default(),
@@ -114,7 +123,7 @@ impl Flow {
         self.stream_time = stream_time;
         self.is_starting = true;
         for index in self.indexes() {
-            self.enter(env, index, |node, place| node.init(place));
+            self.enter(env, index, |node, ctx| node.init(ctx));
         }
         self.is_starting = false;
         self.check()
@@ -156,7 +165,7 @@ impl Flow {
             has_fired = true;
             self.origin = no_origin(now);
             self.origin_headers = Headers::new();
-            self.enter(env, index, |node, place| node.punctuate(place, timer, now));
+            self.enter(env, index, |node, ctx| node.punctuate(ctx, timer, now));
             self.timers.fired(kind, now);
         }
         if has_fired {
@@ -177,7 +186,7 @@ impl Flow {
                 Some(FlushStep::Node(index)) => {
                     let index = *index;
                     self.origin = no_origin(self.stream_time);
-                    self.enter(env, index, |node, place| node.flush(place));
+                    self.enter(env, index, |node, ctx| node.flush(ctx));
                 }
                 Some(FlushStep::Store(store)) => {
                     if let Some(store) = self.stores.get_mut(*store) {
@@ -288,7 +297,7 @@ impl Flow {
     /// Runs one node with a record that was forwarded with `timestamp`.
     pub(crate) fn run(&mut self, env: &mut dyn FlowEnv, index: NodeIndex, input: Input<'_>, timestamp: Timestamp) {
         let before = std::mem::replace(&mut self.origin.timestamp, timestamp);
-        self.enter(env, index, |node, place| node.process(place, input));
+        self.enter(env, index, |node, ctx| node.process(ctx, AnyRecord(input)));
         self.origin.timestamp = before;
     }
 
@@ -298,7 +307,7 @@ impl Flow {
         &mut self,
         env: &mut dyn FlowEnv,
         index: NodeIndex,
-        run: impl FnOnce(&mut dyn Node, Place<'_>) -> Result<(), ProcessorError>,
+        run: impl FnOnce(&mut dyn AnyProcessor, &mut AnyContext<'_>) -> Result<(), ProcessorError>,
     ) {
         if self.failure.is_some() {
             return;
@@ -308,7 +317,7 @@ impl Flow {
         // The flow is only used after an unwind to report it or to go on with the next record, as
         // the handler decides; a node whose own state broke is the user's to mind.
         let outcome =
-            catch_unwind(AssertUnwindSafe(|| run(&mut *code, Place { flow: &mut *self, env: &mut *env, index })));
+            catch_unwind(AssertUnwindSafe(|| run(&mut *code, &mut Context::new(&mut *self, &mut *env, index))));
         if let Some(node) = self.nodes.get_mut(slot) {
             node.code = Some(code);
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millstream_types::{Config, TaskId};
 
 use super::fault::{LogAndFail, ProcessingExceptionHandler, ProductionExceptionHandler};
+use super::metrics::StreamsMetrics;
 
 /// Position of a node in its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +37,8 @@ pub struct FlowOptions {
     pub emit_interval_ms: i64,
     /// The application's configuration, for processors that ask; none for a flow of its own.
     pub config: Option<Arc<Config>>,
+    /// Where processors keep sensors of their own.
+    pub metrics: StreamsMetrics,
 }
 
 /// Kafka Streams' `__emit.interval.ms...` settings, which only its test driver changes.
@@ -49,6 +52,7 @@ impl Default for FlowOptions {
             dead_letter_topic: None,
             emit_interval_ms: EMIT_INTERVAL_MS,
             config: None,
+            metrics: StreamsMetrics::default(),
         }
     }
 }

@@ -13,7 +13,6 @@ use super::arena::no_origin;
 use super::build::NodeIndex;
 use super::env::FlowEnv;
 use super::input::{Incoming, Input};
-use super::node::Place;
 use super::timer::{PunctuationType, Timer};
 
 /// A processor's access to the task around it. `KO` and `VO` are the types it forwards.
@@ -82,7 +81,7 @@ use super::timer::{PunctuationType, Timer};
 pub struct Context<'a, KO, VO> {
     pub(crate) flow: &'a mut Flow,
     pub(crate) env: &'a mut dyn FlowEnv,
-    index: NodeIndex,
+    pub(crate) index: NodeIndex,
     types: PhantomData<fn(KO, VO)>,
 }
 
@@ -107,12 +106,17 @@ where
     KO: Clone + Send + 'static,
     VO: Clone + Send + 'static,
 {
-    pub(crate) fn new(place: Place<'a>) -> Self {
-        Self { flow: place.flow, env: place.env, index: place.index, types: PhantomData }
+    pub(crate) fn new(flow: &'a mut Flow, env: &'a mut dyn FlowEnv, index: NodeIndex) -> Self {
+        Self { flow, env, index, types: PhantomData }
     }
 
     /// The same context, for a while.
     pub(crate) fn reborrow(&mut self) -> Context<'_, KO, VO> {
+        self.retyped()
+    }
+
+    /// The same context, for a while, for what the node forwards by other types.
+    pub(crate) fn retyped<K, V>(&mut self) -> Context<'_, K, V> {
         Context { flow: &mut *self.flow, env: &mut *self.env, index: self.index, types: PhantomData }
     }
 

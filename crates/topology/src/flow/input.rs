@@ -18,6 +18,25 @@ pub enum Incoming<'a, K, V> {
 #[derive(Debug)]
 pub struct Taken(());
 
+/// A record arriving at a node whose types are not known: what an [`AnyProcessor`](super::AnyProcessor)
+/// gets. Its timestamp, headers and origin are told by the context.
+pub struct AnyRecord<'a>(pub(crate) Input<'a>);
+
+impl<'a> AnyRecord<'a> {
+    /// The record, if it has a key and a value of these types.
+    pub fn view<K: 'static, V: 'static>(&self) -> Option<&Record<K, V>> {
+        match &self.0 {
+            Input::Lent(record) => record.downcast_ref(),
+            Input::Given(slot) => slot.downcast_ref::<Option<Record<K, V>>>()?.as_ref(),
+        }
+    }
+
+    /// The record with its types, as a [`Processor`](super::Processor) gets it; `None` if it has others.
+    pub fn typed<K: 'static, V: 'static>(self) -> Option<Incoming<'a, K, V>> {
+        Incoming::typed(self.0)
+    }
+}
+
 /// The erased form that crosses the arena.
 pub(crate) enum Input<'a> {
     /// A `&Record<K, V>`.

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use millstream_types::{Record, Timestamp};
 
-use super::build::NodeIndex;
-use super::context::Context;
-use super::env::FlowEnv;
-use super::input::{Incoming, Input};
+use super::FlowBuild;
+use super::any_processor::{AnyContext, AnyProcessor};
+use super::input::AnyRecord;
 use super::processor::{Processor, ProcessorError};
 use super::timer::Timer;
-use super::{Flow, FlowBuild};
+use super::wrapper::ProcessorWrapper;
 
 /// The type of the records on an edge. The builder compares both ends.
 #[derive(Clone, Copy)]
@@ -56,7 +55,7 @@ pub struct NodeFactory {
     pub output: Option<RecordType>,
     /// The cached store whose entries this node forwards when they are flushed.
     pub(crate) flushes: Option<Arc<str>>,
-    pub(crate) make: Arc<dyn Fn(&FlowBuild) -> Box<dyn Node> + Send + Sync>,
+    pub(crate) make: Arc<dyn Fn(&FlowBuild) -> Box<dyn AnyProcessor> + Send + Sync>,
 }
 
 impl NodeFactory {
@@ -75,6 +74,12 @@ impl NodeFactory {
         self.flushes = Some(Arc::clone(store));
         self
     }
+
+    /// Puts a wrapper around what it makes for the node of that name.
+    pub(crate) fn wrap(&mut self, name: Arc<str>, wrapper: Arc<dyn ProcessorWrapper>) {
+        let make = Arc::clone(&self.make);
+        self.make = Arc::new(move |build| wrapper.wrap(&name, make(build)));
+    }
 }
 
 impl fmt::Debug for NodeFactory {
@@ -83,47 +88,36 @@ impl fmt::Debug for NodeFactory {
     }
 }
 
-/// Where a node runs: the flow without the node, the world around, and its own place.
-pub(crate) struct Place<'a> {
-    pub(crate) flow: &'a mut Flow,
-    pub(crate) env: &'a mut dyn FlowEnv,
-    pub(crate) index: NodeIndex,
-}
-
-/// Erased code at a node.
-pub(crate) trait Node: Send {
-    fn init(&mut self, place: Place<'_>) -> Result<(), ProcessorError>;
-    fn process(&mut self, place: Place<'_>, input: Input<'_>) -> Result<(), ProcessorError>;
-    fn punctuate(&mut self, place: Place<'_>, timer: Timer, timestamp: Timestamp) -> Result<(), ProcessorError>;
-    fn flush(&mut self, place: Place<'_>) -> Result<(), ProcessorError>;
-    fn close(&mut self);
-}
-
 /// Any processor as a node.
 pub(crate) struct ProcessorNode<P>(pub(crate) P);
 
-impl<P: Processor> Node for ProcessorNode<P> {
-    fn init(&mut self, place: Place<'_>) -> Result<(), ProcessorError> {
-        self.0.init(&mut Context::new(place))
+impl<P: Processor> AnyProcessor for ProcessorNode<P> {
+    fn init(&mut self, ctx: &mut AnyContext<'_>) -> Result<(), ProcessorError> {
+        self.0.init(&mut ctx.retyped())
     }
 
-    fn process(&mut self, place: Place<'_>, input: Input<'_>) -> Result<(), ProcessorError> {
-        let Some(record) = Incoming::<P::KeyIn, P::ValueIn>::typed(input) else {
+    fn process(&mut self, ctx: &mut AnyContext<'_>, record: AnyRecord<'_>) -> Result<(), ProcessorError> {
+        let Some(record) = record.typed::<P::KeyIn, P::ValueIn>() else {
             return Err(format!(
                 "a record reached a node that takes {}",
                 std::any::type_name::<(P::KeyIn, P::ValueIn)>()
             )
             .into());
         };
-        self.0.process(&mut Context::new(place), record)
+        self.0.process(&mut ctx.retyped(), record)
     }
 
-    fn punctuate(&mut self, place: Place<'_>, timer: Timer, timestamp: Timestamp) -> Result<(), ProcessorError> {
-        self.0.punctuate(&mut Context::new(place), timer, timestamp)
+    fn punctuate(
+        &mut self,
+        ctx: &mut AnyContext<'_>,
+        timer: Timer,
+        timestamp: Timestamp,
+    ) -> Result<(), ProcessorError> {
+        self.0.punctuate(&mut ctx.retyped(), timer, timestamp)
     }
 
-    fn flush(&mut self, place: Place<'_>) -> Result<(), ProcessorError> {
-        self.0.flush(&mut Context::new(place))
+    fn flush(&mut self, ctx: &mut AnyContext<'_>) -> Result<(), ProcessorError> {
+        self.0.flush(&mut ctx.retyped())
     }
 
     fn close(&mut self) {

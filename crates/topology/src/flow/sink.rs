@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_types::{Error, ErrorKind, Record, RecordMetadata, Serde, Timestamp};
 
+use super::any_processor::{AnyContext, AnyProcessor};
 use super::env::SinkRecord;
-use super::input::{Incoming, Input};
-use super::node::{Node, NodeFactory, Place, RecordType};
+use super::input::AnyRecord;
+use super::node::{NodeFactory, RecordType};
 use super::processor::ProcessorError;
 use super::timer::Timer;
 
@@ -80,25 +81,25 @@ struct SinkNode<K, V> {
 }
 
 impl<K: 'static, V: 'static> SinkNode<K, V> {
-    fn send(&mut self, place: &mut Place<'_>, record: &Record<K, V>) {
+    fn send(&mut self, ctx: &mut AnyContext<'_>, record: &Record<K, V>) {
         if let Some(extractor) = &self.spec.extractor {
-            let topic = extractor(record, &place.flow.record_metadata());
+            let topic = extractor(record, &ctx.flow.record_metadata());
             if *topic != *self.topic {
                 self.topic = topic.into();
             }
         }
-        match self.encode_and_send(place, record) {
+        match self.encode_and_send(ctx, record) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Production => {
                 let bytes = |bytes: &[u8]| Some(Bytes::copy_from_slice(bytes));
                 let raw = (bytes(&self.key_bytes), bytes(&self.value_bytes));
-                place.flow.production_failed(place.env, place.index, &self.topic, raw, record.timestamp, error);
+                ctx.flow.production_failed(ctx.env, ctx.index, &self.topic, raw, record.timestamp, error);
             }
-            Err(error) => place.flow.fail(error),
+            Err(error) => ctx.flow.fail(error),
         }
     }
 
-    fn encode_and_send(&mut self, place: &mut Place<'_>, record: &Record<K, V>) -> Result<(), Error> {
+    fn encode_and_send(&mut self, ctx: &mut AnyContext<'_>, record: &Record<K, V>) -> Result<(), Error> {
         self.key_bytes.clear();
         self.value_bytes.clear();
         let refused = |what: &str, error| {
@@ -113,7 +114,7 @@ impl<K: 'static, V: 'static> SinkNode<K, V> {
         }
         let key = has_key.then_some(self.key_bytes.as_slice());
         let mut out = SinkRecord {
-            sink: Some(place.index),
+            sink: Some(ctx.index),
             topic: &self.topic,
             partition: None,
             partition_key: key.map(|key| self.spec.key.partition_bytes(key)),
@@ -122,40 +123,40 @@ impl<K: 'static, V: 'static> SinkNode<K, V> {
             timestamp: record.timestamp,
             headers: &record.headers,
         };
-        let Some(partitioner) = &self.spec.partitioner else { return place.env.send(out) };
-        let count = place.env.partition_count(&self.topic)?;
+        let Some(partitioner) = &self.spec.partitioner else { return ctx.env.send(out) };
+        let count = ctx.env.partition_count(&self.topic)?;
         let Some(chosen) = partitioner(&self.topic, &record.key, &record.value, count) else {
-            return place.env.send(out);
+            return ctx.env.send(out);
         };
         if chosen.is_empty() {
-            place.flow.count_dropped(1);
+            ctx.flow.count_dropped(1);
         }
         for partition in chosen {
             out.partition = Some(partition);
-            place.env.send(out)?;
+            ctx.env.send(out)?;
         }
         Ok(())
     }
 }
 
-impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Node for SinkNode<K, V> {
-    fn init(&mut self, _: Place<'_>) -> Result<(), ProcessorError> {
+impl<K: Clone + Send + 'static, V: Clone + Send + 'static> AnyProcessor for SinkNode<K, V> {
+    fn init(&mut self, _: &mut AnyContext<'_>) -> Result<(), ProcessorError> {
         Ok(())
     }
 
-    fn process(&mut self, mut place: Place<'_>, input: Input<'_>) -> Result<(), ProcessorError> {
-        let Some(record) = Incoming::<K, V>::typed(input) else {
+    fn process(&mut self, ctx: &mut AnyContext<'_>, record: AnyRecord<'_>) -> Result<(), ProcessorError> {
+        let Some(record) = record.typed::<K, V>() else {
             return Err("a record reached a sink of another type".into());
         };
-        self.send(&mut place, &record);
+        self.send(ctx, &record);
         Ok(())
     }
 
-    fn punctuate(&mut self, _: Place<'_>, _: Timer, _: Timestamp) -> Result<(), ProcessorError> {
+    fn punctuate(&mut self, _: &mut AnyContext<'_>, _: Timer, _: Timestamp) -> Result<(), ProcessorError> {
         Ok(())
     }
 
-    fn flush(&mut self, _: Place<'_>) -> Result<(), ProcessorError> {
+    fn flush(&mut self, _: &mut AnyContext<'_>) -> Result<(), ProcessorError> {
         Ok(())
     }
 

@@ -19,7 +19,7 @@ pub(super) fn flow(
     options: Arc<FlowOptions>,
     open: &mut dyn FnMut(&dyn StoreFactory) -> Result<StoreEnv>,
 ) -> Result<Flow> {
-    let mut flow = Flow::new(build, options);
+    let mut flow = Flow::new(build, options, topology.serdes.clone());
     let included: Vec<(&_, &NodeCode)> =
         topology.facts.nodes.iter().zip(&topology.code).filter(|(node, _)| nodes.contains(&node.name)).collect();
     let place: HashMap<&str, u32> = included.iter().zip(0..).map(|((node, _), at)| (&*node.name, at)).collect();
@@ -50,20 +50,20 @@ pub(super) fn flow(
                 connected.push((Arc::clone(name), store_places.get(name).copied().unwrap_or_default()));
             }
         }
-        let code = match code {
+        let (code, output) = match code {
             NodeCode::Source(source) => {
                 flow.queue_heads.push((NodeIndex(at), Arc::clone(&source.head)));
-                None
+                (None, Some(source.output))
             }
             NodeCode::Node(factory) => {
                 if let Some(store) = &factory.flushes {
                     owners.insert(Arc::clone(store), NodeIndex(at));
                 }
-                Some((factory.make)(&flow.build))
+                (Some((factory.make)(&flow.build)), factory.output)
             }
         };
         let name = Arc::clone(&node.name);
-        flow.nodes.push(FlowNode { name, code, children: children.into(), stores: connected });
+        flow.nodes.push(FlowNode { name, code, output, children: children.into(), stores: connected });
     }
     flow.flush_order = flush_order(&flow, &owners);
     Ok(flow)

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millstream_state::{Engine, EngineProvider, StoreEnv, StoreFactory, StoreFacts};
-use millstream_types::Error;
-use millstream_types::Result;
 use millstream_types::config::OffsetReset;
+use millstream_types::{Error, Result, SerdeRegistry};
 
 use super::facts::{NodeFacts, NodeKind, RepartitionTopic, SinkTopic, SourceFacts, TopologyFacts};
 use super::global_store::{GlobalFactory, GlobalStore};
@@ -49,7 +48,7 @@ use crate::flow::{
 /// assert!(topology.describe().to_string().contains("Processor: shout (stores: [])"));
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Topology {
     pub(crate) facts: TopologyFacts,
     /// Code of each node, in the order of `facts.nodes`.
@@ -57,6 +56,8 @@ pub struct Topology {
     /// Factory of each store, in the order of `facts.stores`.
     pub(crate) stores: Vec<Arc<dyn StoreFactory>>,
     pub(crate) globals: Vec<GlobalStore>,
+    /// Default serdes, for processors that ask.
+    pub(crate) serdes: SerdeRegistry,
     /// Found while writing; facts alone do not show them.
     pub(crate) problems: Vec<Problem>,
     /// Nodes and stores that one of those problems has kept from being written: that they are
@@ -74,7 +75,15 @@ pub(crate) enum NodeCode {
 impl Topology {
     /// An empty topology.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            facts: TopologyFacts::default(),
+            code: Vec::new(),
+            stores: Vec::new(),
+            globals: Vec::new(),
+            serdes: SerdeRegistry::with_builtin(),
+            problems: Vec::new(),
+            unwritten: BTreeSet::new(),
+        }
     }
 
     /// Adds a source that reads topics.
@@ -453,33 +462,11 @@ impl Topology {
     pub(crate) fn push_copartitioned(&mut self, sources: Vec<Arc<str>>) {
         self.facts.copartitioned.push(sources);
     }
+}
 
-    /// Edges whose ends disagree.
-    fn type_problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        for (node, code) in self.facts.nodes.iter().zip(&self.code) {
-            let NodeCode::Node(factory) = code else { continue };
-            for parent in &node.parents {
-                let Some(output) = self.output_of(parent) else { continue };
-                if output != factory.input {
-                    problems.push(Problem::Other(format!(
-                        "{parent} forwards {}, but {} takes {}",
-                        output.name(),
-                        node.name,
-                        factory.input.name()
-                    )));
-                }
-            }
-        }
-        problems
-    }
-
-    fn output_of(&self, name: &str) -> Option<crate::flow::RecordType> {
-        let position = self.facts.nodes.iter().position(|node| *node.name == *name)?;
-        match self.code.get(position)? {
-            NodeCode::Source(source) => Some(source.output),
-            NodeCode::Node(node) => node.output,
-        }
+impl Default for Topology {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

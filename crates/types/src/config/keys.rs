@@ -167,7 +167,7 @@ keys! { KAFKA_STREAMS, KafkaStreams,
     "processing.guarantee": Text = Is("at_least_once"), OneOf(ProcessingGuarantee::NAMES), Medium, Engine,
         "what a crash may do to results";
     "processor.wrapper.class": Class = Null, Any, Low, Jvm,
-        "class around each processor";
+        "class around each processor; `Topology::wrap_processors` does that here";
     "production.exception.handler": Class = Is("fail"), OneOf(HandlerChoice::NAMES), Medium, Engine,
         "decides on records that cannot be written, where none is given in code";
     "rack.aware.assignment.non_overlap_cost": Int = Null, Any, Low, Engine,

@@ -29,7 +29,7 @@ use crate::{Serde, Serdes};
 /// ```
 #[derive(Clone, Default)]
 pub struct SerdeRegistry {
-    entries: BTreeMap<TypeId, Entry>,
+    entries: Arc<BTreeMap<TypeId, Entry>>,
 }
 
 #[derive(Clone)]
@@ -83,7 +83,7 @@ impl SerdeRegistry {
 
     fn insert<T: 'static>(&mut self, serde: Serde<T>) {
         let entry = Entry { type_name: std::any::type_name::<T>(), serde: Arc::new(serde) };
-        self.entries.insert(TypeId::of::<T>(), entry);
+        Arc::make_mut(&mut self.entries).insert(TypeId::of::<T>(), entry);
     }
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use millstream_types::{Headers, RecordMetadata, TaskId, Timestamp};
+use millstream_types::{Headers, RecordMetadata, Serde, TaskId, Timestamp};
 
 use super::Context;
+use crate::flow::StreamsMetrics;
 
 impl<KO, VO> Context<'_, KO, VO>
 where
@@ -15,6 +16,12 @@ where
     /// Where the record being processed came from.
     pub fn record_metadata(&self) -> RecordMetadata {
         self.flow.record_metadata()
+    }
+
+    /// Timestamp of the record being processed, as it was forwarded to this node; below a timer, the time that
+    /// it is given.
+    pub fn timestamp(&self) -> Timestamp {
+        self.flow.origin.timestamp
     }
 
     /// Headers of the record being processed, as they were forwarded to this node; empty below a
@@ -99,6 +106,19 @@ where
     /// ```
     pub fn app_configs_with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
         self.app_configs().filter_map(move |(key, value)| Some((key.strip_prefix(prefix)?, value)))
+    }
+
+    /// The default serde of a type (Kafka Streams' `keySerde()` and `valueSerde()`): one that was registered with
+    /// [`StreamsBuilder::register_serde`](crate::StreamsBuilder::register_serde), or one of
+    /// [`Serdes`](millstream_types::Serdes); `None` for other types.
+    pub fn default_serde<T: 'static>(&self) -> Option<Serde<T>> {
+        self.flow.serdes.get()
+    }
+
+    /// The sensors of this instance, to make one's own (Kafka Streams' `metrics()`).
+    /// [`StreamsMetrics`] has an example.
+    pub fn metrics(&self) -> &StreamsMetrics {
+        &self.flow.options.metrics
     }
 
     /// Name of this node.
