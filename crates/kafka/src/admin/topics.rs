@@ -13,7 +13,9 @@ use crate::protocol::ErrorCode;
 use crate::protocol::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use crate::protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use crate::protocol::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
-use crate::protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponseTopic};
+use crate::protocol::messages::metadata::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic,
+};
 
 /// `ConfigResource.Type.TOPIC`.
 const TOPIC: i8 = 2;
@@ -49,7 +51,8 @@ impl Topics {
             ..MetadataRequest::default()
         };
         let any = |client: &mut Client| Some(client.any_node());
-        let answer = match self.metadata.answer(client, "asking for topics", false, any, request)? {
+        let answer = self.metadata.answer(client, "asking for topics", false, any, request)?;
+        let answer = match answer.and_then(|answer| whole(client, "asking for topics", answer)) {
             Ok(answer) => answer,
             Err(failure) => return Some(Err(failure)),
         };
@@ -127,6 +130,14 @@ impl Step<Vec<Option<TopicMetadata>>> for Topics {
     }
 }
 
+/// Metadata, unless the broker refuses to tell any: then it has no topics, which says nothing of them. The client
+/// asks by itself whom to ask instead.
+fn whole(client: &mut Client, what: &str, answer: MetadataResponse) -> Result<MetadataResponse, Failure> {
+    let Err(code) = ErrorCode::check(answer.error_code) else { return Ok(answer) };
+    client.refresh_metadata();
+    Err(retriable(format!("{what}: the broker answers {code}")))
+}
+
 fn described(topic: &MetadataResponseTopic) -> TopicMetadata {
     TopicMetadata {
         name: topic.name.as_deref().unwrap_or_default().into(),
@@ -147,7 +158,7 @@ impl Step<Vec<TopicMetadata>> for ListTopics {
         let any = |client: &mut Client| Some(client.any_node());
         let request = || MetadataRequest { topics: None, allow_auto_topic_creation: false, ..Default::default() };
         let answer = self.metadata.answer(client, "listing topics", false, any, request)?;
-        Some(answer.map(|answer| {
+        Some(answer.and_then(|answer| whole(client, "listing topics", answer)).map(|answer| {
             let existing = answer.topics.iter().filter(|topic| topic.error_code == 0 && !topic.is_internal);
             let mut topics: Vec<TopicMetadata> = existing.map(described).collect();
             topics.sort_by(|left, right| left.name.cmp(&right.name));

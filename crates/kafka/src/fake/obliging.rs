@@ -1,5 +1,7 @@
 //! Brokers that do all they are asked, but where the test has other plans for a request.
 
+mod groups;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,12 +17,16 @@ use crate::protocol::messages::add_partitions_to_txn::{
     AddPartitionsToTxnTopicResult,
 };
 use crate::protocol::messages::create_topics::{CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse};
+use crate::protocol::messages::delete_groups::{DeleteGroupsRequest, DeleteGroupsResponse};
 use crate::protocol::messages::delete_records::{
     DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
 use crate::protocol::messages::delete_topics::{DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse};
 use crate::protocol::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResponse, DescribeConfigsResult,
+};
+use crate::protocol::messages::describe_producers::{
+    DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, TopicResponse,
 };
 use crate::protocol::messages::end_txn::{EndTxnRequest, EndTxnResponse};
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
@@ -34,12 +40,13 @@ use crate::protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use crate::protocol::messages::offset_fetch::{
-    OffsetFetchRequest, OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartitions,
-    OffsetFetchResponseTopics,
+    OffsetFetchRequest, OffsetFetchRequestTopics, OffsetFetchResponse, OffsetFetchResponseGroup,
+    OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
 };
 use crate::protocol::messages::produce::{
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
+use crate::protocol::messages::streams_group_describe::{StreamsGroupDescribeRequest, StreamsGroupDescribeResponse};
 use crate::protocol::messages::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
@@ -130,13 +137,17 @@ impl Obliging {
             CreateTopicsRequest::KEY | DeleteTopicsRequest::KEY | DescribeConfigsRequest::KEY => {
                 self.topics(header, body, any)
             }
+            key if groups::is_of_group(key) => groups::answer(header, body, code),
             _ => offsets(header, body, code),
         }
     }
 
     fn metadata(&self, header: &RequestHeader, body: Reader, code: impl Fn(Place) -> i16) -> Reply {
         let request = read::<MetadataRequest>(header, body);
-        let names = request.topics.unwrap_or_default().into_iter().filter_map(|topic| topic.name);
+        let names = match request.topics {
+            Some(topics) => topics.into_iter().filter_map(|topic| topic.name).collect(),
+            None => vec!["words".to_owned()],
+        };
         let topic = |name: String| {
             let mut topic = metadata(&name, 2).topics.remove(0);
             topic.error_code = code(Place::Item);
@@ -154,7 +165,7 @@ impl Obliging {
                 MetadataResponseTopic { partitions: Vec::new(), topic_id: 0, ..topic }
             }
         };
-        let topics = names.map(topic).collect();
+        let topics = if code(Place::Top) == 0 { names.into_iter().map(topic).collect() } else { Vec::new() };
         let response = MetadataResponse { topics, error_code: code(Place::Top), ..metadata("", 0) };
         Reply::to::<MetadataRequest>(header, &response)
     }
@@ -266,6 +277,13 @@ fn nothing(header: &RequestHeader) -> Reply {
         ListOffsetsRequest::KEY => Reply::to::<ListOffsetsRequest>(header, &ListOffsetsResponse::default()),
         DeleteRecordsRequest::KEY => Reply::to::<DeleteRecordsRequest>(header, &DeleteRecordsResponse::default()),
         OffsetCommitRequest::KEY => Reply::to::<OffsetCommitRequest>(header, &OffsetCommitResponse::default()),
+        DeleteGroupsRequest::KEY => Reply::to::<DeleteGroupsRequest>(header, &DeleteGroupsResponse::default()),
+        DescribeProducersRequest::KEY => {
+            Reply::to::<DescribeProducersRequest>(header, &DescribeProducersResponse::default())
+        }
+        StreamsGroupDescribeRequest::KEY => {
+            Reply::to::<StreamsGroupDescribeRequest>(header, &StreamsGroupDescribeResponse::default())
+        }
         _ => Reply::to::<OffsetFetchRequest>(header, &OffsetFetchResponse::default()),
     }
 }
@@ -350,6 +368,7 @@ fn offsets(header: &RequestHeader, body: Reader, code: impl Fn(Place) -> i16) ->
             let response = DeleteRecordsResponse { topics: topics.collect(), ..Default::default() };
             Reply::to::<DeleteRecordsRequest>(header, &response)
         }
+        DescribeProducersRequest::KEY => producers(header, body, error_code),
         OffsetCommitRequest::KEY => {
             let topics = read::<OffsetCommitRequest>(header, body).topics.into_iter();
             let topics = topics.map(|topic| {
@@ -369,15 +388,32 @@ fn offsets(header: &RequestHeader, body: Reader, code: impl Fn(Place) -> i16) ->
                     committed_offset: if error_code == 0 { 3 } else { -1 },
                     ..Default::default()
                 };
-                let topics = group.topics.unwrap_or_default().into_iter().map(|topic| OffsetFetchResponseTopics {
+                let all = || vec![OffsetFetchRequestTopics { name: "words".to_owned(), partition_indexes: vec![0] }];
+                let topics = group.topics.unwrap_or_else(all).into_iter().map(|topic| OffsetFetchResponseTopics {
                     name: topic.name,
                     partitions: topic.partition_indexes.into_iter().map(partition).collect(),
                 });
-                let topics = topics.collect();
-                OffsetFetchResponseGroup { group_id: group.group_id, topics, error_code: code(Place::Item) }
+                let group_code = code(Place::Item);
+                let topics = if group_code == 0 { topics.collect() } else { Vec::new() };
+                OffsetFetchResponseGroup { group_id: group.group_id, topics, error_code: group_code }
             });
             let response = OffsetFetchResponse { groups: groups.collect(), ..Default::default() };
             Reply::to::<OffsetFetchRequest>(header, &response)
         }
     }
+}
+
+fn producers(header: &RequestHeader, body: Reader, error_code: i16) -> Reply {
+    let topics = read::<DescribeProducersRequest>(header, body).topics.into_iter();
+    let topics = topics.map(|topic| {
+        let partition = |partition_index: &i32| PartitionResponse {
+            partition_index: *partition_index,
+            error_code,
+            ..Default::default()
+        };
+        let partitions = topic.partition_indexes.iter().map(partition).collect();
+        TopicResponse { name: topic.name, partitions }
+    });
+    let response = DescribeProducersResponse { topics: topics.collect(), ..Default::default() };
+    Reply::to::<DescribeProducersRequest>(header, &response)
 }

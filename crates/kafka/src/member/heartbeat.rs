@@ -445,6 +445,7 @@ impl Actor for Heartbeats {
         if let Some(due_ms) = self.renew(client) {
             return Turn::Until(due_ms.min(now_ms + self.interval_ms));
         }
+        let mut pause_until = i64::MIN;
         if self.under_way.is_none() && now_ms >= self.next_ms {
             if self.state == State::Joining {
                 self.renewals_known = self.renewals.ended(&self.config.group);
@@ -452,14 +453,15 @@ impl Actor for Heartbeats {
             if let Some(node) = client.coordinator(CoordinatorKind::Group, &self.config.group) {
                 self.under_way = Some(client.send(node, self.request()));
             } else {
-                self.next_ms = now_ms + client.options().retry_backoff_ms;
+                // It stays due: why there is no coordinator is known only until it is asked for again.
+                pause_until = now_ms + client.options().retry_backoff_ms;
                 if let Some(failure) = client.coordinator_failure(CoordinatorKind::Group, &self.config.group) {
                     self.fail(failure);
                 }
             }
         }
         let leave_until = self.leaving.as_ref().map_or(i64::MAX, |(_, until)| *until);
-        let next = if self.under_way.is_some() { i64::MAX } else { self.next_ms };
+        let next = if self.under_way.is_some() { i64::MAX } else { self.next_ms.max(pause_until) };
         Turn::Until(next.min(leave_until).min(now_ms + self.interval_ms))
     }
 }

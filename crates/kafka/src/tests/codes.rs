@@ -4,23 +4,20 @@
 //! Java's `Errors` has it: a `RetriableException` is tried again until it succeeds, anything else is
 //! final.
 
-use std::sync::PoisonError;
+mod groups;
+mod rig;
 
-use millstream_log::{
-    Admin, Call, CommittedOffset, FailureKind, GroupMetadata, Isolation, Member, MemberConfig, NewTopic, OffsetSpec,
-    Reader, ReaderEvent, Writer,
-};
-use millstream_types::{Headers, Offset, Timestamp, TopicPartition};
+use millstream_log::FailureKind;
 
-use crate::admin::KafkaAdmin;
-use crate::fake::{Counts, FETCHED, Fake, Fate, Obliging, Place};
-use crate::member::KafkaMember;
+use crate::fake::{Fate, Place};
 use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use crate::protocol::messages::add_partitions_to_txn::AddPartitionsToTxnRequest;
 use crate::protocol::messages::create_topics::CreateTopicsRequest;
+use crate::protocol::messages::delete_groups::DeleteGroupsRequest;
 use crate::protocol::messages::delete_records::DeleteRecordsRequest;
 use crate::protocol::messages::delete_topics::DeleteTopicsRequest;
 use crate::protocol::messages::describe_configs::DescribeConfigsRequest;
+use crate::protocol::messages::describe_producers::DescribeProducersRequest;
 use crate::protocol::messages::end_txn::EndTxnRequest;
 use crate::protocol::messages::fetch::FetchRequest;
 use crate::protocol::messages::find_coordinator::FindCoordinatorRequest;
@@ -30,12 +27,11 @@ use crate::protocol::messages::metadata::MetadataRequest;
 use crate::protocol::messages::offset_commit::OffsetCommitRequest;
 use crate::protocol::messages::offset_fetch::OffsetFetchRequest;
 use crate::protocol::messages::produce::ProduceRequest;
+use crate::protocol::messages::streams_group_describe::StreamsGroupDescribeRequest;
 use crate::protocol::messages::txn_offset_commit::TxnOffsetCommitRequest;
 use crate::protocol::{ErrorCode, Request};
-use crate::reader::{FetchOptions, KafkaReader};
-use crate::renewal::Renewals;
 use crate::tries::Verdict;
-use crate::writer::{KafkaWriter, ProduceOptions};
+use rig::Rig;
 
 /// Codes whose exception is a `RetriableException` in kafka-clients 4.3.0.
 const RETRIABLE: [i16; 32] = [
@@ -104,127 +100,6 @@ const LED: Check<'static> = Check { lookup: Lookup::Leader, ..USUAL };
 /// A request of a writer to a coordinator.
 const COORDINATED: Check<'static> = Check { lookup: Lookup::Coordinator, special: &OF_WRITERS, ..USUAL };
 
-struct Rig {
-    fake: Fake,
-    counts: Counts,
-}
-
-impl Rig {
-    fn new(fates: &[Fate], transaction_version: i16) -> Self {
-        let (mut transport, counts) = Obliging::transport(fates);
-        transport.transaction_version = transaction_version;
-        Self { fake: Fake::new(transport), counts }
-    }
-
-    fn count(&self, key: i16) -> usize {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.get(&key).map_or(0, |(count, _)| *count)
-    }
-
-    fn wait<T>(&mut self, call: Call<T>) -> Result<T, FailureKind> {
-        self.fake.wait(call).map_err(|failure| failure.kind)
-    }
-
-    fn admin(&self) -> KafkaAdmin {
-        KafkaAdmin::new(self.fake.driver.clone())
-    }
-
-    /// A writer with a transaction under way where it has an id, up to its end.
-    fn write(&mut self, transactional_id: Option<&str>, is_commit: bool) -> Result<(), FailureKind> {
-        let options = ProduceOptions { transactional_id: transactional_id.map(Into::into), ..Default::default() };
-        let mut writer = KafkaWriter::new(self.fake.driver.clone(), options);
-        let init = writer.init();
-        self.wait(init)?;
-        let handle = writer.partition(&words());
-        writer.append(handle, Timestamp(1), None, Some(b"x"), &Headers::new()).unwrap();
-        let flush = writer.flush();
-        self.wait(flush)?;
-        if transactional_id.is_none() {
-            return Ok(());
-        }
-        let group = GroupMetadata { group: "g".into(), member_id: "m".into(), epoch: 3 };
-        let end = if is_commit { writer.commit(vec![committed()], &group) } else { writer.abort() };
-        self.wait(end)
-    }
-
-    fn commit(&mut self) -> Result<(), FailureKind> {
-        let config = MemberConfig {
-            group: "g".into(),
-            member_id: "m".into(),
-            process_id: "p".into(),
-            session_timeout_ms: 60_000,
-            max_poll_interval_ms: 60_000,
-            ..MemberConfig::default()
-        };
-        let mut member = KafkaMember::new(self.fake.driver.clone(), config, Renewals::default());
-        let call = member.commit(vec![committed()]);
-        self.wait(call)
-    }
-
-    fn committed(&mut self) -> Result<(), FailureKind> {
-        let call = self.admin().committed("g", &[words()]);
-        let found = self.wait(call)?;
-        assert_eq!(found[0].as_ref().map(|found| found.offset), Some(Offset(3)));
-        Ok(())
-    }
-
-    fn start(&mut self) -> Result<(), FailureKind> {
-        let call = self.admin().offsets(&[words()], OffsetSpec::Start);
-        assert_eq!(self.wait(call)?, [Offset(40)]);
-        Ok(())
-    }
-
-    fn delete_records(&mut self) -> Result<(), FailureKind> {
-        let call = self.admin().delete_records(&[(words(), Offset(3))]);
-        self.wait(call)
-    }
-
-    fn create(&mut self) -> Result<(), FailureKind> {
-        let topic = NewTopic { name: "words".into(), partitions: 2, replication_factor: -1, configs: Vec::new() };
-        let call = self.admin().create_topics(&[topic]);
-        self.wait(call)
-    }
-
-    fn delete(&mut self) -> Result<(), FailureKind> {
-        let call = self.admin().delete_topics(&["words".into()]);
-        self.wait(call)
-    }
-
-    fn describe(&mut self) -> Result<(), FailureKind> {
-        let call = self.admin().topics(&["words".into()]);
-        self.wait(call).map(|_| ())
-    }
-
-    /// Reads the one record there is.
-    fn read(&mut self) -> Result<(), FailureKind> {
-        let mut reader =
-            KafkaReader::new(self.fake.driver.clone(), Isolation::ReadUncommitted, FetchOptions::default());
-        reader.assign(&[(words(), Offset(FETCHED))]);
-        for _ in 0..100 {
-            self.fake.advance(50);
-            let mut events = Vec::new();
-            reader.poll(self.fake.now(), 1 << 20, &mut events);
-            match events.into_iter().next() {
-                None => {}
-                Some(ReaderEvent::Fetched(fetched)) if fetched.batches.len() == 1 => return Ok(()),
-                // Its own kind of end, and no failure.
-                Some(ReaderEvent::OutOfRange { position, .. }) if position == Offset(FETCHED) => return Ok(()),
-                Some(ReaderEvent::Failed(failure)) => return Err(failure.kind),
-                Some(event) => panic!("{event:?}"),
-            }
-        }
-        panic!("nothing came");
-    }
-}
-
-fn words() -> TopicPartition {
-    TopicPartition::new("words", 0)
-}
-
-fn committed() -> (TopicPartition, CommittedOffset) {
-    (words(), CommittedOffset { offset: Offset(5), leader_epoch: -1, metadata: String::new() })
-}
-
 /// All codes there are, and some that are none.
 fn all_codes() -> impl Iterator<Item = ErrorCode> {
     (-1..=134).chain([999, i16::MAX, -2, i16::MIN]).filter(|code| *code != 0).map(ErrorCode)
@@ -288,6 +163,11 @@ fn answers_that_say_nothing_are_asked_for_again() {
     check_nothing::<CreateTopicsRequest>(2, Rig::create);
     check_nothing::<DeleteTopicsRequest>(2, Rig::delete);
     check_nothing::<DescribeConfigsRequest>(2, Rig::describe);
+    check_nothing::<DescribeProducersRequest>(2, Rig::open_transactions);
+    check_nothing::<StreamsGroupDescribeRequest>(2, Rig::renew);
+    check_nothing::<DeleteGroupsRequest>(2, Rig::renew);
+    check_nothing::<OffsetFetchRequest>(2, Rig::renew);
+    check_nothing::<OffsetCommitRequest>(2, Rig::renew);
 }
 
 #[test]
@@ -395,6 +275,11 @@ fn list_offsets() {
 }
 
 #[test]
+fn describe_producers() {
+    check::<DescribeProducersRequest>(LED, Rig::open_transactions);
+}
+
+#[test]
 fn delete_records() {
     check::<DeleteRecordsRequest>(LED, Rig::delete_records);
 }
@@ -428,9 +313,13 @@ fn metadata() {
     check::<MetadataRequest>(Check { place: Place::Item, number: 1, ..USUAL }, Rig::start);
 }
 
-/// Metadata that is asked for to know topics.
+/// Metadata that is asked for to know topics. A broker that tells of none at all has said nothing of them.
 #[test]
 fn metadata_of_topics() {
+    let all: Vec<i16> = all_codes().map(|code| code.0).collect();
+    let nothing_told = Check { place: Place::Top, number: 1, special: &[(Again, &all)], ..USUAL };
+    check::<MetadataRequest>(nothing_told, Rig::describe);
+    check::<MetadataRequest>(nothing_told, Rig::list);
     let how = Check { place: Place::Item, number: 1, special: &[(Done, &[3, 100])], ..USUAL };
     check::<MetadataRequest>(how, Rig::describe);
 }

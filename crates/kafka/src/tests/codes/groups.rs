@@ -1,0 +1,61 @@
+//! Requests about a streams group and its members.
+
+use super::*;
+use crate::protocol::messages::streams_group_heartbeat::StreamsGroupHeartbeatRequest;
+
+/// A request to the coordinator of a group that is made anew.
+const RENEWING: Check<'static> = Check { place: Place::Item, ..COORDINATED };
+
+#[test]
+fn streams_group_describe() {
+    let special = [&OF_WRITERS[..], &[(Done, &[69])]].concat();
+    check::<StreamsGroupDescribeRequest>(Check { special: &special, ..RENEWING }, Rig::renew);
+}
+
+/// Of saved offsets that lie there from earlier, of the group itself, and of the offsets that were saved.
+#[test]
+fn delete_groups() {
+    // Somebody has joined meanwhile: it is looked at again who that is.
+    let special = [&OF_WRITERS[..], &[(Done, &[69]), (Again, &[68])]].concat();
+    for number in 0..3 {
+        check::<DeleteGroupsRequest>(Check { number, special: &special, ..RENEWING }, Rig::renew);
+    }
+}
+
+/// All offsets of a group, and writing them.
+#[test]
+fn offsets_of_a_group_that_is_made_anew() {
+    // A group that is not there may have left its offsets in the other one.
+    let special = [&OF_WRITERS[..], &[(Again, &[69])]].concat();
+    check::<OffsetFetchRequest>(Check { special: &special, ..RENEWING }, Rig::renew);
+    check::<OffsetFetchRequest>(COORDINATED, Rig::renew);
+    for number in 0..2 {
+        check::<OffsetCommitRequest>(Check { number, ..COORDINATED }, Rig::renew);
+    }
+}
+
+/// Heartbeats that join a group.
+#[test]
+fn streams_group_heartbeat() {
+    let how = Check { place: Place::Top, lookup: Lookup::Coordinator, ..USUAL };
+    // Not a member any more: the thread joins again.
+    let special: [(End, &[i16]); 1] = [(Again, &[25, 110])];
+    check::<StreamsGroupHeartbeatRequest>(Check { special: &special, ..how }, |rig| rig.join(false).map(drop));
+    // A group with another topology is made anew by whoever may.
+    let special: [(End, &[i16]); 2] = [(Again, &[25, 110]), (Again, &[131, 132])];
+    check::<StreamsGroupHeartbeatRequest>(Check { special: &special, ..how }, |rig| rig.join(true).map(drop));
+}
+
+/// A member that leaves is gone, whatever the answer, unless another coordinator is to be told.
+#[test]
+fn streams_group_heartbeat_of_a_member_that_leaves() {
+    let gone: Vec<i16> = all_codes().map(|code| code.0).filter(|code| !RETRIABLE.contains(code)).collect();
+    let how = Check { place: Place::Top, lookup: Lookup::Coordinator, number: 2, special: &[(Done, &gone)], ..USUAL };
+    check::<StreamsGroupHeartbeatRequest>(how, Rig::leave);
+}
+
+#[test]
+fn the_coordinator_of_a_group_that_is_joined() {
+    check::<FindCoordinatorRequest>(Check { place: Place::Top, ..USUAL }, |rig| rig.join(false).map(drop));
+    check::<FindCoordinatorRequest>(Check { place: Place::Top, ..USUAL }, Rig::renew);
+}
