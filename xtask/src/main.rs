@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod command;
+mod fuzz;
 mod protocol;
 mod tidy;
 
@@ -19,8 +20,9 @@ usage: cargo xtask <task>
   tidy    sizes, leftovers, stray files, arrows between crates, links, licences
   conformance [--help]
           generated cases, run through Kafka Streams (needs Java) and Millstream, and compared
-  fuzz [--minutes N] [--seed N] [target…]
-          wrong bytes for everything that reads bytes from outside
+  fuzz [--minutes N] [target…]
+          wrong bytes for everything that reads bytes from outside, led by the code that they reach; so
+          long for each decoder, 1 minute unless said (needs a C++ compiler)
   kafka start|stop|status [--help]
           real Kafka brokers from Maven, to try things on (needs Java and Maven)
   chaos [kills=N] [seed=N] [brokers=kill]
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
         ["test", more @ ..] => test(more),
         ["tidy"] => tidy(),
         ["conformance", more @ ..] => conformance(more),
-        ["fuzz", more @ ..] => fuzz(more),
+        ["fuzz", more @ ..] => fuzz::run(&tidy::root(), more),
         ["kafka", more @ ..] => kafka(more),
         ["chaos", more @ ..] => chaos(more),
         ["protocol"] => protocol::generate(&tidy::root()),
@@ -89,13 +91,6 @@ fn conformance(more: &[&str]) -> Result<(), String> {
     let mut arguments = vec!["run", "-q", "-p", "millstream-conformance", "--bin", "sweep", "--"];
     arguments.extend_from_slice(more);
     command::cargo("conformance", &arguments)
-}
-
-/// Decoders under wrong bytes. Built as tests are, with overflow checks.
-fn fuzz(more: &[&str]) -> Result<(), String> {
-    let mut arguments = vec!["run", "-q", "--profile", "test", "-p", "millstream-fuzz", "--"];
-    arguments.extend_from_slice(more);
-    command::cargo("fuzz", &arguments)
 }
 
 /// Kafka brokers that run on when the command is over.

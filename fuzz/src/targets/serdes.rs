@@ -55,7 +55,7 @@ pub(super) fn keys() -> Target {
     let windowed = || Windowed { key: "key".to_owned(), window };
     add(&mut right, 0, &Serde::time_windowed(Serdes::string(), 10), windowed());
     add(&mut right, 1, &Serde::session_windowed(Serdes::string()), windowed());
-    Target { name: "windowed keys", right, run: run_key, memory_max: MEMORY_MAX }
+    Target { name: "windowed-keys", right, run: run_key, memory_max: MEMORY_MAX }
 }
 
 fn run_key(bytes: &[u8]) -> bool {

@@ -32,7 +32,7 @@ macro_rules! target {
 
 pub(super) fn key_value() -> Target {
     target!(
-        "key-value stores",
+        "key-value-stores",
         Stores::timestamped_key_value_store_with_headers_builder(
             Stores::persistent_timestamped_key_value_store_with_headers("s"),
             Serdes::string(),
@@ -57,7 +57,7 @@ pub(super) fn key_value() -> Target {
 
 pub(super) fn window() -> Target {
     target!(
-        "window stores",
+        "window-stores",
         Stores::timestamped_window_store_builder(
             Stores::persistent_timestamped_window_store("s", HOUR, MINUTE, false),
             Serdes::string(),
@@ -80,7 +80,7 @@ pub(super) fn window() -> Target {
 
 pub(super) fn session() -> Target {
     target!(
-        "session stores",
+        "session-stores",
         Stores::session_store_builder(
             Stores::persistent_session_store_with_headers("s", HOUR),
             Serdes::string(),
@@ -104,7 +104,7 @@ pub(super) fn session() -> Target {
 
 pub(super) fn versioned() -> Target {
     target!(
-        "versioned stores",
+        "versioned-stores",
         Stores::versioned_key_value_store_builder(
             Stores::persistent_versioned_key_value_store("s", HOUR),
             Serdes::string(),
@@ -130,7 +130,7 @@ pub(super) fn versioned() -> Target {
 
 pub(super) fn outer_join() -> Target {
     target!(
-        "outer-join stores",
+        "outer-join-stores",
         Stores::outer_join_store_builder(
             Stores::persistent_key_value_store("s"),
             Serdes::string(),
@@ -157,7 +157,7 @@ pub(super) fn outer_join() -> Target {
 
 pub(super) fn change_buffer() -> Target {
     target!(
-        "change buffers",
+        "change-buffers",
         Stores::change_buffer_builder("s", Serdes::string(), Serdes::long()),
         |store| {
             let mut headers = Headers::new();
@@ -179,7 +179,7 @@ pub(super) fn change_buffer() -> Target {
 
 pub(super) fn stream_buffer() -> Target {
     target!(
-        "stream buffers",
+        "stream-buffers",
         Stores::stream_buffer_builder("s", Serdes::string(), Serdes::long()),
         |store| {
             store.put(&"key".to_owned(), &7, &Headers::new(), 100)?;
