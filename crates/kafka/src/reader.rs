@@ -2,6 +2,7 @@
 //! thread, which reads ahead within a budget.
 
 mod batches;
+mod bounds;
 mod fetcher;
 mod session;
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use millstream_log::{Failure, FailureKind, Fetched, Isolation, ReaderEvent};
-use millstream_types::{Error, ErrorKind, Offset, Partition, TopicPartition};
+use millstream_types::{Error, ErrorKind, Offset, TopicPartition};
 
 use super::batches::{Sorted, sort};
+use super::bounds::{Bounds, BoundsTurn};
 use super::session::{Key, Position, Session};
 use super::{FetchOptions, Shared, lock};
 use crate::call::{refused, unanswered};
@@ -15,11 +16,6 @@ use crate::client::{Client, Lane, Leader, Node, Ticket, TopicState};
 use crate::driver::{Actor, Turn};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse, PartitionData};
-use crate::protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
-
-/// `ListOffsetsRequest`: the first offset and the end.
-const EARLIEST: i64 = -2;
-const LATEST: i64 = -1;
 
 /// What is to be fetched of each broker.
 type Plan = BTreeMap<i32, BTreeMap<Key, (TopicPartition, Position)>>;
@@ -47,14 +43,6 @@ struct Broker {
 struct UnderWay {
     ticket: Ticket<FetchRequest>,
     fetched: BTreeMap<Key, (TopicPartition, Position)>,
-}
-
-/// First offset and end of a partition, as far as they are known.
-struct Bounds {
-    position: i64,
-    asked: Option<[Ticket<ListOffsetsRequest>; 2]>,
-    found: [Option<i64>; 2],
-    retry_at: i64,
 }
 
 impl Fetcher {
@@ -320,12 +308,7 @@ fn trouble(
 ) -> Option<ReaderEvent> {
     match code {
         ErrorCode::OFFSET_OUT_OF_RANGE => {
-            lost.entry(partition.clone()).or_insert(Bounds {
-                position: position.offset,
-                asked: None,
-                found: [None; 2],
-                retry_at: 0,
-            });
+            lost.entry(partition.clone()).or_insert_with(|| Bounds::around(position.offset));
             None
         }
         ErrorCode::CORRUPT_MESSAGE => {
@@ -360,70 +343,6 @@ fn damaged(partition: &TopicPartition, offset: i64, error: Error) -> Failure {
 
 /// Whether the same fetch may succeed later. A broker that does not know what went wrong is asked again,
 /// as Java does: reading has no effect.
-fn may_pass(code: ErrorCode) -> bool {
+pub(super) fn may_pass(code: ErrorCode) -> bool {
     code.is_retriable() || code == ErrorCode::UNKNOWN_SERVER_ERROR
-}
-
-enum BoundsTurn {
-    Waiting(i64),
-    Failed(Failure),
-    Found(i64, i64),
-}
-
-impl Bounds {
-    fn turn(&mut self, client: &mut Client, partition: &TopicPartition) -> BoundsTurn {
-        let now_ms = client.now().mono_ms();
-        if now_ms < self.retry_at {
-            return BoundsTurn::Waiting(self.retry_at);
-        }
-        let Some(tickets) = &self.asked else {
-            let Partition(number) = partition.partition;
-            let leader = client.cluster().leader(&partition.topic, number).and_then(|leader| leader.broker);
-            let Some(leader) = leader else {
-                client.refresh_metadata();
-                self.retry_at = now_ms + client.options().retry_backoff_ms;
-                return BoundsTurn::Waiting(self.retry_at);
-            };
-            let ask = |timestamp: i64| ListOffsetsRequest {
-                replica_id: -1,
-                topics: vec![ListOffsetsTopic {
-                    name: partition.topic.to_string(),
-                    partitions: vec![ListOffsetsPartition {
-                        partition_index: number,
-                        timestamp,
-                        ..ListOffsetsPartition::default()
-                    }],
-                }],
-                ..ListOffsetsRequest::default()
-            };
-            let node = Node::Broker(leader, Lane::CONTROL);
-            self.asked = Some([client.send(node, ask(EARLIEST)), client.send(node, ask(LATEST))]);
-            return BoundsTurn::Waiting(i64::MAX);
-        };
-        let mut has_failed = false;
-        for (ticket, found) in tickets.iter().zip(&mut self.found) {
-            let Some(answer) = ticket.take() else { continue };
-            let answered =
-                answer.ok().and_then(|answer| answer.topics.into_iter().next()?.partitions.into_iter().next());
-            *found = match answered.map(|partition| (partition.offset, ErrorCode(partition.error_code))) {
-                Some((offset, ErrorCode::NONE)) if offset >= 0 => Some(offset),
-                Some((_, code)) if code != ErrorCode::NONE && !may_pass(code) => {
-                    let what = format!("asking for the first and last offset of {partition}");
-                    return BoundsTurn::Failed(refused(&what, code, None));
-                }
-                _ => None,
-            };
-            has_failed |= found.is_none();
-        }
-        match self.found {
-            [Some(start), Some(end)] => BoundsTurn::Found(start, end),
-            _ if has_failed => {
-                client.refresh_metadata();
-                (self.asked, self.found) = (None, [None; 2]);
-                self.retry_at = now_ms + client.options().retry_backoff_ms;
-                BoundsTurn::Waiting(self.retry_at)
-            }
-            _ => BoundsTurn::Waiting(i64::MAX),
-        }
-    }
 }
