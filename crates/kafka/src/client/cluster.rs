@@ -24,6 +24,8 @@ pub(crate) struct Cluster {
     creatable: BTreeSet<Arc<str>>,
     /// Whether a topic became wanted since the last request.
     has_new: bool,
+    /// Whether that request was of some topics only.
+    was_partial: bool,
     pub(crate) is_stale: bool,
     /// Answers in a row after which a topic or leader was still missing.
     unsettled: u32,
@@ -98,8 +100,12 @@ impl Cluster {
         self.creatable.insert(Arc::clone(name));
     }
 
-    /// Missing topics that the broker may create, each until it is named again.
+    /// Missing topics that the broker may create, each until it is named again. None while it is to be asked for
+    /// others.
     pub(super) fn take_creatable(&mut self) -> Vec<Arc<str>> {
+        if self.has_new {
+            return Vec::new();
+        }
         let missing = Some(&TopicState::Missing(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
         let is_missing = |name: &&Arc<str>| self.topics.get(*name) == missing;
         let named: Vec<Arc<str>> = self.creatable.iter().filter(is_missing).cloned().collect();
@@ -110,33 +116,39 @@ impl Cluster {
     /// Whether metadata is to be asked for now.
     pub(super) fn wants_refresh(&self, now_ms: i64, options: &ClientOptions) -> bool {
         let is_due = |since: i64| now_ms >= since.saturating_add(options.metadata_max_age_ms);
-        !self.is_pausing(now_ms, options) && (self.has_new || self.is_stale || self.updated_ms.is_none_or(is_due))
+        !self.is_pausing(now_ms, options)
+            && (self.has_new || self.was_partial || self.is_stale || self.updated_ms.is_none_or(is_due))
     }
 
     /// When it is to be asked for next.
     pub(super) fn due_ms(&self, now_ms: i64, options: &ClientOptions) -> i64 {
+        if self.has_new {
+            return now_ms;
+        }
         let pause = self.asked_ms.map_or(now_ms, |asked| asked.saturating_add(self.pause_ms(options)));
         match self.updated_ms {
-            Some(updated) if !self.is_stale && !self.has_new => updated.saturating_add(options.metadata_max_age_ms),
+            Some(updated) if !self.is_stale && !self.was_partial => updated.saturating_add(options.metadata_max_age_ms),
             _ => pause,
         }
     }
 
     /// A topic that stays missing is asked for ever more seldom, down to every few seconds.
     fn pause_ms(&self, options: &ClientOptions) -> i64 {
-        let doublings = if self.has_new { 0 } else { self.unsettled.min(UNSETTLED_DOUBLINGS_MAX) };
+        let doublings = if self.was_partial { 0 } else { self.unsettled.min(UNSETTLED_DOUBLINGS_MAX) };
         options.retry_backoff_ms.saturating_mul(1 << doublings)
     }
 
+    /// What nobody has asked for yet does not wait: only repetitions are spread.
     fn is_pausing(&self, now_ms: i64, options: &ClientOptions) -> bool {
-        self.asked_ms.is_some_and(|asked| now_ms < asked.saturating_add(self.pause_ms(options)))
+        !self.has_new && self.asked_ms.is_some_and(|asked| now_ms < asked.saturating_add(self.pause_ms(options)))
     }
 
     /// Metadata is under way, of all wanted topics or of some.
     pub(super) fn asked(&mut self, now_ms: i64, is_all: bool) {
         self.asked_ms = Some(now_ms);
         self.trying_since_ms.get_or_insert(now_ms);
-        self.has_new = !is_all;
+        self.has_new = false;
+        self.was_partial = !is_all;
     }
 
     /// A broker said that metadata is wrong: the next question must not wait.

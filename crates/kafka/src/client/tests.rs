@@ -9,7 +9,7 @@ use crate::driver::{Actor, Turn};
 use crate::fake::{Fake, FakeTransport, Reply, coordinator, metadata, read};
 use crate::protocol::messages::end_txn::{EndTxnRequest, EndTxnResponse};
 use crate::protocol::messages::find_coordinator::FindCoordinatorRequest;
-use crate::protocol::messages::metadata::MetadataRequest;
+use crate::protocol::messages::metadata::{MetadataRequest, MetadataResponse};
 use crate::protocol::{Reader, RequestHeader};
 
 fn answer(header: &RequestHeader) -> Reply {
@@ -48,6 +48,36 @@ fn ender(fake: &mut Fake) -> Arc<Mutex<Option<Outcome>>> {
     fake.add(Ender { ticket: None, outcome: Arc::clone(&outcome) });
     fake.settle();
     outcome
+}
+
+/// Wants topics, one when it is known what is with the one before.
+struct Curious(Vec<Arc<str>>);
+
+impl Actor for Curious {
+    fn turn(&mut self, client: &mut Client) -> Turn {
+        if let Some(topic) = self.0.last() {
+            client.want_topic(topic);
+            if client.cluster().topic(topic).is_some() {
+                self.0.pop();
+                return Turn::Until(client.now().mono_ms());
+            }
+        }
+        Turn::Until(i64::MAX)
+    }
+}
+
+#[test]
+fn topics_that_nobody_asked_for_before_are_asked_for_at_once() {
+    let mut fake = Fake::new(FakeTransport::new(|_: &Address, header, body| {
+        let asked = read::<MetadataRequest>(header, body).topics.unwrap_or_default();
+        let topic = |name: String| metadata(&name, 1).topics.remove(0);
+        let topics = asked.into_iter().filter_map(|asked| asked.name).map(topic).collect();
+        Reply::to::<MetadataRequest>(header, &MetadataResponse { topics, ..metadata("", 0) })
+    }));
+    fake.add(Curious(vec!["third".into(), "second".into(), "first".into()]));
+    // No time passes.
+    fake.settle();
+    assert!(fake.engine.client().cluster().topic("third").is_some());
 }
 
 #[test]

@@ -184,6 +184,14 @@ fn word(event: MemberEvent) -> String {
 }
 
 #[test]
+fn a_member_joins_as_soon_as_its_coordinator_is_known() {
+    let mut rig = joined(|_, _| StreamsGroupHeartbeatResponse::default());
+    // No time passes.
+    rig.fake.settle();
+    assert_eq!(rig.heartbeats.lock().unwrap().len(), 1);
+}
+
+#[test]
 fn a_member_joins_with_its_topology_and_tells_what_it_runs() {
     let mut rig = joined(|number, _| if number == 0 { told(1, &[0, 1]) } else { unchanged(1) });
     assert_eq!(rig.events(3_000), ["assigned [0, 1]"]);
