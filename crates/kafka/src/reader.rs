@@ -3,6 +3,7 @@
 
 mod batches;
 mod bounds;
+mod broker;
 mod fetcher;
 mod session;
 #[cfg(test)]
@@ -43,7 +44,7 @@ impl Default for FetchOptions {
             bytes_max: 50 * 1024 * 1024,
             partition_bytes_max: 1024 * 1024,
             rack: String::new(),
-            ahead_bytes_max: 16 * 1024 * 1024,
+            ahead_bytes_max: 4 * 1024 * 1024,
         }
     }
 }
@@ -60,13 +61,20 @@ pub(super) struct Shared {
     feeds: BTreeMap<TopicPartition, Feed>,
     /// Events that belong to no partition.
     failures: VecDeque<ReaderEvent>,
-    /// Moves with every change of what is to be fetched.
-    version: u64,
     /// Bytes of all that is fetched and not yet polled.
     ahead_bytes: usize,
+    limits: Limits,
     /// The partition that was served last, so that all have their turn.
     last: Option<TopicPartition>,
     is_closed: bool,
+}
+
+/// How far ahead of the stream thread is fetched, in bytes.
+#[derive(Clone, Copy, Default)]
+struct Limits {
+    /// Over all partitions. One whose records are all polled is fetched beyond that.
+    all: usize,
+    partition: usize,
 }
 
 /// A partition being read.
@@ -80,8 +88,12 @@ struct Feed {
     topic_id: Option<u128>,
     /// What was reported as the end last.
     end: Option<i64>,
+    /// Whether there was no more at the broker when it answered last.
+    is_at_end: bool,
     /// Fetched, oldest first, with its bytes.
     ahead: VecDeque<(ReaderEvent, usize)>,
+    /// Bytes of all that.
+    ahead_bytes: usize,
     /// No fetch before this time, in ms: the broker answered with an error.
     retry_at_ms: i64,
     /// A replica that the leader named to read from instead of it, and until when.
@@ -96,16 +108,27 @@ impl Feed {
             is_over: false,
             topic_id: None,
             end: None,
+            is_at_end: false,
             ahead: VecDeque::new(),
+            ahead_bytes: 0,
             retry_at_ms: i64::MIN,
             replica: None,
         }
+    }
+
+    /// Whether more is to be fetched, with so many bytes ahead over all partitions. Where nobody polls, none is
+    /// beyond the limit.
+    fn wants_more(&self, all_bytes: usize, limits: Limits) -> bool {
+        let has_room = all_bytes < limits.all && self.ahead_bytes < limits.partition;
+        !self.is_over && (has_room || self.ahead.is_empty() && !self.is_paused)
     }
 }
 
 impl KafkaReader {
     pub(crate) fn new(driver: Driver, isolation: Isolation, options: FetchOptions) -> Self {
-        let shared = Arc::new(Mutex::new(Shared::default()));
+        let partition = usize::try_from(options.partition_bytes_max).unwrap_or(0);
+        let limits = Limits { all: options.ahead_bytes_max, partition };
+        let shared = Arc::new(Mutex::new(Shared { limits, ..Shared::default() }));
         driver.add(Fetcher::new(Arc::clone(&shared), isolation, options));
         Self { driver, shared }
     }
@@ -117,9 +140,9 @@ impl KafkaReader {
     fn set_paused(&self, partition: &TopicPartition, is_paused: bool) {
         let mut shared = self.shared();
         let Some(feed) = shared.feeds.get_mut(partition) else { return };
-        if feed.is_paused != is_paused {
-            feed.is_paused = is_paused;
-            shared.version += 1;
+        feed.is_paused = is_paused;
+        if !is_paused && feed.ahead.is_empty() {
+            // It may have had to wait for room.
             drop(shared);
             self.driver.wake();
         }
@@ -147,7 +170,6 @@ impl Reader for KafkaReader {
             shared.feeds.insert(partition.clone(), Feed::new(position.0, is_paused));
         }
         shared.ahead_bytes = 0;
-        shared.version += 1;
         drop(shared);
         self.driver.wake();
     }
@@ -163,7 +185,6 @@ impl Reader for KafkaReader {
     fn poll(&mut self, _: Now, bytes_max: usize, events: &mut Vec<ReaderEvent>) {
         let mut shared = self.shared();
         if shared.poll(bytes_max, events) {
-            shared.version += 1;
             drop(shared);
             self.driver.wake();
         }
@@ -175,44 +196,48 @@ impl Shared {
     /// stop.
     fn poll(&mut self, bytes_max: usize, events: &mut Vec<ReaderEvent>) -> bool {
         events.extend(self.failures.drain(..));
+        let was_full = self.ahead_bytes >= self.limits.all;
         let mut bytes_left = bytes_max;
-        let mut is_drained = false;
-        loop {
-            let after = self.last.take();
-            let ready = |(_, feed): &(&TopicPartition, &Feed)| !feed.is_paused && !feed.ahead.is_empty();
-            let behind = after.as_ref().and_then(|after| {
-                use std::ops::Bound::{Excluded, Unbounded};
-                self.feeds.range((Excluded(after), Unbounded)).find(ready)
-            });
-            let Some(partition) =
-                behind.or_else(|| self.feeds.iter().find(ready)).map(|(partition, _)| partition.clone())
-            else {
-                return is_drained;
-            };
-            let Some(feed) = self.feeds.get_mut(&partition) else { return is_drained };
+        let mut may_go_on = false;
+        while bytes_left > 0
+            && let Some(partition) = self.next()
+            && let Some(feed) = self.feeds.get_mut(&partition)
+        {
+            let wanted_more = feed.wants_more(self.ahead_bytes, self.limits);
             if let Some((event, bytes)) = feed.ahead.pop_front() {
                 events.push(event);
+                feed.ahead_bytes = feed.ahead_bytes.saturating_sub(bytes);
                 self.ahead_bytes = self.ahead_bytes.saturating_sub(bytes);
                 bytes_left = bytes_left.saturating_sub(bytes);
             }
-            is_drained |= feed.ahead.is_empty();
+            may_go_on |= !wanted_more && feed.wants_more(self.ahead_bytes, self.limits);
             self.last = Some(partition);
-            if bytes_left == 0 {
-                return is_drained;
-            }
         }
+        may_go_on || was_full && self.ahead_bytes < self.limits.all
+    }
+
+    /// The partition whose turn it is, of those that have something.
+    fn next(&self) -> Option<TopicPartition> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let is_ready = |(_, feed): &(&TopicPartition, &Feed)| !feed.is_paused && !feed.ahead.is_empty();
+        let after = self.last.as_ref();
+        let behind = after.and_then(|after| self.feeds.range((Excluded(after), Unbounded)).find(is_ready));
+        behind.or_else(|| self.feeds.iter().find(is_ready)).map(|(partition, _)| partition.clone())
     }
 
     /// Puts what was fetched of a partition behind what is there.
     fn push(&mut self, partition: &TopicPartition, fetched: Fetched) {
         let Some(feed) = self.feeds.get_mut(partition) else { return };
         let bytes = fetched.batches.iter().map(|batch| batch.bytes().len()).sum();
+        // Bytes that hold nothing may be left of a log: they are not worth a question in a loop.
+        feed.is_at_end = fetched.next == fetched.from || fetched.next >= fetched.end;
         if fetched.next == fetched.from && feed.end == Some(fetched.end.0) {
             return;
         }
         feed.position = fetched.next.0;
         feed.end = Some(fetched.end.0);
         feed.ahead.push_back((ReaderEvent::Fetched(fetched), bytes));
+        feed.ahead_bytes += bytes;
         self.ahead_bytes += bytes;
     }
 

@@ -1,5 +1,4 @@
-//! The fetcher: keeps one fetch under way at each broker that leads partitions whose read-ahead is
-//! used up.
+//! The fetcher: keeps fetches under way at each broker that leads partitions of which not enough is read ahead.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,112 +8,44 @@ use millstream_types::{Error, ErrorKind, Offset, TopicPartition};
 
 use super::batches::{Sorted, sort};
 use super::bounds::{Bounds, BoundsTurn};
-use super::session::{Key, Position, Session};
+use super::broker::{Broker, Want, Wants};
+use super::session::Position;
 use super::{FetchOptions, Shared, lock};
 use crate::call::{refused, unanswered};
-use crate::client::{Client, Lane, Leader, Node, Ticket, TopicState};
+use crate::client::{Client, Lane, Leader, TopicState};
 use crate::driver::{Actor, Turn};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse, PartitionData};
-
-/// What is to be fetched of each broker.
-type Plan = BTreeMap<i32, BTreeMap<Key, (TopicPartition, Position)>>;
 
 /// Reads ahead for one reader.
 pub(super) struct Fetcher {
     shared: Arc<Mutex<Shared>>,
     isolation: Isolation,
     options: FetchOptions,
-    lane: Option<Lane>,
+    /// For fetches that wait and for those that take.
+    lanes: Option<[Lane; 2]>,
     brokers: BTreeMap<i32, Broker>,
     /// Partitions out of range, whose bounds are asked for.
     lost: BTreeMap<TopicPartition, Bounds>,
 }
 
-/// What goes on at one broker.
-#[derive(Default)]
-struct Broker {
-    session: Session,
-    under_way: Option<UnderWay>,
-    /// No fetch before this time, in ms.
-    pause_until: i64,
-}
-
-struct UnderWay {
-    ticket: Ticket<FetchRequest>,
-    fetched: BTreeMap<Key, (TopicPartition, Position)>,
-}
-
 impl Fetcher {
     pub(super) fn new(shared: Arc<Mutex<Shared>>, isolation: Isolation, options: FetchOptions) -> Self {
-        Self { shared, isolation, options, lane: None, brokers: BTreeMap::new(), lost: BTreeMap::new() }
+        Self { shared, isolation, options, lanes: None, brokers: BTreeMap::new(), lost: BTreeMap::new() }
     }
 
-    /// What is to be fetched, by broker, and when there may be more, in ms; reports topics that are gone.
-    fn plan(&mut self, client: &mut Client, shared: &mut Shared) -> (Plan, i64) {
-        let mut plan = Plan::new();
-        let mut gone = Vec::new();
-        let mut due = i64::MAX;
-        let has_room = shared.ahead_bytes < self.options.ahead_bytes_max;
+    /// Starts the fetches that are not under way.
+    fn start(&mut self, client: &mut Client, plan: BTreeMap<i32, Wants>) -> i64 {
         let now_ms = client.now().mono_ms();
-        for (partition, feed) in &mut shared.feeds {
-            if feed.is_over || feed.is_paused || !feed.ahead.is_empty() && !has_room || feed.ahead.len() > 1 {
-                continue;
-            }
-            if now_ms < feed.retry_at_ms {
-                due = due.min(feed.retry_at_ms);
-                continue;
-            }
-            client.want_topic(&partition.topic);
-            let id = match client.cluster().topic(&partition.topic) {
-                Some(TopicState::Known { id, .. }) => *id,
-                Some(TopicState::Missing(code)) => {
-                    if feed.topic_id.is_some() && *code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
-                        gone.push(partition.clone());
-                    }
-                    continue;
-                }
-                None => continue,
-            };
-            if *feed.topic_id.get_or_insert(id) != id {
-                gone.push(partition.clone());
-                continue;
-            }
-            let number = partition.partition.0;
-            let Some(Leader { broker: Some(leader), epoch }) = client.cluster().leader(&partition.topic, number) else {
-                client.refresh_metadata();
-                continue;
-            };
-            // Where a replica is gone, or was good for long enough, the leader says which one is next.
-            feed.replica = feed
-                .replica
-                .filter(|(replica, until)| now_ms < *until && client.cluster().brokers().contains_key(replica));
-            let position = Position { offset: feed.position, leader_epoch: epoch };
-            let broker = feed.replica.map_or(leader, |(replica, _)| replica);
-            plan.entry(broker).or_default().insert((id, number), (partition.clone(), position));
-        }
-        for partition in gone {
-            shared.end(&partition, ReaderEvent::Gone { partition: partition.clone() });
-        }
-        (plan, due)
-    }
-
-    /// Starts fetches where none is under way.
-    fn start(&mut self, client: &mut Client, plan: Plan) -> i64 {
-        let now_ms = client.now().mono_ms();
-        let lane = *self.lane.get_or_insert_with(|| client.new_lane());
         let mut due = i64::MAX;
-        for (id, wanted) in plan {
-            let broker = self.brokers.entry(id).or_default();
-            if broker.under_way.is_some() {
-                continue;
-            }
+        for (id, wants) in plan {
+            let lanes = *self.lanes.get_or_insert_with(|| [client.new_lane(), client.new_lane()]);
+            let broker = self.brokers.entry(id).or_insert_with(|| Broker::new(lanes));
             if now_ms < broker.pause_until {
                 due = due.min(broker.pause_until);
                 continue;
             }
-            let positions = wanted.iter().map(|(key, (_, position))| (*key, *position)).collect();
-            let mut request = FetchRequest {
+            let request = FetchRequest {
                 max_wait_ms: self.options.wait_max_ms,
                 min_bytes: self.options.bytes_min,
                 max_bytes: self.options.bytes_max,
@@ -122,15 +53,7 @@ impl Fetcher {
                 rack_id: self.options.rack.clone(),
                 ..FetchRequest::default()
             };
-            broker.session.fill(&positions, self.options.partition_bytes_max, &mut request);
-            if !request.topics.is_empty() {
-                // What the broker hears of for the first time is answered at once, so that its end is
-                // known even if nothing comes.
-                request.max_wait_ms = 0;
-            }
-            let timeout = client.options().request_timeout_ms + i64::from(self.options.wait_max_ms);
-            let ticket = client.send_with_timeout(Node::Broker(id, lane), request, timeout);
-            broker.under_way = Some(UnderWay { ticket, fetched: wanted });
+            broker.start(id, client, wants, &request, self.options.partition_bytes_max);
         }
         due
     }
@@ -138,60 +61,46 @@ impl Fetcher {
     /// Takes the fetches that are over.
     fn take(&mut self, client: &mut Client) {
         let shared = Arc::clone(&self.shared);
-        let now_ms = client.now().mono_ms();
-        let pause_until = now_ms + client.options().retry_backoff_ms;
+        let pause_until = client.now().mono_ms() + client.options().retry_backoff_ms;
+        let mut over = Vec::new();
         let mut answers = Vec::new();
         for broker in self.brokers.values_mut() {
-            let Some(answer) = broker.under_way.as_ref().and_then(|under_way| under_way.ticket.take()) else {
-                continue;
-            };
-            let Some(under_way) = broker.under_way.take() else { continue };
-            match answer {
-                Ok(response) => match ErrorCode(response.error_code) {
-                    ErrorCode::NONE => {
-                        broker.session.answered(response.session_id);
-                        answers.push((under_way, response));
-                    }
-                    ErrorCode::FETCH_SESSION_ID_NOT_FOUND => broker.session.forget(),
-                    code => {
-                        // The broker keeps a session that is of no use any more: it ends with the next fetch.
-                        broker.session.reset();
-                        broker.pause_until = pause_until;
-                        client.refresh_metadata();
-                        if !may_pass(code) {
-                            let failure = refused("fetching", code, None);
-                            lock(&shared).failures.push_back(ReaderEvent::Failed(failure));
+            broker.take(&mut over);
+            for (wants, answer) in over.drain(..) {
+                let failure = match answer {
+                    Ok(response) => match ErrorCode(response.error_code) {
+                        ErrorCode::NONE => {
+                            answers.push((wants, response));
+                            continue;
                         }
-                    }
-                },
-                Err(error) => {
-                    broker.session.forget();
-                    broker.pause_until = pause_until;
-                    client.refresh_metadata();
-                    let mut shared = lock(&shared);
-                    for (partition, _) in under_way.fetched.values() {
-                        if let Some(feed) = shared.feeds.get_mut(partition) {
-                            feed.replica = None;
+                        ErrorCode::FETCH_SESSION_ID_NOT_FOUND => continue,
+                        code => (!may_pass(code)).then(|| refused("fetching", code, None)),
+                    },
+                    Err(error) => {
+                        let mut shared = lock(&shared);
+                        for want in wants.values() {
+                            if let Some(feed) = shared.feeds.get_mut(&want.partition) {
+                                feed.replica = None;
+                            }
                         }
+                        Some(unanswered("fetching", error, false)).filter(|failure| failure.kind == FailureKind::Fatal)
                     }
-                    let failure = unanswered("fetching", error, false);
-                    if failure.kind == FailureKind::Fatal {
-                        shared.failures.push_back(ReaderEvent::Failed(failure));
-                    }
-                }
+                };
+                broker.pause_until = pause_until;
+                client.refresh_metadata();
+                lock(&shared).failures.extend(failure.map(ReaderEvent::Failed));
             }
         }
-        for (under_way, response) in answers {
-            self.read(client, &under_way, response);
+        for (wants, response) in answers {
+            self.read(client, &wants, response);
         }
     }
 
-    fn read(&mut self, client: &mut Client, under_way: &UnderWay, response: FetchResponse) {
+    fn read(&mut self, client: &mut Client, wants: &Wants, response: FetchResponse) {
         for topic in response.responses {
             for data in topic.partitions {
-                let Some((partition, position)) = under_way.fetched.get(&(topic.topic_id, data.partition_index)) else {
-                    continue;
-                };
+                let Some(want) = wants.get(&(topic.topic_id, data.partition_index)) else { continue };
+                let Want { partition, position, .. } = want;
                 // Parsing and checking take no lock; who was assigned anew meanwhile is left out below.
                 let event = self.sorted(partition, *position, &data);
                 let mut shared = lock(&self.shared);
@@ -285,10 +194,64 @@ impl Actor for Fetcher {
         if shared.is_closed {
             return Turn::Finished;
         }
-        let (plan, due) = self.plan(client, &mut shared);
+        let (plan, due) = plan(client, &mut shared);
         drop(shared);
         Turn::Until(self.start(client, plan).min(bounds_due).min(due))
     }
+}
+
+/// What is to be fetched, by broker, and when there may be more, in ms; reports topics that are gone.
+fn plan(client: &mut Client, shared: &mut Shared) -> (BTreeMap<i32, Wants>, i64) {
+    let mut plan: BTreeMap<i32, Wants> = BTreeMap::new();
+    let mut gone = Vec::new();
+    let mut due = i64::MAX;
+    let limits = shared.limits;
+    // What is fetched now will be ahead, too.
+    let mut ahead_bytes = shared.ahead_bytes;
+    let now_ms = client.now().mono_ms();
+    for (partition, feed) in &mut shared.feeds {
+        if !feed.wants_more(ahead_bytes, limits) {
+            continue;
+        }
+        if now_ms < feed.retry_at_ms {
+            due = due.min(feed.retry_at_ms);
+            continue;
+        }
+        client.want_topic(&partition.topic);
+        let id = match client.cluster().topic(&partition.topic) {
+            Some(TopicState::Known { id, .. }) => *id,
+            Some(TopicState::Missing(code)) => {
+                if feed.topic_id.is_some() && *code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+                    gone.push(partition.clone());
+                }
+                continue;
+            }
+            None => continue,
+        };
+        if *feed.topic_id.get_or_insert(id) != id {
+            gone.push(partition.clone());
+            continue;
+        }
+        let number = partition.partition.0;
+        let Some(Leader { broker: Some(leader), epoch }) = client.cluster().leader(&partition.topic, number) else {
+            client.refresh_metadata();
+            continue;
+        };
+        // Where a replica is gone, or was good for long enough, the leader says which one is next.
+        feed.replica =
+            feed.replica.filter(|(replica, until)| now_ms < *until && client.cluster().brokers().contains_key(replica));
+        let position = Position { offset: feed.position, leader_epoch: epoch };
+        let broker = feed.replica.map_or(leader, |(replica, _)| replica);
+        if !feed.is_at_end {
+            ahead_bytes += limits.partition;
+        }
+        let want = Want { partition: partition.clone(), position, is_at_end: feed.is_at_end };
+        plan.entry(broker).or_default().insert((id, number), want);
+    }
+    for partition in gone {
+        shared.end(&partition, ReaderEvent::Gone { partition: partition.clone() });
+    }
+    (plan, due)
 }
 
 /// Why a partition gave no records.

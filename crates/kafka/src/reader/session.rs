@@ -15,15 +15,25 @@ pub(super) struct Position {
     pub(super) leader_epoch: i32,
 }
 
+/// Epoch of a fetch without session.
+pub(super) const NO_SESSION: i32 = -1;
+
 /// The session with one broker.
 #[derive(Debug, Default)]
 pub(super) struct Session {
+    /// Whether there is none ever.
+    is_none: bool,
     id: i32,
     epoch: i32,
     known: BTreeMap<Key, Position>,
 }
 
 impl Session {
+    /// No session: every fetch names everything.
+    pub(super) fn none() -> Self {
+        Self { is_none: true, epoch: NO_SESSION, ..Self::default() }
+    }
+
     /// Fills a request with what changed since the last one, so that the broker fetches `wanted`.
     pub(super) fn fill(
         &mut self,
@@ -33,7 +43,7 @@ impl Session {
     ) {
         request.session_id = self.id;
         request.session_epoch = self.epoch;
-        let is_new = |key: &Key, position: &Position| self.epoch == 0 || self.known.get(key) != Some(position);
+        let is_new = |key: &Key, position: &Position| self.epoch <= 0 || self.known.get(key) != Some(position);
         for (key, position) in wanted.iter().filter(|(key, position)| is_new(key, position)) {
             let partition = FetchPartition {
                 partition: key.1,
@@ -47,7 +57,7 @@ impl Session {
                 None => request.topics.push(FetchTopic { topic_id: key.0, partitions: vec![partition] }),
             }
         }
-        if self.epoch != 0 {
+        if self.epoch > 0 {
             for key in self.known.keys().filter(|key| !wanted.contains_key(*key)) {
                 let last = request.forgotten_topics_data.last_mut().filter(|topic| topic.topic_id == key.0);
                 if let Some(topic) = last {
@@ -58,11 +68,16 @@ impl Session {
                 }
             }
         }
-        self.known.clone_from(wanted);
+        if !self.is_none {
+            self.known.clone_from(wanted);
+        }
     }
 
     /// The broker answered with this session id; 0 when it keeps no session.
     pub(super) fn answered(&mut self, id: i32) {
+        if self.is_none {
+            return;
+        }
         self.id = id;
         self.epoch = match id {
             0 => 0,
@@ -73,13 +88,13 @@ impl Session {
 
     /// Starts anew with the next request. An id that is known is given up with it.
     pub(super) fn reset(&mut self) {
-        self.epoch = 0;
+        self.epoch = if self.is_none { NO_SESSION } else { 0 };
         self.known.clear();
     }
 
     /// The broker does not know the session.
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        *self = if self.is_none { Self::none() } else { Self::default() };
     }
 }
 
@@ -113,6 +128,17 @@ mod tests {
         assert_eq!(filled(&mut session, &[(1, 8), (2, 0)]), (2, vec![(2, 0)], vec![0]));
         session.forget();
         assert_eq!(filled(&mut session, &[(1, 8)]), (0, vec![(1, 8)], vec![]));
+    }
+
+    #[test]
+    fn without_a_session_everything_is_told_each_time() {
+        let mut session = Session::none();
+        for _ in 0..2 {
+            assert_eq!(filled(&mut session, &[(0, 5)]), (NO_SESSION, vec![(0, 5)], vec![]));
+            session.answered(0);
+        }
+        session.reset();
+        assert_eq!(filled(&mut session, &[(1, 5)]), (NO_SESSION, vec![(1, 5)], vec![]));
     }
 
     #[test]

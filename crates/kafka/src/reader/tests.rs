@@ -5,11 +5,13 @@ use millstream_log::batch::{BatchBuilder, Compression, Marker, Stamp};
 use millstream_log::{FailureKind, Isolation, Reader, ReaderEvent};
 use millstream_types::{Headers, Offset, Timestamp, TopicPartition};
 
+use super::session::NO_SESSION;
 use super::{FetchOptions, KafkaReader};
 use crate::fake::{Fake, FakeTransport, Reply, TOPIC_ID, metadata, read};
 use crate::net::Address;
 use crate::protocol::messages::fetch::{
-    AbortedTransaction, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+    AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
+    PartitionData,
 };
 use crate::protocol::messages::list_offsets::{
     ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse,
@@ -37,8 +39,12 @@ fn at(offset: i64, batch: &Bytes) -> Vec<u8> {
 }
 
 fn data(records: Vec<u8>, end: i64) -> PartitionData {
+    data_of(0, records, end)
+}
+
+fn data_of(partition_index: i32, records: Vec<u8>, end: i64) -> PartitionData {
     PartitionData {
-        partition_index: 0,
+        partition_index,
         records: Some(records.into()),
         high_watermark: end,
         last_stable_offset: end,
@@ -47,21 +53,35 @@ fn data(records: Vec<u8>, end: i64) -> PartitionData {
 }
 
 fn fetched(data: PartitionData) -> FetchResponse {
-    let topic = FetchableTopicResponse { topic_id: TOPIC_ID, partitions: vec![data] };
+    fetched_all(vec![data])
+}
+
+fn fetched_all(partitions: Vec<PartitionData>) -> FetchResponse {
+    let topic = FetchableTopicResponse { topic_id: TOPIC_ID, partitions };
     FetchResponse { responses: vec![topic], session_id: 5, ..FetchResponse::default() }
 }
 
 type Fetches = Arc<Mutex<Vec<(String, FetchRequest)>>>;
 
-/// Brokers that answer fetches by a function of the fetch's number; afterwards they stay silent.
+/// Brokers that answer fetches of a partition by a function of the fetch's number; afterwards they stay silent.
 fn reading(
     isolation: Isolation,
+    answer: impl FnMut(usize, &FetchRequest) -> Option<FetchResponse> + Send + 'static,
+) -> (Fake, KafkaReader, Fetches) {
+    let (fake, mut reader, fetches) = reading_with(isolation, FetchOptions::default(), answer);
+    reader.assign(&[(words(), Offset(7))]);
+    (fake, reader, fetches)
+}
+
+fn reading_with(
+    isolation: Isolation,
+    options: FetchOptions,
     mut answer: impl FnMut(usize, &FetchRequest) -> Option<FetchResponse> + Send + 'static,
 ) -> (Fake, KafkaReader, Fetches) {
     let fetches = Fetches::default();
     let seen = Arc::clone(&fetches);
     let script = move |address: &Address, header: &RequestHeader, body| match header.key {
-        MetadataRequest::KEY => Reply::to::<MetadataRequest>(header, &metadata("words", 1)),
+        MetadataRequest::KEY => Reply::to::<MetadataRequest>(header, &metadata("words", 4)),
         ListOffsetsRequest::KEY => {
             let request = read::<ListOffsetsRequest>(header, body);
             let offset = if request.topics[0].partitions[0].timestamp == -2 { 40 } else { 90 };
@@ -81,8 +101,7 @@ fn reading(
         }
     };
     let fake = Fake::new(FakeTransport::new(script));
-    let mut reader = KafkaReader::new(fake.driver.clone(), isolation, FetchOptions::default());
-    reader.assign(&[(words(), Offset(7))]);
+    let reader = KafkaReader::new(fake.driver.clone(), isolation, options);
     (fake, reader, fetches)
 }
 
@@ -129,7 +148,7 @@ fn records_come_in_order_and_the_session_names_only_what_changed() {
         (request.session_epoch, partitions.map(|partition| partition.fetch_offset).collect::<Vec<_>>())
     };
     let told: Vec<_> = fetches.iter().map(told).collect();
-    assert_eq!(told, [(0, vec![7]), (1, vec![9]), (2, vec![10])]);
+    assert_eq!(told, [(NO_SESSION, vec![7]), (0, vec![9]), (1, vec![10])]);
 }
 
 #[test]
@@ -232,6 +251,98 @@ fn what_was_paused_is_kept_back() {
     assert!(events(&mut fake, &mut reader).is_empty());
     reader.resume(&words());
     assert_eq!(values(&events(&mut fake, &mut reader)), ["a"]);
+}
+
+/// A broker with a batch at every offset of partition 0 before `end`: gives one at a time, and waits for news at the end.
+fn one_by_one(end: i64) -> impl FnMut(usize, &FetchRequest) -> Option<FetchResponse> + Send + 'static {
+    move |_, request| {
+        let offset = request.topics.first()?.partitions.first()?.fetch_offset;
+        let value = offset.to_string();
+        (offset < end).then(|| fetched(data(batch(offset, value.as_bytes(), None), end)))
+    }
+}
+
+/// Reads ahead so many batches of [`one_by_one`] at least.
+fn ahead(batches: usize) -> FetchOptions {
+    let bytes = batches * batch(7, b"7", None).len();
+    FetchOptions { partition_bytes_max: i32::try_from(bytes).unwrap(), ..FetchOptions::default() }
+}
+
+fn offsets(fetches: &Fetches) -> Vec<i64> {
+    let fetches = fetches.lock().unwrap();
+    let partitions = |(_, request): &(String, FetchRequest)| {
+        request.topics.iter().flat_map(|topic| &topic.partitions).map(|at| at.fetch_offset).collect::<Vec<_>>()
+    };
+    fetches.iter().flat_map(partitions).collect()
+}
+
+#[test]
+fn fetching_goes_on_while_records_wait_to_be_polled_up_to_the_limit() {
+    let (mut fake, mut reader, fetches) = reading_with(Isolation::ReadUncommitted, ahead(3), one_by_one(20));
+    reader.assign(&[(words(), Offset(7))]);
+    fake.advance(1000);
+    assert_eq!(offsets(&fetches), [7, 8, 9]);
+    let mut events = Vec::new();
+    reader.poll(fake.now(), 1, &mut events);
+    fake.advance(1000);
+    assert_eq!((values(&events), offsets(&fetches)), (vec!["7".to_owned()], vec![7, 8, 9, 10]));
+    reader.poll(fake.now(), 1 << 20, &mut events);
+    assert_eq!(values(&events), ["7", "8", "9", "10"]);
+}
+
+#[test]
+fn what_is_paused_is_read_ahead_within_the_limit_and_kept_back() {
+    let (mut fake, mut reader, fetches) = reading_with(Isolation::ReadUncommitted, ahead(2), one_by_one(9));
+    reader.assign(&[(words(), Offset(7))]);
+    reader.pause(&words());
+    assert!(events(&mut fake, &mut reader).is_empty());
+    assert_eq!(offsets(&fetches), [7, 8]);
+    reader.resume(&words());
+    assert_eq!(values(&events(&mut fake, &mut reader)), ["7", "8"]);
+    assert_eq!(offsets(&fetches), [7, 8, 9]);
+}
+
+#[test]
+fn what_was_read_ahead_for_another_position_is_dropped() {
+    let (mut fake, mut reader, _) = reading_with(Isolation::ReadUncommitted, ahead(2), one_by_one(20));
+    reader.assign(&[(words(), Offset(7))]);
+    fake.advance(1000);
+    reader.assign(&[(words(), Offset(18))]);
+    assert_eq!(values(&events(&mut fake, &mut reader)), ["18", "19"]);
+    reader.assign(&[]);
+    assert!(events(&mut fake, &mut reader).is_empty());
+}
+
+/// Partitions 0 and 2 have the same leader, which never answers a fetch that waits.
+#[test]
+fn a_partition_where_nothing_happens_holds_no_other_up() {
+    let busy = TopicPartition::new("words", 2);
+    let answer = |_, request: &FetchRequest| {
+        let partitions = &request.topics.first()?.partitions;
+        if request.max_wait_ms == FetchOptions::default().wait_max_ms {
+            return None;
+        }
+        let part = |asked: &FetchPartition| match (asked.partition, asked.fetch_offset) {
+            (2, offset @ ..12) => data_of(2, batch(offset, offset.to_string().as_bytes(), None), 12),
+            (partition, offset) => data_of(partition, Vec::new(), offset),
+        };
+        Some(fetched_all(partitions.iter().map(part).collect()))
+    };
+    let (mut fake, mut reader, fetches) = reading_with(Isolation::ReadUncommitted, FetchOptions::default(), answer);
+    reader.assign(&[(words(), Offset(7)), (busy, Offset(7))]);
+    let read: Vec<ReaderEvent> = events(&mut fake, &mut reader).into_iter().filter(has_batches).collect();
+    assert_eq!(values(&read), ["7", "8", "9", "10", "11"]);
+    let fetches = fetches.lock().unwrap();
+    let told = |(_, request): &(String, FetchRequest)| {
+        let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
+        (request.max_wait_ms, partitions.map(|at| (at.partition, at.fetch_offset)).collect::<Vec<_>>())
+    };
+    let told: Vec<_> = fetches.iter().map(told).collect();
+    assert_eq!(told[0], (0, vec![(0, 7), (2, 7)]), "what is there is asked for at once");
+    assert!(told.contains(&(500, vec![(0, 7)])), "one waits for news: {told:?}");
+    assert!(told.contains(&(0, vec![(2, 8)])), "and the other goes on: {told:?}");
+    // At its end it is asked for with short waits, as long as the other is waited for.
+    assert_eq!(told.last(), Some(&(10, vec![(2, 12)])));
 }
 
 #[test]

@@ -20,10 +20,10 @@ pub trait Reader: Send {
     /// What was fetched for other positions is dropped.
     fn assign(&mut self, positions: &[(TopicPartition, Offset)]);
 
-    /// Stops fetching a partition until it is resumed; its position stays.
+    /// Gives nothing of a partition until it is resumed; its position stays. A little of it may be read ahead.
     fn pause(&mut self, partition: &TopicPartition);
 
-    /// Fetches a paused partition again.
+    /// Gives records of a paused partition again.
     fn resume(&mut self, partition: &TopicPartition);
 
     /// Appends what has arrived to `events`. At most about `bytes_max` bytes of records, fairly
