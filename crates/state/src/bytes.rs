@@ -7,11 +7,12 @@ mod changelog;
 mod clean;
 mod map;
 mod overlay;
+mod peek;
 mod recent;
 mod retention;
 mod rows;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use millstream_types::{Headers, Result, Timestamp};
@@ -248,6 +249,16 @@ impl ByteStore {
         first_visible: Option<FirstVisible>,
     ) -> Result<Rows<V>> {
         let writes = self.overlay.range(range);
+        self.rows_over(writes, range, is_reverse, first_visible)
+    }
+
+    fn rows_over<V>(
+        &self,
+        writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+        range: &ByteRange,
+        is_reverse: bool,
+        first_visible: Option<FirstVisible>,
+    ) -> Result<Rows<V>> {
         let engine = if range.is_empty() {
             Box::new(std::iter::empty())
         } else {

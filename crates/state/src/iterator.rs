@@ -23,6 +23,20 @@ impl<T: 'static> StoreIterator<T> {
     }
 }
 
+impl<T: 'static> StoreIterator<T> {
+    /// Rows that are looked for when the first one is asked for: on the thread that reads them.
+    pub(crate) fn deferred<I>(find: impl FnOnce() -> Result<I> + Send + 'static) -> Self
+    where
+        I: Iterator<Item = Result<T>> + Send + 'static,
+        T: Send,
+    {
+        Self::new(std::iter::once_with(find).flat_map(|found| match found {
+            Ok(rows) => Self::new(rows),
+            Err(error) => Self::new(std::iter::once(Err(error))),
+        }))
+    }
+}
+
 impl<T> StoreIterator<T> {
     /// Wraps rows.
     pub fn new(rows: impl Iterator<Item = Result<T>> + Send + 'static) -> Self {

@@ -45,7 +45,7 @@ impl<V> ValueAndTimestamp<V> {
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
 pub struct KeyValueStore<K, V> {
-    core: Core<K, V>,
+    pub(crate) core: Core<K, V>,
     key_bytes: Vec<u8>,
 }
 
@@ -184,7 +184,7 @@ key_value_reads!(TimestampedKeyValueStore, ValueAndTimestamp<V>, |value, timesta
 });
 
 impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
-    fn key_range(&self, from: Option<&K>, to: Option<&K>) -> Result<ByteRange> {
+    pub(crate) fn key_range(&self, from: Option<&K>, to: Option<&K>) -> Result<ByteRange> {
         let encode = |key: Option<&K>| {
             let Some(key) = key else { return Ok(None) };
             let mut bytes = Vec::new();
@@ -195,7 +195,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     }
 }
 
-fn typed_rows<K: 'static, V: Send + 'static, T: 'static>(
+pub(crate) fn typed_rows<K: 'static, V: Send + 'static, T: 'static>(
     rows: Rows<V>,
     keys: Serde<K>,
     decoder: Decoder<V>,

@@ -16,6 +16,7 @@ mod headed;
 mod iterator;
 mod key_value;
 mod outer_join;
+pub mod query;
 mod record_cache;
 mod session;
 mod small_bytes;

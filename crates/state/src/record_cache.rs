@@ -7,6 +7,7 @@
 
 mod entry;
 mod order;
+mod peek;
 mod sources;
 #[cfg(test)]
 mod tests;

@@ -7,12 +7,13 @@
 //! Sessions include their start and their end. What is shown, taken and kept is said by
 //! `bytes/retention.rs`, by the ends of the sessions.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 
 use millstream_types::{CodecError, Headers, Result, Serde, Timestamp, Window, Windowed};
 
-use crate::bytes::{ByteRange, Cell, SESSION_LEN, session_key_of, session_of};
-use crate::typed::{Core, state_store};
+use crate::bytes::{ByteRange, Cell, Rows, SESSION_LEN, session_key_of, session_of};
+use crate::query::ReadView;
+use crate::typed::{Core, Decoder, state_store};
 use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator};
 
 /// Values by key and session: Kafka Streams' `SessionStore`, the store behind session windows.
@@ -160,12 +161,9 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
     /// Kafka Streams; so results on session close are not lost when time jumps.
     pub fn find_sessions_by_end(&mut self, earliest_end: Timestamp, latest_end: Timestamp) -> Result<Sessions<K, V>> {
         let wanted = Wanted { ends: (earliest_end.0.max(0), latest_end.0), latest_start: i64::MAX };
-        let mut found = Vec::new();
-        for row in self.core.kept_rows(&ByteRange::all())? {
-            let (row_key, cell) = row?;
-            found.extend(Found::of(row_key, cell, wanted));
-        }
-        Ok(self.sorted(found, (Order::Time, false)))
+        let rows = self.core.kept_rows(&ByteRange::all())?;
+        let find = |row_key: Vec<u8>, cell| Found::of(row_key, cell, wanted);
+        Ok(StoreIterator::new(self.order_of(Order::Time).sort(rows, &find, false, |value, _| value)?))
     }
 
     /// All sessions of a key, oldest first.
@@ -252,21 +250,8 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
     }
 
     fn of_key(&mut self, key: &K, wanted: Wanted, is_reverse: bool) -> Result<Sessions<K, V>> {
-        let mut first = Vec::new();
-        self.core.encode_key(key, &mut first)?;
-        let mut last = first.clone();
-        let key_len = first.len();
-        push_session(&mut first, 0, wanted.ends.0);
-        push_session(&mut last, i64::MAX, i64::MAX);
-        let mut found = Vec::new();
-        for row in self.core.rows(&ByteRange::through(Some(first.clone()), Some(last)), false)? {
-            let (row_key, cell) = row?;
-            // Rows of longer keys may lie in between.
-            if row_key.len() == first.len() && row_key.get(..key_len) == first.get(..key_len) {
-                found.extend(Found::of(row_key, cell, wanted));
-            }
-        }
-        Ok(self.sorted(found, (Order::Store, is_reverse)))
+        let keys = self.keys_of_one(key)?;
+        self.of_wanted(keys, wanted, is_reverse)
     }
 
     fn of_keys(
@@ -275,49 +260,149 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
         wanted: Wanted,
         is_reverse: bool,
     ) -> Result<Sessions<K, V>> {
+        let keys = self.keys_between(from_key, to_key)?;
+        self.of_wanted(keys, wanted, is_reverse)
+    }
+
+    fn of_wanted(&mut self, keys: WantedKeys, wanted: Wanted, is_reverse: bool) -> Result<Sessions<K, V>> {
+        let rows = self.core.rows(&keys.range(wanted.ends.0), false)?;
+        let find = |row_key: Vec<u8>, cell| Found::of(row_key, cell, wanted).filter(|row| keys.hold(&row.row_key));
+        Ok(StoreIterator::new(self.order_of(Order::Store).sort(rows, &find, is_reverse, |value, _| value)?))
+    }
+
+    /// Says in bytes that one key is meant.
+    pub(crate) fn keys_of_one(&self, key: &K) -> Result<WantedKeys> {
+        let mut bytes = Vec::new();
+        self.core.encode_key(key, &mut bytes)?;
+        Ok(WantedKeys::One(bytes))
+    }
+
+    /// Says in bytes which keys are meant.
+    pub(crate) fn keys_between(&self, from: Option<&K>, to: Option<&K>) -> Result<WantedKeys> {
         let bound = |key: Option<&K>| {
             let mut bytes = Vec::new();
             key.map(|key| self.core.encode_key(key, &mut bytes).map(|()| bytes)).transpose()
         };
-        let (from_key, to_key) = (bound(from_key)?, bound(to_key)?);
-        let range = ByteRange { from: from_key.clone(), to: None };
-        let mut found = Vec::new();
-        for row in self.core.rows(&range, false)? {
-            let (row_key, cell) = row?;
-            let Some(key) = session_key_of(&row_key) else { continue };
-            let is_key_wanted =
-                from_key.as_deref().is_none_or(|from| from <= key) && to_key.as_deref().is_none_or(|to| key <= to);
-            if is_key_wanted {
-                found.extend(Found::of(row_key, cell, wanted));
-            }
-        }
-        Ok(self.sorted(found, (Order::Store, is_reverse)))
+        Ok(WantedKeys::Between(bound(from)?, bound(to)?))
     }
 
-    /// Brings rows that came in the order of their bytes into the store's.
-    fn sorted(&self, mut found: Vec<Found<V>>, (order, is_reverse): (Order, bool)) -> Sessions<K, V> {
-        let is_persistent = self.core.below.facts().is_persistent;
-        match self.core.below.retention() {
-            // Of sessions with one end, the one that starts last comes first.
-            Some(_) if !is_persistent => found.sort_by(|one, other| {
-                let order = |row: &Found<V>| (row.session.1, Reverse(row.session.0));
-                let key = |row: &Found<V>| session_key_of(&row.row_key).map(<[u8]>::to_vec);
-                let ((one_end, one_start), (other_end, other_start)) = (order(one), order(other));
-                one_end.cmp(&other_end).then_with(|| key(one).cmp(&key(other))).then(one_start.cmp(&other_start))
-            }),
-            Some(_) if order == Order::Time => found.sort_by_key(|row| (row.session.1, row.session.0)),
-            Some(retention) => found.sort_by_key(|row| row.session.1 / retention.segment_ms()),
-            None => {}
+    /// For a query: what `item` makes of exactly this session.
+    pub(crate) fn peek_session<T>(
+        &mut self,
+        key: &K,
+        (start, end): (Timestamp, Timestamp),
+        view: ReadView,
+        item: impl FnOnce(V, Timestamp) -> T,
+    ) -> Result<Option<T>> {
+        if start.0 < 0 || end < start {
+            return Ok(None);
+        }
+        self.at(key, Window { start, end }, |core, row_key| core.peek(row_key, view, item))
+    }
+
+    /// Those of the rows that are of these keys, and touch the span between two times; sorted by whoever reads
+    /// them.
+    pub(crate) fn sessions<T: Send + 'static>(
+        &self,
+        rows: Rows<V>,
+        keys: WantedKeys,
+        (earliest_end, latest_start): (Timestamp, Timestamp),
+        is_reverse: bool,
+        item: impl Fn(V, Timestamp) -> T + Send + 'static,
+    ) -> Sessions<K, T> {
+        let wanted = Wanted::overlapping(earliest_end, latest_start);
+        let find = move |row_key: Vec<u8>, cell| Found::of(row_key, cell, wanted).filter(|row| keys.hold(&row.row_key));
+        let sorting = self.order_of(Order::Store);
+        StoreIterator::deferred(move || sorting.sort(rows, &find, is_reverse, item))
+    }
+
+    fn order_of(&self, order: Order) -> Sorting<K, V> {
+        let (keys, decoder) = (self.core.keys.clone(), self.core.decoder.clone());
+        let by = match self.core.below.retention() {
+            None => SortBy::Nothing,
+            Some(_) if !self.core.below.facts().is_persistent => SortBy::EndAndKey,
+            Some(_) if order == Order::Time => SortBy::End,
+            Some(retention) => SortBy::Segment(retention.segment_ms()),
+        };
+        Sorting { keys, decoder, by }
+    }
+}
+
+/// What rows, which come in the order of their bytes, are sorted by.
+enum SortBy {
+    Nothing,
+    EndAndKey,
+    End,
+    Segment(i64),
+}
+
+/// Rows of several keys on their way into an order.
+struct Sorting<K, V> {
+    keys: Serde<K>,
+    decoder: Decoder<V>,
+    by: SortBy,
+}
+
+impl<K: 'static, V: Send + 'static> Sorting<K, V> {
+    fn sort<T, F: Fn(V, Timestamp) -> T + Send + 'static>(
+        self,
+        rows: Rows<V>,
+        find: &dyn Fn(Vec<u8>, Cell<V>) -> Option<Found<V>>,
+        is_reverse: bool,
+        item: F,
+    ) -> Result<impl Iterator<Item = Result<(Windowed<K>, T)>> + Send + use<K, V, T, F>> {
+        let mut found = Vec::new();
+        for row in rows {
+            let (row_key, cell) = row?;
+            found.extend(find(row_key, cell));
+        }
+        match self.by {
+            SortBy::Nothing => {}
+            SortBy::EndAndKey => found.sort_by(Found::cmp_in_memory),
+            SortBy::End => found.sort_by_key(|row| (row.session.1, row.session.0)),
+            SortBy::Segment(segment_ms) => found.sort_by_key(|row| row.session.1 / segment_ms),
         }
         if is_reverse {
             found.reverse();
         }
-        let (keys, decoder) = (self.core.keys.clone(), self.core.decoder.clone());
-        StoreIterator::new(found.into_iter().map(move |Found { row_key, cell, .. }| {
-            let key = keys.decode(session_key_of(&row_key)).map_err(|error| decoder.unreadable(&error))?;
-            let (value, _) = decoder.cell(cell)?;
-            Ok((windowed(key, &row_key), value))
+        Ok(found.into_iter().map(move |Found { row_key, cell, .. }| {
+            let key = self.keys.decode(session_key_of(&row_key)).map_err(|error| self.decoder.unreadable(&error))?;
+            let (value, timestamp) = self.decoder.cell(cell)?;
+            Ok((windowed(key, &row_key), item(value, timestamp)))
         }))
+    }
+}
+
+/// Keys, as bytes, whose sessions are meant.
+pub(crate) enum WantedKeys {
+    One(Vec<u8>),
+    /// Both inclusive; `None` is an open end.
+    Between(Option<Vec<u8>>, Option<Vec<u8>>),
+}
+
+impl WantedKeys {
+    /// Rows that may be theirs, of sessions that end at a time or later.
+    pub(crate) fn range(&self, earliest_end: i64) -> ByteRange {
+        match self {
+            Self::One(key) => {
+                let (mut first, mut last) = (key.clone(), key.clone());
+                push_session(&mut first, 0, earliest_end);
+                push_session(&mut last, i64::MAX, i64::MAX);
+                ByteRange::through(Some(first), Some(last))
+            }
+            Self::Between(from, _) => ByteRange { from: from.clone(), to: None },
+        }
+    }
+
+    fn hold(&self, row_key: &[u8]) -> bool {
+        let Some(key) = session_key_of(row_key) else { return false };
+        match self {
+            // Rows of longer keys may lie in between.
+            Self::One(one) => one == key,
+            Self::Between(from, to) => {
+                from.as_deref().is_none_or(|from| from <= key) && to.as_deref().is_none_or(|to| key <= to)
+            }
+        }
     }
 }
 
@@ -326,6 +411,14 @@ impl<V> Found<V> {
         // The row that holds the store's time is shorter.
         let session = session_of(&row_key).filter(|_| row_key.len() >= SESSION_LEN)?;
         wanted.holds(session).then_some(Self { row_key, session, cell })
+    }
+
+    /// The order of stores in memory: by end, then key. Of sessions with one end, the one that starts last comes
+    /// first.
+    fn cmp_in_memory(one: &Self, other: &Self) -> Ordering {
+        let ((one_start, one_end), (other_start, other_end)) = (one.session, other.session);
+        let key = |row: &'_ Self| session_key_of(&row.row_key).map(<[u8]>::to_vec);
+        one_end.cmp(&other_end).then_with(|| key(one).cmp(&key(other))).then(other_start.cmp(&one_start))
     }
 }
 

@@ -143,6 +143,15 @@ pub trait StateStore: Any + Send {
     /// Deletes everything, the mark too.
     fn wipe(&mut self) -> Result<()>;
 
+    /// Answers a question of an interactive query, if it is one that the store knows: by
+    /// [`Question::offer`](crate::query::Question::offer), for each kind of read. It should change nothing.
+    fn answer(&mut self, _: &mut crate::query::Question<'_>) {}
+
+    /// Name of the store's type, for messages.
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
+
     /// For typed access.
     fn as_any(&self) -> &dyn Any;
 

@@ -1,6 +1,7 @@
 //! The typed layers, once for all kinds of stores: encoding, the record cache and its flush.
 
 mod decoder;
+mod peek;
 mod state_store;
 
 use std::sync::Arc;

@@ -65,7 +65,7 @@ pub struct VersionedRecord<V> {
 pub struct VersionedKeyValueStore<K, V> {
     keys: Serde<K>,
     decoder: Decoder<V>,
-    history: History,
+    pub(crate) history: History,
     key_bytes: Vec<u8>,
     value_bytes: Vec<u8>,
 }
@@ -237,6 +237,10 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> StateStore for Versio
 
     fn wipe(&mut self) -> Result<()> {
         self.history.wipe()
+    }
+
+    fn answer(&mut self, question: &mut crate::query::Question<'_>) {
+        crate::query::Answers::offer(self, question);
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -9,7 +9,7 @@
 
 use millstream_types::{CodecError, Headers, Result, Serde, Timestamp, Window, Windowed};
 
-use crate::bytes::{ByteRange, Cell, Retention, Write, key_of, window_of};
+use crate::bytes::{ByteRange, Cell, Retention, Rows, Write, key_of, window_of};
 use crate::key_value::split;
 use crate::typed::{Core, Decoder, state_store};
 use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator, ValueAndTimestamp};
@@ -38,7 +38,7 @@ use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator, ValueAndTime
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
 pub struct WindowStore<K, V> {
-    core: Core<K, V>,
+    pub(crate) core: Core<K, V>,
     key_bytes: Vec<u8>,
 }
 
@@ -314,12 +314,12 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     }
 
     /// Sequence number of the row that a point read means.
-    fn current_sequence(&self) -> u32 {
+    pub(crate) fn current_sequence(&self) -> u32 {
         let retains_duplicates = self.below.facts().retains_duplicates;
         self.below.retention().filter(|_| retains_duplicates).map_or(0, Retention::sequence)
     }
 
-    fn row_key(&self, key: &K, window_start: Timestamp, sequence: u32, out: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn row_key(&self, key: &K, window_start: Timestamp, sequence: u32, out: &mut Vec<u8>) -> Result<()> {
         if window_start.0 < 0 {
             let message = format!("window start {window_start} is negative");
             return Err(self.decoder.unwritable("window", CodecError::format(message)));
@@ -371,60 +371,119 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     fn rows_of_key<T: 'static>(
         &mut self,
         key: &K,
-        (from, to): (Timestamp, Timestamp),
+        starts: (Timestamp, Timestamp),
         is_reverse: bool,
         item: impl Fn(V, Timestamp) -> T + Send + 'static,
     ) -> Result<WindowRows<T>> {
+        let Some(range) = self.range_of_key(key, starts)? else { return Ok(StoreIterator::empty()) };
+        let rows = self.rows(&range, is_reverse)?;
+        Ok(self.windows_of_key(rows, &range, item))
+    }
+
+    /// The rows of a key and some longer ones whose windows start in a span of time; `None` if there can be none.
+    pub(crate) fn range_of_key(&self, key: &K, (from, to): (Timestamp, Timestamp)) -> Result<Option<ByteRange>> {
         if to < from || to.0 < 0 {
-            return Ok(StoreIterator::new(std::iter::empty()));
+            return Ok(None);
         }
         let (mut first, mut last) = (Vec::new(), Vec::new());
         self.row_key(key, from.max(Timestamp(0)), 0, &mut first)?;
         self.row_key(key, to, u32::MAX, &mut last)?;
-        let row_key_len = first.len();
-        let key_bytes = key_of(&first).unwrap_or_default().to_vec();
-        let rows = self.rows(&ByteRange::through(Some(first), Some(last)), is_reverse)?;
+        Ok(Some(ByteRange::through(Some(first), Some(last))))
+    }
+
+    /// Those of the rows of a key's range that are its own.
+    pub(crate) fn windows_of_key<T: 'static>(
+        &self,
+        rows: Rows<V>,
+        range: &ByteRange,
+        item: impl Fn(V, Timestamp) -> T + Send + 'static,
+    ) -> WindowRows<T> {
+        let first = range.from.clone().unwrap_or_default();
         let decoder = self.decoder.clone();
-        Ok(StoreIterator::new(rows.filter_map(move |row| {
+        StoreIterator::new(rows.filter_map(move |row| {
             let (row_key, cell) = match row {
                 Ok(row) => row,
                 Err(error) => return Some(Err(error)),
             };
             // Rows of longer keys may lie in between.
-            if row_key.len() != row_key_len || key_of(&row_key) != Some(&key_bytes) {
+            if row_key.len() != first.len() || key_of(&row_key) != key_of(&first) {
                 return None;
             }
             let (start, _) = window_of(&row_key)?;
             let row = decoder.cell(cell).map(|(value, timestamp)| (Timestamp(start), item(value, timestamp)));
             Some(row)
-        })))
+        }))
     }
 
     fn rows_of_keys<T: 'static>(
         &mut self,
-        (from_key, to_key): (Option<&K>, Option<&K>),
-        (from, to): (Timestamp, Timestamp),
+        keys: (Option<&K>, Option<&K>),
+        starts: (Timestamp, Timestamp),
         (order, is_reverse): (Order, bool),
         item: impl Fn(V, Timestamp) -> T + Send + 'static,
     ) -> Result<StoreIterator<(Windowed<K>, T)>> {
+        let wanted = self.wanted_windows(keys, starts)?;
+        let rows = self.rows(&wanted.range(), false)?;
+        Ok(StoreIterator::new(self.order_of(order).sort(rows, &wanted, is_reverse, item)?))
+    }
+
+    /// Says in bytes which windows are meant.
+    pub(crate) fn wanted_windows(
+        &self,
+        (from_key, to_key): (Option<&K>, Option<&K>),
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<WantedWindows> {
         let bound = |key: Option<&K>| {
             let mut bytes = Vec::new();
             key.map(|key| self.encode_key(key, &mut bytes).map(|()| bytes)).transpose()
         };
-        let (from_key, to_key) = (bound(from_key)?, bound(to_key)?);
+        Ok(WantedWindows { keys: (bound(from_key)?, bound(to_key)?), starts: (from.0, to.0) })
+    }
+
+    /// How rows of several keys are brought into order.
+    fn order_of(&self, order: Order) -> Sorting<K, V> {
         let segment_ms = match (order, self.below.retention()) {
             (Order::Store, Some(retention)) if !self.below.facts().is_time_ordered => retention.segment_ms(),
             _ => 1,
         };
-        let range = ByteRange { from: from_key.clone(), to: None };
+        let (keys, decoder) = (self.keys.clone(), self.decoder.clone());
+        Sorting { keys, decoder, segment_ms, size_ms: self.window_size_ms() }
+    }
+
+    /// Those of the rows that are wanted, in the store's order, sorted by whoever reads them.
+    pub(crate) fn windows_of_keys<T: Send + 'static>(
+        &self,
+        rows: Rows<V>,
+        wanted: WantedWindows,
+        is_reverse: bool,
+        item: impl Fn(V, Timestamp) -> T + Send + 'static,
+    ) -> StoreIterator<(Windowed<K>, T)> {
+        let sorting = self.order_of(Order::Store);
+        StoreIterator::deferred(move || sorting.sort(rows, &wanted, is_reverse, item))
+    }
+}
+
+/// Rows of several keys on their way into an order.
+struct Sorting<K, V> {
+    keys: Serde<K>,
+    decoder: Decoder<V>,
+    segment_ms: i64,
+    size_ms: i64,
+}
+
+impl<K: 'static, V: Send + 'static> Sorting<K, V> {
+    fn sort<T, F: Fn(V, Timestamp) -> T + Send + 'static>(
+        self,
+        rows: Rows<V>,
+        wanted: &WantedWindows,
+        is_reverse: bool,
+        item: F,
+    ) -> Result<impl Iterator<Item = Result<(Windowed<K>, T)>> + Send + use<K, V, T, F>> {
         let mut found: Vec<(i64, Vec<u8>, Cell<V>)> = Vec::new();
-        for row in self.rows(&range, false)? {
+        for row in rows {
             let (row_key, cell) = row?;
-            let (Some(key), Some((start, _))) = (key_of(&row_key), window_of(&row_key)) else { continue };
-            let is_key_wanted =
-                from_key.as_deref().is_none_or(|from| from <= key) && to_key.as_deref().is_none_or(|to| key <= to);
-            if is_key_wanted && (from.0..=to.0).contains(&start) {
-                found.push((start / segment_ms, row_key, cell));
+            if let Some(start) = wanted.start_of(&row_key) {
+                found.push((start / self.segment_ms, row_key, cell));
             }
         }
         // Stable: within a segment the rows keep the order of their bytes.
@@ -432,12 +491,32 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         if is_reverse {
             found.reverse();
         }
-        let (keys, decoder, size_ms) = (self.keys.clone(), self.decoder.clone(), self.window_size_ms());
-        Ok(StoreIterator::new(found.into_iter().map(move |(_, row_key, cell)| {
-            let key = read_key(&keys, &decoder, &row_key)?;
-            let (value, timestamp) = decoder.cell(cell)?;
-            Ok((windowed(key, &row_key, size_ms), item(value, timestamp)))
-        })))
+        Ok(found.into_iter().map(move |(_, row_key, cell)| {
+            let key = read_key(&self.keys, &self.decoder, &row_key)?;
+            let (value, timestamp) = self.decoder.cell(cell)?;
+            Ok((windowed(key, &row_key, self.size_ms), item(value, timestamp)))
+        }))
+    }
+}
+
+/// Windows of some keys that start in a span of time; all bounds are inclusive.
+pub(crate) struct WantedWindows {
+    keys: (Option<Vec<u8>>, Option<Vec<u8>>),
+    starts: (i64, i64),
+}
+
+impl WantedWindows {
+    /// Rows that may be among them.
+    pub(crate) fn range(&self) -> ByteRange {
+        ByteRange { from: self.keys.0.clone(), to: None }
+    }
+
+    /// The start of a row's window, if it is one of them.
+    fn start_of(&self, row_key: &[u8]) -> Option<i64> {
+        let (key, (start, _)) = (key_of(row_key)?, window_of(row_key)?);
+        let (from, to) = (self.keys.0.as_deref(), self.keys.1.as_deref());
+        let is_wanted = from.is_none_or(|from| from <= key) && to.is_none_or(|to| key <= to);
+        (is_wanted && (self.starts.0..=self.starts.1).contains(&start)).then_some(start)
     }
 }
 

@@ -43,7 +43,7 @@ pub struct ValueTimestampHeaders<V> {
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
 pub struct TimestampedKeyValueStoreWithHeaders<K, V> {
-    inner: TimestampedKeyValueStore<K, Headed<V>>,
+    pub(crate) inner: TimestampedKeyValueStore<K, Headed<V>>,
     values: Serde<V>,
 }
 
@@ -51,7 +51,7 @@ pub struct TimestampedKeyValueStoreWithHeaders<K, V> {
 /// `TimestampedWindowStoreWithHeaders`. Changelog and suppliers as for
 /// [`TimestampedKeyValueStoreWithHeaders`].
 pub struct TimestampedWindowStoreWithHeaders<K, V> {
-    inner: TimestampedWindowStore<K, Headed<V>>,
+    pub(crate) inner: TimestampedWindowStore<K, Headed<V>>,
     values: Serde<V>,
 }
 
@@ -86,7 +86,7 @@ pub struct AggregationWithHeaders<V> {
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
 pub struct SessionStoreWithHeaders<K, V> {
-    inner: SessionStore<K, Headed<V>>,
+    pub(crate) inner: SessionStore<K, Headed<V>>,
     values: Serde<V>,
 }
 

@@ -54,6 +54,11 @@ impl Overlay {
         if self.scan_count > SCANS_UNTIL_ORDERED {
             self.open.make_ordered();
         }
+        self.copied(range)
+    }
+
+    /// The same for somebody who asks once: it is no reason to keep order.
+    pub(crate) fn copied(&self, range: &ByteRange) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
         let mut writes = BTreeMap::new();
         for layer in self.sealed.iter().chain([&self.open]) {
             layer.each_in(range, |key, value| {

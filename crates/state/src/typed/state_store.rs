@@ -73,6 +73,10 @@ macro_rules! state_store {
                 self.$core$(.$field)*.below.wipe()
             }
 
+            fn answer(&mut self, question: &mut crate::query::Question<'_>) {
+                crate::query::Answers::offer(self, question);
+            }
+
             fn as_any(&self) -> &dyn std::any::Any {
                 self
             }

@@ -17,6 +17,7 @@ use millstream_types::{Error, ErrorKind, Result, Timestamp};
 use super::PutReturn;
 use super::segment::{Segment, Version};
 use crate::bytes::{ByteRange, ByteStore};
+use crate::query::ReadView;
 
 /// Prefix of the newest values: after all segments, whose ids are not negative.
 const NEWEST: i64 = -1;
@@ -31,7 +32,7 @@ const TIME_KEY: &[u8] = &[];
 const SWEEP_ROWS: usize = 1024;
 
 /// A store's versions.
-pub(super) struct History {
+pub(crate) struct History {
     pub(super) below: ByteStore,
     history_ms: i64,
     segment_ms: i64,
@@ -40,6 +41,8 @@ pub(super) struct History {
     saved_time: i64,
     swept_before: i64,
     row_key: Vec<u8>,
+    /// What reads see.
+    pub(crate) view: ReadView,
 }
 
 /// A version with its value.
@@ -55,7 +58,7 @@ impl History {
         let facts = below.facts();
         let (history_ms, segment_ms) = (facts.history_ms.unwrap_or(0), facts.segment_ms.unwrap_or(1).max(1));
         let mut history =
-            Self { below, history_ms, segment_ms, time: -1, saved_time: -1, swept_before: 0, row_key: Vec::new() };
+            Self { below, history_ms, segment_ms, time: -1, saved_time: -1, swept_before: 0, row_key: Vec::new(), view: ReadView::Latest };
         history.read_time()?;
         Ok(history)
     }
@@ -179,7 +182,7 @@ impl History {
     /// The newest value.
     pub(super) fn newest(&mut self, key: &[u8]) -> Result<Option<Found>> {
         self.point_at(NEWEST, key);
-        let row = self.below.read(&self.row_key, |row| row.map(newest_of))?;
+        let row = self.read_row(|row| row.map(newest_of))?;
         row.map(|row| row.ok_or_else(|| self.corrupted())).transpose()
     }
 
@@ -284,7 +287,15 @@ impl History {
 
     fn segment(&mut self, id: i64, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.point_at(id, key);
-        self.below.read(&self.row_key, |row| row.map(<[u8]>::to_vec))
+        self.read_row(|row| row.map(<[u8]>::to_vec))
+    }
+
+    /// Lends the row that [`point_at`](Self::point_at) was told.
+    fn read_row<T>(&mut self, use_row: impl FnOnce(Option<&[u8]>) -> T) -> Result<T> {
+        match self.view {
+            ReadView::Committed => self.below.peek(&self.row_key, self.view, use_row),
+            ReadView::Latest | ReadView::SkipCache => self.below.read(&self.row_key, use_row),
+        }
     }
 
     fn set_segment(&mut self, id: i64, key: &[u8], row: &[u8]) {
