@@ -40,12 +40,19 @@ pub use millstream_log::{EmbeddedLog, Log};
 #[cfg(feature = "signals")]
 pub use millstream_runtime::shutdown_flag;
 pub use millstream_runtime::{
-    CloseOptions, Components, ConsumedRecord, Consumer, GroupMembershipOperation, Handlers, Instance, KeyQueryMetadata,
-    Metrics, Producer, State, StateListener, StreamThreadExceptionResponse, Streams, StreamsMetadata, ThreadMetadata,
-    ThreadState, UncaughtExceptionHandler, answer, log_options, open_log,
+    CloseOptions, Components, ConsumedRecord, Consumer, GroupMembershipOperation, Handlers, Instance,
+    InvalidStateStore, KeyQueryMetadata, Metrics, Producer, QueryFuture, QueryResult, QueryableStoreType,
+    QueryableStoreTypes, ReadOnlyKeyValueStore, ReadOnlySessionStore, ReadOnlyWindowStore, State, StateListener,
+    StateQueryRequest, StateQueryResult, StoreQueryParameters, StreamThreadExceptionResponse, Streams, StreamsMetadata,
+    ThreadMetadata, ThreadState, UncaughtExceptionHandler, answer, log_options, open_log,
 };
 #[cfg(feature = "fjall")]
 pub use millstream_state::FjallEngines;
+pub use millstream_state::query::{
+    FailureReason, KeyQuery, KeySpan, MultiVersionedKeyQuery, Position, PositionBound, Query, QueryFailure, RangeQuery,
+    ReadView, ResultOrder, TimestampedKeyQuery, TimestampedRangeQuery, VersionedKeyQuery, WindowKeyQuery,
+    WindowRangeQuery,
+};
 pub use millstream_state::{
     AggregationWithHeaders, ChangelogRecord, CommitMark, DslKeyValueParams, DslSessionParams, DslStoreSuppliers,
     DslWindowParams, Engine, EngineProvider, EngineSupplier, JoinSide, KeyValueStore, KeyValueStoreSupplier,

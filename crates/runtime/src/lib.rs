@@ -12,6 +12,7 @@ mod instance;
 mod layout;
 mod metrics;
 mod predecessors;
+mod query;
 mod shared;
 mod streams;
 pub mod task;
@@ -23,6 +24,11 @@ pub use globals::GlobalThread;
 pub use handlers::Handlers;
 pub use instance::{Components, Instance};
 pub use metrics::Metrics;
+pub use query::{
+    InStore, InvalidStateStore, QueryFuture, QueryResult, QueryableStoreType, QueryableStoreTypes,
+    ReadOnlyKeyValueStore, ReadOnlySessionStore, ReadOnlyWindowStore, StateQueryRequest, StateQueryResult,
+    StoreQueryParameters,
+};
 #[cfg(feature = "signals")]
 pub use streams::shutdown_flag;
 pub use streams::{

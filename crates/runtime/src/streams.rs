@@ -55,7 +55,7 @@ use supervisor::Supervisor;
 ///
 /// Dropping the handle without [`close`](Self::close) lets the threads run on.
 pub struct Streams {
-    supervisor: Arc<Supervisor>,
+    pub(crate) supervisor: Arc<Supervisor>,
 }
 
 impl Streams {
@@ -90,6 +90,11 @@ impl Streams {
     pub fn with_log(topology: &Topology, config: &Config, components: Components) -> Result<Self> {
         let instance = Instance::new(topology, config, &components)?;
         Ok(Self { supervisor: Arc::new(Supervisor::new(instance, components)) })
+    }
+
+    /// Another handle of the same application.
+    pub(crate) fn share(&self) -> Self {
+        Self { supervisor: Arc::clone(&self.supervisor) }
     }
 
     /// Starts the threads.

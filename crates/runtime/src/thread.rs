@@ -12,6 +12,7 @@ mod copies;
 mod fit;
 mod local_stores;
 mod output;
+mod queries;
 mod restore;
 mod rollback;
 mod run;
@@ -35,6 +36,7 @@ use millstream_types::{Error, Now, Offset, TaskId, TopicPartition};
 pub(crate) use control::ThreadControl;
 pub use control::{ThreadMetadata, ThreadState};
 use copies::Copies;
+pub(crate) use queries::marked;
 
 use crate::layout::Layout;
 use crate::shared::Shared;
@@ -229,6 +231,7 @@ impl StreamThread {
     /// Does what can be done now.
     pub fn step(&mut self, now: Now) -> Step {
         self.shared.predecessors.poll(&*self.shared.engines, now);
+        self.serve_queries();
         let outcome = self.advance(now);
         let step = outcome.unwrap_or_else(|error| self.recover(error, now));
         self.publish();
@@ -270,7 +273,7 @@ impl StreamThread {
         Tools { shared, admin: &mut **admin, writer: &mut **writer, cache, suspects }
     }
 
-    fn state(&self) -> ThreadState {
+    pub(crate) fn state(&self) -> ThreadState {
         match &self.phase {
             Phase::Dead => ThreadState::Dead,
             Phase::Leaving(_) | Phase::Failed => ThreadState::PendingShutdown,

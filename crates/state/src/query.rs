@@ -21,8 +21,8 @@ pub(crate) use answers::Answers;
 pub use key::{KeyQuery, RangeQuery, TimestampedKeyQuery, TimestampedRangeQuery};
 pub use position::{Position, PositionBound};
 pub use reads::{
-    GetRow, KeyRows, KeySpan, PrefixRows, RowCount, SessionRows, SessionValue, VersionAsOf, VersionsBetween,
-    WindowRows, WindowValue, WindowsOfKey,
+    GetRow, KeyRows, KeySpan, PrefixRows, SessionRows, SessionValue, VersionAsOf, VersionsBetween, WindowRows,
+    WindowValue, WindowsOfKey,
 };
 pub use versioned::{MultiVersionedKeyQuery, VersionedKeyQuery};
 pub use window::{WindowKeyQuery, WindowRangeQuery};

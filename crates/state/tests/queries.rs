@@ -1,5 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 //! Queries of a store: what each kind knows, as which types, and what each view sees.
-
 
 use std::time::Duration;
 
@@ -183,7 +183,9 @@ fn sessions_are_found_by_key() {
 fn versions_are_found_by_time() {
     let supplier = Stores::in_memory_versioned_key_value_store("prices", Duration::from_secs(60));
     let mut store: VersionedKeyValueStore<i64, i64> =
-        Stores::versioned_key_value_store_builder(supplier, Serdes::long(), Serdes::long()).build_store(cached()).unwrap();
+        Stores::versioned_key_value_store_builder(supplier, Serdes::long(), Serdes::long())
+            .build_store(cached())
+            .unwrap();
     store.put(&1, Some(20), Timestamp(100)).unwrap();
     commit(&mut store);
     store.put(&1, Some(30), Timestamp(200)).unwrap();
@@ -192,7 +194,10 @@ fn versions_are_found_by_time() {
     let committed = newest.run(&mut store, ReadView::Committed).unwrap();
     assert_eq!(committed.map(|version| version.value), Some(20));
     let query = newest.as_of(Timestamp(150));
-    assert_eq!(run(&mut store, &query).map(|version| (version.value, version.valid_to)), Some((20, Some(Timestamp(200)))));
+    assert_eq!(
+        run(&mut store, &query).map(|version| (version.value, version.valid_to)),
+        Some((20, Some(Timestamp(200))))
+    );
 
     let values = |store: &mut dyn StateStore, query: &MultiVersionedKeyQuery<i64, i64>| {
         rows(run(store, query)).into_iter().map(|version| version.value).collect::<Vec<_>>()

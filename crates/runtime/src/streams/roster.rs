@@ -76,6 +76,11 @@ impl Roster {
         other.or_else(|| live.next()).cloned()
     }
 
+    /// The stream threads.
+    pub(super) fn stream_threads(&self) -> impl Iterator<Item = &Arc<ThreadControl>> {
+        self.stream.iter().map(|thread| &thread.control)
+    }
+
     /// All threads.
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<ThreadControl>> {
         self.stream.iter().map(|thread| &thread.control).chain(&self.global)

@@ -15,7 +15,7 @@ use super::run::Run;
 use super::state::{State, StateCell};
 use crate::guard::guarded;
 use crate::instance::{Components, Instance};
-use crate::thread::{ThreadMetadata, ThreadState};
+use crate::thread::{ThreadControl, ThreadMetadata, ThreadState};
 
 /// What becomes of the application when a stream thread ended with an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +35,10 @@ pub enum StreamThreadExceptionResponse {
 pub type UncaughtExceptionHandler = Arc<dyn Fn(&Error) -> StreamThreadExceptionResponse + Send + Sync>;
 
 /// Starts, watches and ends the threads of an instance.
-pub(super) struct Supervisor {
+pub(crate) struct Supervisor {
     pub(super) state: StateCell,
-    pub(super) instance: Instance,
-    pub(super) components: Components,
+    pub(crate) instance: Instance,
+    pub(crate) components: Components,
     threads: Mutex<Threads>,
     /// A thread has ended.
     ended: Condvar,
@@ -70,7 +70,11 @@ impl Supervisor {
         self.threads.lock().roster.metadata()
     }
 
-    pub(super) fn is_own_thread(&self, name: &str) -> bool {
+    pub(crate) fn stream_threads(&self) -> Vec<Arc<ThreadControl>> {
+        self.threads.lock().roster.stream_threads().cloned().collect()
+    }
+
+    pub(crate) fn is_own_thread(&self, name: &str) -> bool {
         self.threads.lock().roster.find(name).is_some()
     }
 

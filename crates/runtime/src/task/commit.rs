@@ -205,6 +205,12 @@ impl Task {
         !self.unapplied.is_empty()
     }
 
+    /// The last offset of each input partition that is committed.
+    pub fn committed_position(&self) -> Vec<(TopicPartition, Offset)> {
+        let inputs = self.queues.list.iter().zip(&self.inputs).filter(|(_, input)| input.committed.0.0 > 0);
+        inputs.map(|(queue, input)| (queue.partition.clone(), Offset(input.committed.0.0 - 1))).collect()
+    }
+
     /// The last processed offset of each input partition, sorted: the position of the stores.
     pub fn position(&self) -> Vec<(TopicPartition, Offset)> {
         let last = |queue: &RecordQueue| Offset(queue.committable().0.saturating_sub(1));

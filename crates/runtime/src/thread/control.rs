@@ -7,6 +7,8 @@ use millstream_log::Departure;
 use millstream_types::{Error, TaskId};
 use parking_lot::Mutex;
 
+use crate::query::Mailbox;
+
 /// State of a stream thread, as Kafka Streams names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThreadState {
@@ -58,6 +60,8 @@ pub(crate) struct ThreadControl {
     /// Whether the group has told the thread so.
     told_to_end: AtomicBool,
     metadata: Mutex<ThreadMetadata>,
+    /// What others want of the thread's stores.
+    mailbox: Mailbox,
 }
 
 impl ThreadControl {
@@ -79,6 +83,7 @@ impl ThreadControl {
             told_to_end: AtomicBool::new(false),
             departure: Mutex::default(),
             metadata: Mutex::new(metadata),
+            mailbox: Mailbox::default(),
         }
     }
 
@@ -116,6 +121,10 @@ impl ThreadControl {
 
     pub(crate) fn is_told_to_end(&self) -> bool {
         self.told_to_end.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {

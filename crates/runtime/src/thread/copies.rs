@@ -75,6 +75,11 @@ impl Copies {
         self.tasks.iter().map(|copy| copy.id)
     }
 
+    /// The open flows of the copies.
+    pub(crate) fn open_flows(&mut self) -> impl Iterator<Item = &mut Flow> {
+        self.tasks.iter_mut().filter_map(|copy| copy.flow.as_mut())
+    }
+
     /// Takes what is new; whether anything was. A failure that may pass closes the copies for a while.
     fn poll(&mut self, shared: &Shared, admin: &mut dyn Admin, now: Now) -> Result<bool> {
         match self.advance(shared, admin, now) {

@@ -390,7 +390,10 @@ impl StreamThread {
         }
         let mut processed = 0;
         let mut dropped = 0;
-        for task in &mut self.tasks {
+        for at in 0..self.tasks.len() {
+            // Whoever asks does not wait for all tasks.
+            self.serve_queries();
+            let Some(task) = self.tasks.get_mut(at) else { break };
             processed += task.process(&mut WriterOutput { writer: &mut *self.writer, now }, now, self.batch)?;
             dropped += task.take_dropped();
         }

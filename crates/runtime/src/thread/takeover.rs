@@ -97,6 +97,11 @@ impl Takeover {
         self.tasks.iter().map(|task| task.id)
     }
 
+    /// The open flows of tasks that have not started.
+    pub(crate) fn open_flows(&mut self) -> impl Iterator<Item = &mut Flow> {
+        self.tasks.iter_mut().filter_map(|task| task.flow.as_mut())
+    }
+
     /// The changelogs that are being read.
     pub(crate) fn changelogs(&self) -> impl Iterator<Item = &TopicPartition> {
         let stores = if let Stage::Restoring(restore) = &self.stage { restore.stores() } else { &[] };

@@ -16,6 +16,7 @@ mod failures;
 mod group_topology;
 mod handlers;
 mod lost_topics;
+mod queries;
 mod retention;
 mod standby;
 mod standstill;

@@ -3,7 +3,7 @@
 use millstream_types::{Result, Timestamp};
 
 use super::{
-    GetRow, KeyRows, KeySpan, PrefixRows, Question, RowCount, SessionRows, SessionValue, VersionAsOf, VersionsBetween,
+    GetRow, KeyRows, KeySpan, PrefixRows, Question, SessionRows, SessionValue, VersionAsOf, VersionsBetween,
     WindowRows, WindowValue, WindowsOfKey,
 };
 use crate::bytes::ByteRange;
@@ -64,13 +64,6 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             rows(&self.key_range(read.from.as_ref(), read.to.as_ref())?, read.is_reverse, view)
         });
         question.offer(|read: &PrefixRows<K, T>, view| rows(&ByteRange::prefix(&read.prefix), false, view));
-        question.offer(|_: &RowCount<K, T>, view| {
-            if let Some(len) = self.below.known_len() {
-                return Ok(len);
-            }
-            let mut rows = self.snapshot(&ByteRange::all(), false, view)?;
-            rows.try_fold(0, |count, row| row.map(|_| count + 1))
-        });
     }
 
     fn offer_windows<T: Send + 'static>(&self, question: &mut Question<'_>, item: Item<V, T>) {

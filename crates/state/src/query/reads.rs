@@ -12,7 +12,6 @@ use crate::{StoreIterator, VersionedRecord};
 pub(super) type Of<T> = PhantomData<fn() -> T>;
 
 /// The row under a key of a key-value store.
-#[derive(Clone, Debug)]
 pub struct GetRow<K, T> {
     /// The key.
     pub key: K,
@@ -20,7 +19,6 @@ pub struct GetRow<K, T> {
 }
 
 /// Rows of a key-value store.
-#[derive(Clone, Debug)]
 pub struct KeyRows<K, T> {
     /// First key; `None` is an open end.
     pub from: Option<K>,
@@ -32,21 +30,13 @@ pub struct KeyRows<K, T> {
 }
 
 /// Rows of a key-value store whose key bytes begin with some bytes, ascending.
-#[derive(Clone, Debug)]
 pub struct PrefixRows<K, T> {
     /// The bytes.
     pub prefix: Vec<u8>,
     row: Of<(K, T)>,
 }
 
-/// Number of rows of a key-value store of keys `K` and rows `T`.
-#[derive(Clone, Debug)]
-pub struct RowCount<K, T> {
-    row: Of<(K, T)>,
-}
-
 /// The value of a key's window.
-#[derive(Clone, Debug)]
 pub struct WindowValue<K, T> {
     /// The key.
     pub key: K,
@@ -56,7 +46,6 @@ pub struct WindowValue<K, T> {
 }
 
 /// The windows of a key that start in a span of time.
-#[derive(Clone, Debug)]
 pub struct WindowsOfKey<K, T> {
     /// The key.
     pub key: K,
@@ -68,7 +57,6 @@ pub struct WindowsOfKey<K, T> {
 }
 
 /// The windows of several keys that start in a span of time.
-#[derive(Clone, Debug)]
 pub struct WindowRows<K, T> {
     /// First and last key, both inclusive; `None` is an open end.
     pub keys: (Option<K>, Option<K>),
@@ -80,7 +68,6 @@ pub struct WindowRows<K, T> {
 }
 
 /// The value of exactly one session.
-#[derive(Clone, Debug)]
 pub struct SessionValue<K, T> {
     /// The key.
     pub key: K,
@@ -99,7 +86,6 @@ pub enum KeySpan<K> {
 }
 
 /// Sessions that end at a time or later and start at a time or earlier.
-#[derive(Clone, Debug)]
 pub struct SessionRows<K, T> {
     /// Of these keys.
     pub keys: KeySpan<K>,
@@ -113,7 +99,6 @@ pub struct SessionRows<K, T> {
 }
 
 /// The version of a key that was valid at a time.
-#[derive(Clone, Debug)]
 pub struct VersionAsOf<K, V> {
     /// The key.
     pub key: K,
@@ -123,7 +108,6 @@ pub struct VersionAsOf<K, V> {
 }
 
 /// The versions of a key that were valid at some time in a span, newest first.
-#[derive(Clone, Debug)]
 pub struct VersionsBetween<K, V> {
     /// The key.
     pub key: K,
@@ -145,6 +129,19 @@ macro_rules! reads {
                 }
             }
 
+            // By hand: `T` need not be either, there is none in a read.
+            impl<K: Clone, T> Clone for $read<K, T> {
+                fn clone(&self) -> Self {
+                    Self::new($(self.$field.clone()),*)
+                }
+            }
+
+            impl<K: std::fmt::Debug, T> std::fmt::Debug for $read<K, T> {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.debug_struct(stringify!($read))$(.field(stringify!($field), &self.$field))*.finish()
+                }
+            }
+
             impl<K: Send + 'static, T: Send + 'static> Read for $read<K, T> {
                 type Answer = $answer;
             }
@@ -156,7 +153,6 @@ reads! {
     GetRow(key: K) -> Option<T>;
     KeyRows(from: Option<K>, to: Option<K>, is_reverse: bool) -> StoreIterator<(K, T)>;
     PrefixRows(prefix: Vec<u8>) -> StoreIterator<(K, T)>;
-    RowCount() -> u64;
     WindowValue(key: K, start: Timestamp) -> Option<T>;
     WindowsOfKey(key: K, starts: (Timestamp, Timestamp), is_reverse: bool) -> StoreIterator<(Timestamp, T)>;
     WindowRows(keys: (Option<K>, Option<K>), starts: (Timestamp, Timestamp), is_reverse: bool)

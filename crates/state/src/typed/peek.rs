@@ -20,7 +20,8 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         if let Some(row) = cache.and_then(|cache| cache.peek(key_bytes)) {
             return Ok(row.map(|(value, timestamp)| item(value.clone(), timestamp)));
         }
-        let row = self.below.peek(key_bytes, view, |bytes| bytes.map(|bytes| self.decoder.decode(bytes)).transpose())?;
+        let row =
+            self.below.peek(key_bytes, view, |bytes| bytes.map(|bytes| self.decoder.decode(bytes)).transpose())?;
         Ok(row?.map(|(value, timestamp)| item(value, timestamp)))
     }
 

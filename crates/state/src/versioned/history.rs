@@ -57,8 +57,16 @@ impl History {
     pub(super) fn new(below: ByteStore) -> Result<Self> {
         let facts = below.facts();
         let (history_ms, segment_ms) = (facts.history_ms.unwrap_or(0), facts.segment_ms.unwrap_or(1).max(1));
-        let mut history =
-            Self { below, history_ms, segment_ms, time: -1, saved_time: -1, swept_before: 0, row_key: Vec::new(), view: ReadView::Latest };
+        let mut history = Self {
+            below,
+            history_ms,
+            segment_ms,
+            time: -1,
+            saved_time: -1,
+            swept_before: 0,
+            row_key: Vec::new(),
+            view: ReadView::Latest,
+        };
         history.read_time()?;
         Ok(history)
     }

@@ -1,0 +1,69 @@
+//! Serving queries: between steps, and between the tasks of one.
+
+use millstream_state::StateStore;
+use millstream_state::query::Position;
+use millstream_types::Result;
+
+use super::StreamThread;
+use crate::query::{Found, Positions, Role};
+
+impl StreamThread {
+    /// Does what others have asked for.
+    pub(super) fn serve_queries(&mut self) {
+        if self.control.mailbox().has_mail() {
+            self.open_mail();
+        }
+    }
+
+    #[cold]
+    fn open_mail(&mut self) {
+        let control = std::sync::Arc::clone(&self.control);
+        for job in control.mailbox().take() {
+            job(self);
+        }
+    }
+
+    /// Calls `each` for the stores of that name that the thread has open: of tasks that run, that are restored,
+    /// and of copies; until it says that it has had enough.
+    pub(crate) fn each_store(&mut self, name: &str, each: &mut dyn FnMut(Found<'_>) -> bool) {
+        for task in &mut self.tasks {
+            let (id, latest, committed) = (task.id(), task.position(), task.committed_position());
+            let positions =
+                || Positions { latest: latest.into_iter().collect(), committed: committed.into_iter().collect() };
+            if let Some(store) = find(task.stores_mut(), name)
+                && each(Found { task: id, role: Role::Active, store, positions: positions() })
+            {
+                return;
+            }
+        }
+        let restoring =
+            self.takeover.iter_mut().flat_map(super::Takeover::open_flows).map(|flow| (Role::Restoring, flow));
+        let copies = self.copies.iter_mut().flat_map(super::Copies::open_flows).map(|flow| (Role::Standby, flow));
+        for (role, flow) in restoring.chain(copies) {
+            let task = flow.task();
+            let Some(store) = find(flow.stores_mut(), name) else { continue };
+            // What a changelog has brought says nothing of the inputs beyond the last own commit.
+            let known = marked(store).unwrap_or_default();
+            let positions = Positions { latest: known.clone(), committed: known };
+            if each(Found { task, role, store, positions }) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for StreamThread {
+    fn drop(&mut self) {
+        // Nobody is to wait for a thread that is over.
+        self.control.mailbox().close();
+    }
+}
+
+fn find<'a>(stores: &'a mut [Box<dyn StateStore>], name: &str) -> Option<&'a mut dyn StateStore> {
+    stores.iter_mut().find(|store| *store.facts().name == *name).map(|store| &mut **store)
+}
+
+/// The inputs' position that a store's mark knows.
+pub(crate) fn marked(store: &dyn StateStore) -> Result<Position> {
+    Ok(store.mark()?.map(|mark| mark.position.into_iter().collect()).unwrap_or_default())
+}
