@@ -71,11 +71,12 @@ pub use millstream_topology::{
     HandlerResponse, Incoming, IntoTableValue, JoinWindows, Joined, KGroupedStream, KGroupedTable, KStream, KTable,
     LogAndContinue, LogAndFail, Materialized, MetricName, OffsetReset, Partitioner, Printed,
     ProcessingExceptionHandler, Processor, ProcessorError, ProcessorSupplier, ProcessorWrapper, Produced,
-    ProductionExceptionHandler, PunctuationType, Repartitioned, Sensor, SessionWindowedCogroupedKStream,
-    SessionWindowedKStream, SessionWindows, ShutDown, SinkSpec, SlidingWindows, SourceSpec, Stat, StoreHandle,
-    StoreScope, StreamJoined, StreamsBuilder, StreamsMetrics, StrictBufferConfig, Suppressed, TableJoined,
-    TimeWindowedCogroupedKStream, TimeWindowedKStream, TimeWindows, Timer, TimestampExtraction, TimestampExtractor,
-    TopicNameExtractor, Topology, TopologyDescription, TopologyDiff, UnlimitedWindows, ValueTransformer, Windowing,
+    ProductionExceptionHandler, PunctuationType, Repartitioned, Sensor, SerializationExceptionOrigin,
+    SessionWindowedCogroupedKStream, SessionWindowedKStream, SessionWindows, ShutDown, SinkSpec, SlidingWindows,
+    SourceSpec, Stat, StoreHandle, StoreScope, StreamJoined, StreamsBuilder, StreamsMetrics, StrictBufferConfig,
+    Suppressed, TableJoined, TimeWindowedCogroupedKStream, TimeWindowedKStream, TimeWindows, Timer,
+    TimestampExtraction, TimestampExtractor, TopicNameExtractor, Topology, TopologyDescription, TopologyDiff,
+    UnlimitedWindows, ValueTransformer, Windowing,
 };
 pub use millstream_types::clock::SystemClock;
 pub use millstream_types::{

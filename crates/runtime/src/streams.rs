@@ -158,7 +158,7 @@ impl Streams {
     /// deleting gives.
     pub fn clean_up(&self) -> Result<()> {
         let state = self.state();
-        if state != State::Created && !state.is_final() {
+        if state != State::Created && !state.has_completed_shutdown() {
             return Err(Error::new(ErrorKind::State, format!("local state cannot be deleted while {state}")));
         }
         self.supervisor.instance.clean_up(&*self.supervisor.components.engines)

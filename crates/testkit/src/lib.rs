@@ -2,10 +2,12 @@
 //! deterministic simulation that the runtime itself is tested with.
 
 mod driver;
+mod mock_processor_context;
 mod random;
 pub mod simulation;
 
 pub use driver::{TestGlobalStore, TestInputTopic, TestOutputTopic, TestRecord, TestStore, TopologyTestDriver};
+pub use mock_processor_context::MockProcessorContext;
 pub use random::Random;
 
 /// The code of the book, tried with the tests.

@@ -34,7 +34,7 @@ pub use context::{Context, StoreHandle, StoreScope};
 pub use env::{FlowEnv, SinkRecord};
 pub use fault::{
     DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext, HandlerDecision, HandlerResponse, LogAndContinue,
-    LogAndFail, ProcessingExceptionHandler, ProductionExceptionHandler,
+    LogAndFail, ProcessingExceptionHandler, ProductionExceptionHandler, SerializationExceptionOrigin,
 };
 pub(crate) use fixed_key::FixedKeySupplier;
 pub use fixed_key::{FixedKeyContext, FixedKeyIncoming, FixedKeyProcessor, FixedKeyRecord};

@@ -20,9 +20,9 @@ pub use flow::{
     AnyContext, AnyProcessor, AnyRecord, Context, DeadLetter, DeserializationExceptionHandler, ErrorHandlerContext,
     FixedKeyContext, FixedKeyIncoming, FixedKeyProcessor, FixedKeyRecord, HandlerDecision, HandlerResponse, Incoming,
     LogAndContinue, LogAndFail, MetricName, Partitioner, ProcessingExceptionHandler, Processor, ProcessorError,
-    ProcessorSupplier, ProcessorWrapper, ProductionExceptionHandler, PunctuationType, Sensor, SinkSpec, SourceSpec,
-    Stat, StoreHandle, StoreScope, StreamsMetrics, Timer, TimestampExtraction, TimestampExtractor, TopicNameExtractor,
-    ValueTransformer,
+    ProcessorSupplier, ProcessorWrapper, ProductionExceptionHandler, PunctuationType, Sensor,
+    SerializationExceptionOrigin, SinkSpec, SourceSpec, Stat, StoreHandle, StoreScope, StreamsMetrics, Timer,
+    TimestampExtraction, TimestampExtractor, TopicNameExtractor, ValueTransformer,
 };
 pub use graph::{Topology, TopologyDescription, TopologyDiff};
 pub use millstream_types::config::OffsetReset;

@@ -46,9 +46,24 @@ impl State {
         matches!(self, Self::Running | Self::Rebalancing)
     }
 
+    /// Whether it was never started.
+    pub fn has_not_started(self) -> bool {
+        self == Self::Created
+    }
+
+    /// Whether it is about to end.
+    pub fn is_shutting_down(self) -> bool {
+        matches!(self, Self::PendingShutdown | Self::PendingError)
+    }
+
     /// Whether nothing follows.
-    pub fn is_final(self) -> bool {
+    pub fn has_completed_shutdown(self) -> bool {
         matches!(self, Self::NotRunning | Self::Error)
+    }
+
+    /// Whether it was started and is not about to end: at work, or ended.
+    pub fn has_started_or_finished_shutting_down(self) -> bool {
+        self.is_running_or_rebalancing() || self.has_completed_shutdown()
     }
 }
 
@@ -149,7 +164,7 @@ mod tests {
         assert!(cell.become_state(State::PendingError));
         assert!(!cell.become_state(State::PendingShutdown));
         assert!(cell.become_state(State::Error));
-        assert!(cell.get().is_final());
+        assert!(cell.get().has_completed_shutdown());
     }
 
     #[test]

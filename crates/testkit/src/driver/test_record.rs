@@ -1,6 +1,6 @@
 //! A record as tests write and read it.
 
-use millstream_types::{Headers, Timestamp};
+use millstream_types::{Headers, Record, Timestamp};
 
 /// A record to pipe or a record read.
 ///
@@ -39,5 +39,12 @@ impl<K, V> TestRecord<K, V> {
     #[must_use]
     pub fn with_headers(self, headers: Headers) -> Self {
         Self { headers, ..self }
+    }
+}
+
+impl<K, V> From<Record<K, V>> for TestRecord<K, V> {
+    fn from(record: Record<K, V>) -> Self {
+        let Record { key, value, timestamp, headers } = record;
+        Self { key, value, timestamp: Some(timestamp), headers }
     }
 }

@@ -2,7 +2,11 @@
 
 use std::convert::Infallible;
 
-use millstream_types::{Error, ErrorKind, Result, Timestamp};
+use millstream_state::Origin;
+use millstream_types::{Error, ErrorKind, Headers, Result, Timestamp};
+
+use super::Flow;
+use super::env::FlowEnv;
 
 use super::context::Context;
 use super::input::AnyRecord;
@@ -47,15 +51,19 @@ pub trait AnyProcessor: Send {
     fn close(&mut self);
 }
 
-impl AnyContext<'_> {
+impl<'a> AnyContext<'a> {
     /// The same context for forwarding records of these types, for code that takes a processor's place.
     ///
     /// # Errors
     /// `Topology` when the node forwards records of other types.
     pub fn forwarding<K: 'static, V: 'static>(&mut self) -> Result<Context<'_, K, V>> {
+        self.reborrow().into_forwarding()
+    }
+
+    pub(crate) fn into_forwarding<K: 'static, V: 'static>(self) -> Result<Context<'a, K, V>> {
         let wanted = RecordType::of::<K, V>();
         match self.flow.node(self.index).and_then(|node| node.output) {
-            Some(output) if output == wanted => Ok(self.retyped()),
+            Some(output) if output == wanted => Ok(Context::new(self.flow, self.env, self.index)),
             output => {
                 let output = output.map_or("nothing", |output| output.name());
                 let node = self.node_name();
@@ -63,5 +71,33 @@ impl AnyContext<'_> {
                 Err(Error::new(ErrorKind::Topology, message))
             }
         }
+    }
+}
+
+impl Flow {
+    /// A node's context as if a record from `origin` were being processed, for code that runs outside of the
+    /// flow: tests of a processor.
+    ///
+    /// # Errors
+    /// `Topology` when there is no such node, or it forwards records of other types.
+    pub fn context_at<'a, K: 'static, V: 'static>(
+        &'a mut self,
+        env: &'a mut dyn FlowEnv,
+        node: &str,
+        origin: &Origin,
+        headers: &Headers,
+    ) -> Result<Context<'a, K, V>> {
+        let index = self.indexes().find(|index| self.node(*index).is_some_and(|known| *known.name == *node));
+        let Some(index) = index else {
+            return Err(Error::new(ErrorKind::Topology, format!("there is no node {node}")));
+        };
+        self.set_origin(origin);
+        self.origin_headers = headers.clone();
+        AnyContext::new(self, env, index).into_forwarding()
+    }
+
+    /// Sets the stream time, for tests of a processor.
+    pub fn set_stream_time(&mut self, stream_time: Timestamp) {
+        self.stream_time = stream_time;
     }
 }

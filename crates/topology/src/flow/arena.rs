@@ -14,7 +14,7 @@ use super::any_processor::{AnyContext, AnyProcessor};
 use super::build::{FlowBuild, FlowOptions, NodeIndex};
 use super::context::Context;
 use super::env::{FlowEnv, SinkRecord};
-use super::fault::{ErrorHandlerContext, HandlerDecision, HandlerResponse};
+use super::fault::{ErrorHandlerContext, HandlerDecision, HandlerResponse, Unwritten};
 use super::global::{GlobalState, GlobalView};
 use super::head::Head;
 use super::input::{AnyRecord, Input};
@@ -360,20 +360,21 @@ impl Flow {
         &mut self,
         env: &mut dyn FlowEnv,
         index: NodeIndex,
-        topic: &Arc<str>,
-        raw: (Option<Bytes>, Option<Bytes>),
-        timestamp: Timestamp,
+        record: Unwritten<'_>,
         error: Error,
     ) {
         let node = self.node(index).map_or_else(|| "?".into(), |node| Arc::clone(&node.name));
         let error = error.with_context(|context| {
             context.task = Some(self.build.task);
             context.node = Some(Arc::clone(&node));
-            context.topic = Some(Arc::clone(topic));
+            context.topic = Some(Arc::clone(record.topic));
         });
-        let context = self.handler_context(node, raw, timestamp);
+        let context = self.handler_context(node, record.raw, record.timestamp);
         let handler = Arc::clone(&self.options.production_handler);
-        let response = guarded(|| handler.handle(&context, &error));
+        let response = guarded(|| match record.part {
+            Some(part) => handler.handle_serialization(&context, part, &error),
+            None => handler.handle(&context, &error),
+        });
         self.obey(env, response, error, true);
     }
 
@@ -422,7 +423,7 @@ impl Flow {
         }
     }
 
-    fn set_origin(&mut self, origin: &Origin) {
+    pub(super) fn set_origin(&mut self, origin: &Origin) {
         // The topic is nearly always the one of the record before: no reference count then.
         let is_same = match (&self.origin.topic, &origin.topic) {
             (Some(before), Some(now)) => Arc::ptr_eq(before, now),
@@ -436,7 +437,7 @@ impl Flow {
         self.origin.timestamp = origin.timestamp;
     }
 
-    fn indexes(&self) -> impl Iterator<Item = NodeIndex> + use<> {
+    pub(super) fn indexes(&self) -> impl Iterator<Item = NodeIndex> + use<> {
         (0..self.nodes.len() as u32).map(NodeIndex)
     }
 

@@ -101,11 +101,7 @@ impl<S> Clone for StoreHandle<S> {
 
 impl<S> Copy for StoreHandle<S> {}
 
-impl<'a, KO, VO> Context<'a, KO, VO>
-where
-    KO: Clone + Send + 'static,
-    VO: Clone + Send + 'static,
-{
+impl<'a, KO, VO> Context<'a, KO, VO> {
     pub(crate) fn new(flow: &'a mut Flow, env: &'a mut dyn FlowEnv, index: NodeIndex) -> Self {
         Self { flow, env, index, types: PhantomData }
     }
@@ -119,7 +115,13 @@ where
     pub(crate) fn retyped<K, V>(&mut self) -> Context<'_, K, V> {
         Context { flow: &mut *self.flow, env: &mut *self.env, index: self.index, types: PhantomData }
     }
+}
 
+impl<KO, VO> Context<'_, KO, VO>
+where
+    KO: Clone + Send + 'static,
+    VO: Clone + Send + 'static,
+{
     /// Sends a record to all children, depth first, in the order they were connected: it is lent
     /// to all but the last and given to the last. What a child fails with goes to the processing
     /// exception handler, not to the caller; after a fatal failure further calls do nothing.

@@ -131,6 +131,36 @@ pub trait ProcessingExceptionHandler: Send + Sync {
 pub trait ProductionExceptionHandler: Send + Sync {
     /// Called once per record.
     fn handle(&self, context: &ErrorHandlerContext, error: &Error) -> HandlerResponse;
+
+    /// Called once per record of which a part cannot be serialised; [`handle`](Self::handle) decides by default.
+    fn handle_serialization(
+        &self,
+        context: &ErrorHandlerContext,
+        part: SerializationExceptionOrigin,
+        error: &Error,
+    ) -> HandlerResponse {
+        let _ = part;
+        self.handle(context, error)
+    }
+}
+
+/// Which part of a record could not be serialised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SerializationExceptionOrigin {
+    /// Its key.
+    Key,
+    /// Its value.
+    Value,
+}
+
+/// A record that a sink could not write.
+pub(crate) struct Unwritten<'a> {
+    pub(crate) topic: &'a Arc<str>,
+    /// Key and value as far as they were serialised.
+    pub(crate) raw: (Option<Bytes>, Option<Bytes>),
+    pub(crate) timestamp: Timestamp,
+    /// What could not be serialised; `None` where all could.
+    pub(crate) part: Option<SerializationExceptionOrigin>,
 }
 
 /// Logs the error and stops: the default of all three. Writes a dead letter where one is configured.

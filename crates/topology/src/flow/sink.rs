@@ -7,6 +7,7 @@ use millstream_types::{Error, ErrorKind, Record, RecordMetadata, Serde, Timestam
 
 use super::any_processor::{AnyContext, AnyProcessor};
 use super::env::SinkRecord;
+use super::fault::{SerializationExceptionOrigin, Unwritten};
 use super::input::AnyRecord;
 use super::node::{NodeFactory, RecordType};
 use super::processor::ProcessorError;
@@ -88,26 +89,52 @@ impl<K: 'static, V: 'static> SinkNode<K, V> {
                 self.topic = topic.into();
             }
         }
-        match self.encode_and_send(ctx, record) {
+        let encoded = match self.encode(record) {
+            Ok(encoded) => encoded,
+            Err((part, error)) => return self.failed(ctx, record.timestamp, Some(part), error),
+        };
+        match self.send_encoded(ctx, record, encoded) {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::Production => {
-                let bytes = |bytes: &[u8]| Some(Bytes::copy_from_slice(bytes));
-                let raw = (bytes(&self.key_bytes), bytes(&self.value_bytes));
-                ctx.flow.production_failed(ctx.env, ctx.index, &self.topic, raw, record.timestamp, error);
-            }
+            Err(error) if error.kind() == ErrorKind::Production => self.failed(ctx, record.timestamp, None, error),
             Err(error) => ctx.flow.fail(error),
         }
     }
 
-    fn encode_and_send(&mut self, ctx: &mut AnyContext<'_>, record: &Record<K, V>) -> Result<(), Error> {
+    #[cold]
+    fn failed(
+        &self,
+        ctx: &mut AnyContext<'_>,
+        timestamp: Timestamp,
+        part: Option<SerializationExceptionOrigin>,
+        error: Error,
+    ) {
+        let bytes = |bytes: &[u8]| Some(Bytes::copy_from_slice(bytes));
+        let record =
+            Unwritten { topic: &self.topic, raw: (bytes(&self.key_bytes), bytes(&self.value_bytes)), timestamp, part };
+        ctx.flow.production_failed(ctx.env, ctx.index, record, error);
+    }
+
+    /// Writes key and value into the buffers; whether each has bytes.
+    fn encode(&mut self, record: &Record<K, V>) -> Result<(bool, bool), (SerializationExceptionOrigin, Error)> {
         self.key_bytes.clear();
         self.value_bytes.clear();
-        let refused = |what: &str, error| {
-            Error::new(ErrorKind::Production, format!("the {what} cannot be serialised")).with_source(error)
+        let refused = |part, what: &str, error| {
+            let message = format!("the {what} cannot be serialised");
+            (part, Error::new(ErrorKind::Production, message).with_source(error))
         };
-        let has_key = self.spec.key.encode(&record.key, &mut self.key_bytes).map_err(|error| refused("key", error))?;
-        let has_value =
-            self.spec.value.encode(&record.value, &mut self.value_bytes).map_err(|error| refused("value", error))?;
+        let key = self.spec.key.encode(&record.key, &mut self.key_bytes);
+        let key = key.map_err(|error| refused(SerializationExceptionOrigin::Key, "key", error))?;
+        let value = self.spec.value.encode(&record.value, &mut self.value_bytes);
+        let value = value.map_err(|error| refused(SerializationExceptionOrigin::Value, "value", error))?;
+        Ok((key, value))
+    }
+
+    fn send_encoded(
+        &mut self,
+        ctx: &mut AnyContext<'_>,
+        record: &Record<K, V>,
+        (has_key, has_value): (bool, bool),
+    ) -> Result<(), Error> {
         if record.timestamp.0 < 0 {
             let message = format!("the record has the negative timestamp {}", record.timestamp);
             return Err(Error::new(ErrorKind::Production, message));
