@@ -107,6 +107,8 @@ pub(crate) struct FakeTransport {
     pub(crate) tried: usize,
     /// Brokers that refuse connections.
     pub(crate) refusing: Vec<Address>,
+    /// Whether brokers neither take nor refuse connections.
+    pub(crate) is_stalled: bool,
     /// Keys of all requests but `ApiVersions`, in order.
     pub(crate) seen: Vec<i16>,
 }
@@ -124,6 +126,7 @@ impl FakeTransport {
             versions_error: ErrorCode::NONE,
             tried: 0,
             refusing: Vec::new(),
+            is_stalled: false,
             seen: Vec::new(),
         }
     }
@@ -153,6 +156,9 @@ impl Transport for FakeTransport {
         let connection = ConnectionId(self.next);
         self.next += 1;
         self.tried += 1;
+        if self.is_stalled {
+            return connection;
+        }
         if self.refusing.contains(address) {
             self.events.push_back(TransportEvent::Closed(connection, "connection refused".to_owned()));
         } else {

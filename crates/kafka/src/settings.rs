@@ -36,6 +36,7 @@ impl Settings {
         given.number("reconnect.backoff.ms", &mut client.reconnect_backoff_ms);
         given.number("reconnect.backoff.max.ms", &mut client.reconnect_backoff_max_ms);
         given.number("socket.connection.setup.timeout.ms", &mut client.connection_setup_timeout_ms);
+        given.number("socket.connection.setup.timeout.max.ms", &mut client.connection_setup_timeout_max_ms);
         given.number("connections.max.idle.ms", &mut client.connections_max_idle_ms);
         given.number("metadata.max.age.ms", &mut client.metadata_max_age_ms);
         given.number("default.api.timeout.ms", &mut client.api_timeout_ms);
@@ -126,6 +127,19 @@ impl Given<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_that_are_read_are_those_that_are_not_warned_of() {
+        let source = include_str!("settings.rs");
+        let read = source.split("given.number(\"").skip(1).filter_map(|rest| rest.split('"').next());
+        let read: Vec<&str> = read.filter(|name| name.ends_with(char::is_alphabetic) && name.contains('.')).collect();
+        assert!(read.len() >= 20, "{read:?}");
+        for name in read.into_iter().chain(["client.rack", "compression.type", "metadata.recovery.strategy"]) {
+            let value = if name.ends_with("strategy") { "none" } else { "5" };
+            let config = Config::builder().application_id("app").bootstrap_servers("b:9092").set(name, value).build();
+            assert_eq!(config.unwrap().warnings(), [], "{name}");
+        }
+    }
 
     #[test]
     fn settings_come_from_kafkas_keys_and_all_problems_are_told() {

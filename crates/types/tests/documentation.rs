@@ -15,7 +15,9 @@ fn table(heading: &str, wanted: impl Fn(&Key) -> bool) -> String {
         format!("\n## {heading}\n\n| key | default | allowed | importance | meaning |\n|---|---|---|---|---|\n");
     for key in keys().filter(|key| wanted(key)) {
         let (name, allowed) = (key.name, key.allowed_text());
-        writeln!(text, "| `{name}` | {} | {allowed} | {} | {} |", key.default, key.importance, key.meaning).unwrap();
+        let unread = if key.reader != KeyReader::Jvm && !key.is_in_use() { " **Not acted on yet.**" } else { "" };
+        let (default, importance, meaning) = (key.default, key.importance, key.meaning);
+        writeln!(text, "| `{name}` | {default} | {allowed} | {importance} | {meaning}{unread} |").unwrap();
     }
     text
 }

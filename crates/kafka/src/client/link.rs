@@ -23,6 +23,8 @@ pub(super) struct Link {
     /// Failures in a row to connect.
     pub(super) failures: u32,
     retry_at_ms: i64,
+    /// How long the next connection may take; as configured unless the last one failed.
+    setup_timeout_ms: Option<i64>,
     setup_deadline_ms: i64,
     idle_since_ms: i64,
     /// The broker wants to hear nothing before this time.
@@ -64,6 +66,7 @@ impl Link {
             state: LinkState::Closed,
             failures: 0,
             retry_at_ms: i64::MIN,
+            setup_timeout_ms: None,
             setup_deadline_ms: 0,
             idle_since_ms: 0,
             throttled_until_ms: i64::MIN,
@@ -128,6 +131,7 @@ impl Link {
                 tracing::info!(address = %self.address, failures = self.failures, "a broker can be reached again");
                 self.failures = 0;
             }
+            self.setup_timeout_ms = None;
             return Ok(());
         }
         let Some(sent) = self.in_flight.pop_front() else {
@@ -171,13 +175,14 @@ impl Link {
             LinkState::Closed if now_ms < self.retry_at_ms => due = due.min(self.retry_at_ms),
             LinkState::Closed => {
                 self.state = LinkState::Connecting(transport.connect(&self.address));
-                self.setup_deadline_ms = now_ms + options.connection_setup_timeout_ms;
+                let first_ms = options.connection_setup_timeout_ms.min(options.connection_setup_timeout_max_ms);
+                self.setup_deadline_ms = now_ms.saturating_add(*self.setup_timeout_ms.get_or_insert(first_ms));
                 self.idle_since_ms = now_ms;
                 due = due.min(self.setup_deadline_ms);
             }
             LinkState::Connecting(_) | LinkState::Open(_) if self.versions.is_none() => {
                 if now_ms >= self.setup_deadline_ms {
-                    return Err(format!("no connection within {} ms", options.connection_setup_timeout_ms));
+                    return Err(format!("no connection within {} ms", self.setup_timeout_ms.unwrap_or_default()));
                 }
                 due = due.min(self.setup_deadline_ms);
             }
@@ -250,9 +255,16 @@ impl Link {
             self.failures = self.failures.saturating_add(1);
             not_sent(std::mem::take(&mut self.waiting), &format!("{} cannot be reached: {reason}", self.address));
         }
-        let doublings = self.failures.saturating_sub(1).min(20);
-        let pause = options.reconnect_backoff_ms.saturating_mul(1 << doublings).min(options.reconnect_backoff_max_ms);
+        let (first, max) = (options.reconnect_backoff_ms, options.reconnect_backoff_max_ms);
+        let pause = grown(first, max, self.failures.saturating_sub(1));
         self.retry_at_ms = now_ms.saturating_add(pause.saturating_mul(jitter) / 1000);
+        if self.versions.is_none() {
+            // A broker that is slow to answer is waited for longer from time to time (KIP-601).
+            let (first, max) = (options.connection_setup_timeout_ms, options.connection_setup_timeout_max_ms);
+            let timeout = grown(first, max, self.failures);
+            self.setup_timeout_ms =
+                Some(if first < max { max.min(timeout.saturating_mul(jitter) / 1000) } else { timeout });
+        }
         self.state = LinkState::Closed;
         self.versions = None;
         self.throttled_until_ms = i64::MIN;
@@ -265,6 +277,11 @@ impl Link {
             sent.fail(error);
         }
     }
+}
+
+/// A time that doubles with each failure, up to a longest one; in ms.
+fn grown(first: i64, max: i64, failures: u32) -> i64 {
+    first.saturating_mul(1 << failures.min(20)).min(max)
 }
 
 fn not_sent(requests: VecDeque<Sent>, why: &str) {

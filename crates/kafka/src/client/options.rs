@@ -21,6 +21,8 @@ pub(crate) struct ClientOptions {
     pub(crate) reconnect_backoff_max_ms: i64,
     /// `socket.connection.setup.timeout.ms`.
     pub(crate) connection_setup_timeout_ms: i64,
+    /// `socket.connection.setup.timeout.max.ms`.
+    pub(crate) connection_setup_timeout_max_ms: i64,
     /// `connections.max.idle.ms`.
     pub(crate) connections_max_idle_ms: i64,
     /// `metadata.max.age.ms`.
@@ -47,6 +49,7 @@ impl ClientOptions {
             reconnect_backoff_ms: 50,
             reconnect_backoff_max_ms: 1_000,
             connection_setup_timeout_ms: 10_000,
+            connection_setup_timeout_max_ms: 30_000,
             connections_max_idle_ms: 540_000,
             metadata_max_age_ms: 300_000,
             api_timeout_ms: 60_000,

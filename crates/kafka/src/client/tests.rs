@@ -137,6 +137,34 @@ fn a_broker_that_is_silent_or_down_is_waited_for_without_turning_round() {
 }
 
 #[test]
+fn a_connection_that_is_not_made_is_waited_for_ever_longer() {
+    let mut transport = FakeTransport::new(|_: &Address, header: &RequestHeader, _| answer(header));
+    transport.is_stalled = true;
+    let mut fake = Fake::with_options(transport, |options| {
+        options.connection_setup_timeout_ms = 1_000;
+        options.connection_setup_timeout_max_ms = 5_000;
+    });
+    ender(&mut fake);
+    let mut tries = Vec::new();
+    while tries.len() < 7 {
+        if fake.engine.transport.tried > tries.len() {
+            tries.push(fake.now_ms);
+        }
+        fake.advance(10);
+    }
+    let waits: Vec<i64> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // With the pause before the next try, 50 ms to 1 s, and a fifth more or less of both.
+    let expected = [1_000..=1_070, 1_650..=2_530, 3_250..=5_050, 4_300..=5_500, 4_600..=6_000, 4_800..=6_220];
+    for (wait, expected) in waits.iter().zip(expected) {
+        assert!(expected.contains(wait), "{waits:?}");
+    }
+    fake.engine.transport.is_stalled = false;
+    fake.advance(10_000);
+    fake.advance(1_000);
+    assert!(fake.engine.transport.is_open("broker-1"));
+}
+
+#[test]
 fn silence_ends_the_connection_after_the_request_timeout() {
     let mut fake = Fake::new(FakeTransport::new(|_: &Address, header: &RequestHeader, _| match header.key {
         EndTxnRequest::KEY => Reply::Silence,

@@ -118,9 +118,54 @@ fn is_client_setting(name: &str) -> bool {
     CLIENT_SETTINGS.contains(&name) || name.starts_with("sasl.oauthbearer.")
 }
 
+/// Whether nothing acts on a setting, though it is known.
+pub(super) fn is_unread(name: &str) -> bool {
+    UNREAD.contains(&name) || (is_client_setting(name) && !READ.contains(&name))
+}
+
 fn is_jvm_setting(name: &str) -> bool {
     JVM_SETTINGS.contains(&name) || (name.starts_with("sasl.oauthbearer.") && name.rsplit('.').next() == Some("class"))
 }
+
+/// Those of the settings below that a connection to Kafka reads.
+const READ: &[&str] = &[
+    "batch.size",
+    "buffer.memory",
+    "client.rack",
+    "compression.type",
+    "default.api.timeout.ms",
+    "delivery.timeout.ms",
+    "fetch.max.bytes",
+    "fetch.max.wait.ms",
+    "fetch.min.bytes",
+    "linger.ms",
+    "max.block.ms",
+    "max.in.flight.requests.per.connection",
+    "max.partition.fetch.bytes",
+    "max.request.size",
+    "socket.connection.setup.timeout.max.ms",
+    "socket.connection.setup.timeout.ms",
+];
+
+/// Keys with a place in the tables that nothing acts on yet.
+const UNREAD: &[&str] = &[
+    "acceptable.recovery.lag",
+    "allow.os.group.write.access",
+    "enable.metrics.push",
+    "log.summary.interval.ms",
+    "max.poll.records",
+    "max.warmup.replicas",
+    "probing.rebalance.interval.ms",
+    "rack.aware.assignment.non_overlap_cost",
+    "rack.aware.assignment.strategy",
+    "rack.aware.assignment.tags",
+    "rack.aware.assignment.traffic_cost",
+    "receive.buffer.bytes",
+    "send.buffer.bytes",
+    "state.cleanup.delay.ms",
+    "state.cleanup.dir.max.age.ms",
+    "upgrade.from",
+];
 
 /// Settings of Kafka 4.3's consumer, producer and admin client that are in no other table.
 const CLIENT_SETTINGS: &[&str] = &[

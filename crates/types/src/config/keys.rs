@@ -189,7 +189,7 @@ keys! { KAFKA_STREAMS, KafkaStreams,
     "replication.factor": Int = Is("-1"), AtLeast(-1), Medium, Engine,
         "of internal topics; -1: the broker's default";
     "request.timeout.ms": Int = Is("40000"), AtLeast(0), Low, Brokers,
-        "longest wait for a broker's answer";
+        "longest wait for a broker's answer; clients take 30000 unless it is given, as Java's do";
     "retry.backoff.ms": Long = Is("100"), AtLeast(0), Low, Brokers,
         "first wait before a request is sent again";
     "rocksdb.config.setter": Class = Null, Any, Low, Jvm,

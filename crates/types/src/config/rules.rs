@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::client::{Meaning, meaning, names_of};
+use super::client::{Meaning, is_unread, meaning, names_of};
 use super::key::{KeyDefault, KeyReader, Value};
 use super::keys::{APPLICATION_ID_RULE, OPTIMIZATION_RULE};
 use super::{
@@ -22,6 +22,9 @@ const DEPRECATED: [(&str, &str); 4] = [
 const NOT_OVERRIDABLE: [&str; 4] = ["enable.auto.commit", "allow.auto.create.topics", "group.id", "transactional.id"];
 /// The same under `exactly_once_v2` only.
 const NOT_OVERRIDABLE_EXACTLY_ONCE: [&str; 2] = ["isolation.level", "enable.idempotence"];
+/// What a streams group says of its members.
+const OF_STREAMS_GROUP: [&str; 4] =
+    ["heartbeat.interval.ms", "max.warmup.replicas", "num.standby.replicas", "session.timeout.ms"];
 
 /// Checks what was given.
 pub(super) fn build(given: BTreeMap<String, String>) -> Result<Config, Error> {
@@ -210,5 +213,11 @@ fn warning(name: &str, config: &Config) -> Option<ConfigWarningKind> {
         Meaning::Known(_) | Meaning::Free => false,
     };
     let has_brokers = matches!(config.bootstrap, Bootstrap::Brokers(_));
-    (needs_brokers && !has_brokers).then_some(ConfigWarningKind::NeedsBrokers)
+    if needs_brokers && !has_brokers {
+        return Some(ConfigWarningKind::NeedsBrokers);
+    }
+    if has_brokers && config.group_protocol() == GroupProtocol::Streams && OF_STREAMS_GROUP.contains(&base) {
+        return Some(ConfigWarningKind::OfGroup);
+    }
+    is_unread(base).then_some(ConfigWarningKind::Unread)
 }

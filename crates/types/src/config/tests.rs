@@ -243,7 +243,7 @@ fn old_names_count_where_the_new_one_is_not_given() {
 
 #[test]
 fn odd_keys_are_told_once_and_kept() {
-    use ConfigWarningKind::{JvmOnly, NeedsBrokers, NotOverridable, Unknown};
+    use ConfigWarningKind::{JvmOnly, NeedsBrokers, NotOverridable, OfGroup, Unknown, Unread};
     let table = [
         ("my.own.setting", Some(Unknown)),
         ("consumer.fetch.max.byte", Some(Unknown)),
@@ -256,7 +256,9 @@ fn odd_keys_are_told_once_and_kept() {
         ("producer.linger.ms", Some(NeedsBrokers)),
         ("sasl.oauthbearer.scope", Some(NeedsBrokers)),
         ("enable.auto.commit", Some(NotOverridable)),
-        ("main.consumer.max.poll.records", None),
+        ("main.consumer.max.poll.records", Some(Unread)),
+        ("max.warmup.replicas", Some(Unread)),
+        ("session.timeout.ms", None),
         ("topic.min.insync.replicas", None),
         ("client.tag.zone", None),
         ("log.flush", None),
@@ -265,6 +267,7 @@ fn odd_keys_are_told_once_and_kept() {
         let value = match key {
             "security.protocol" => "SSL",
             "log.flush" => "os",
+            "session.timeout.ms" => "9000",
             _ => "1",
         };
         let config = with(&[(key, value)]);
@@ -275,6 +278,16 @@ fn odd_keys_are_told_once_and_kept() {
     }
     let brokers = minimal().bootstrap_servers("b:9092").set("linger.ms", 5).build().unwrap();
     assert!(brokers.warnings().is_empty());
+    let brokers = |key: &str| {
+        let config = minimal().bootstrap_servers("b:9092").set("group.protocol", "streams").set(key, 2);
+        config.build().unwrap().warnings().iter().map(|warning| warning.kind).collect::<Vec<_>>()
+    };
+    for key in ["acks", "consumer.receive.buffer.bytes", "retry.backoff.max.ms", "ssl.key.password"] {
+        assert_eq!(brokers(key), [Unread], "{key}");
+    }
+    for key in ["consumer.session.timeout.ms", "num.standby.replicas", "max.warmup.replicas"] {
+        assert_eq!(brokers(key), [OfGroup], "{key}");
+    }
     assert!(with(&[("isolation.level", "x")]).warnings().iter().all(|warning| warning.kind == NeedsBrokers));
     let exactly_once = with(&[("isolation.level", "x"), ("processing.guarantee", "exactly_once_v2")]);
     assert_eq!(exactly_once.warnings()[0].kind, NotOverridable);

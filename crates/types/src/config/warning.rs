@@ -29,6 +29,10 @@ pub enum ConfigWarningKind {
     NeedsBrokers,
     /// The engine sets it itself, as Kafka Streams does.
     NotOverridable,
+    /// A streams group takes it from its own settings on the brokers.
+    OfGroup,
+    /// Kafka's clients or Kafka Streams know it, Millstream does not act on it.
+    Unread,
 }
 
 impl fmt::Display for ConfigWarning {
@@ -39,6 +43,10 @@ impl fmt::Display for ConfigWarning {
             ConfigWarningKind::JvmOnly => f.write_str("has a meaning inside the JVM only, ignored"),
             ConfigWarningKind::Deprecated { instead } => write!(f, "deprecated, use {instead}"),
             ConfigWarningKind::NeedsBrokers => f.write_str("only read when running on Kafka brokers, ignored"),
+            ConfigWarningKind::OfGroup => {
+                f.write_str("a setting of the group on the brokers with group.protocol = streams, ignored")
+            }
+            ConfigWarningKind::Unread => f.write_str("Millstream does not act on it, ignored"),
             ConfigWarningKind::NotOverridable => f.write_str("set by the engine itself, ignored"),
         }
     }
