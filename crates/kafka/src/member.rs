@@ -9,6 +9,7 @@ mod heartbeat;
 mod others;
 mod refused;
 mod remedy;
+mod request;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use crate::driver::Driver;
 use crate::renewal::Renewals;
 use commit::OffsetCommit;
 use heartbeat::Heartbeats;
+pub(crate) use others::is_closed;
 pub(crate) use refused::RefusedMember;
 
 /// A member, on a stream thread.

@@ -1,7 +1,7 @@
 //! Making a group anew: its committed offsets stay, the topology its members agreed on is forgotten.
 //!
 //! ```text
-//! describe GROUP       members of other processes: refused; members of our own process leave
+//! describe GROUP       members of other processes: refused; those of our own process leave, and those that were closed
 //! fetch    GROUP       none: fetch GROUP-renewal, which an attempt that was cut short has left
 //! commit   GROUP-renewal
 //! delete   GROUP
@@ -24,6 +24,7 @@ use millstream_types::{Error, ErrorKind, Offset, TopicPartition};
 use crate::call::retriable;
 use crate::client::{Client, CoordinatorKind};
 use crate::group::{Offsets, commit, describe, release};
+use crate::member::is_closed;
 use crate::protocol::messages::delete_groups::DeleteGroupsRequest;
 use crate::protocol::messages::offset_commit::OffsetCommitRequest;
 use crate::protocol::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchResponse};
@@ -204,7 +205,9 @@ impl Renewal {
     }
 
     fn described(&self, groups: &[DescribedGroup]) -> Next {
-        let is_own = |member: &&Member| self.process_id.as_ref().is_some_and(|id| **id == *member.process_id);
+        let is_own = |member: &&Member| {
+            is_closed(member) || self.process_id.as_ref().is_some_and(|id| **id == *member.process_id)
+        };
         let members = groups.iter().flat_map(|group| &group.members);
         let (own, others): (Vec<&Member>, Vec<&Member>) = members.partition(is_own);
         if !others.is_empty() {
@@ -316,7 +319,7 @@ fn occupied(group: &str, members: &[&Member]) -> Failure {
     let told: Vec<String> =
         members.iter().map(|member| format!("{} ({})", member.member_id, member.client_host)).collect();
     let message = format!(
-        "group {group} has members: {}; stop all instances first; one that was closed or killed lately stays a member \
+        "group {group} has members: {}; stop all instances first; one that was killed lately stays a member \
          until its session ends (group.streams.session.timeout.ms of the brokers, 45 s)",
         told.join(", ")
     );

@@ -206,6 +206,15 @@ fn a_killed_instance_goes_on_at_once_and_reads_back_the_tail_only() {
     assert_eq!(streams.metrics().restored(), 0, "everything was there");
     wait_until_committed(&*log, "restarts", RECORDS + 6_000);
     assert!(streams.close(LIMIT));
+    drop(streams);
+
+    // Another process: the member that was closed stays in the group, and nobody waits for the end of its session.
+    let fresh = tempfile::tempdir().unwrap();
+    let streams = Streams::new(&topology(), &config("restarts", &bootstrap, fresh.path())).unwrap();
+    run(&streams, "after a close, on a fresh directory");
+    wait_until(&*log, "the one thread has all tasks", || tasks(&streams) == [4]);
+    assert!(streams.metrics().restored() >= KEYS as u64, "everything came from the changelogs");
+    assert!(streams.close(LIMIT));
     transactions_of_threads_that_there_are_no_more_end(&bootstrap, &*log);
 }
 

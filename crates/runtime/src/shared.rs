@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use millstream_log::{Departure, EndpointPartitions, Failure, FailureKind, Isolation, Log, OffsetSpec};
+use millstream_log::{Departure, EndpointPartitions, Failure, FailureKind, Isolation, Log, MemberConfig, OffsetSpec};
 use millstream_state::EngineProvider;
 use millstream_topology::flow::{FlowOptions, GlobalState};
 use millstream_topology::graph::Topology;
+use millstream_types::config::TopologyUpgrade;
 use millstream_types::{Config, Error, ErrorKind};
 use parking_lot::RwLock;
 
@@ -55,9 +56,13 @@ impl Shared {
     }
 
     /// What becomes of the membership of a thread that ends, where nothing else is said. Who comes back with
-    /// another id would find the tasks taken by one that is gone.
+    /// another id would find the tasks taken by one that is gone. A static member comes back by its `group.instance.id`.
     pub(crate) fn departure(&self) -> Departure {
-        if self.engines.keeps_process_id() { Departure::LeaveToOthers } else { Departure::Leave }
+        if self.engines.keeps_process_id() || self.config.group_instance_id().is_some() {
+            Departure::LeaveToOthers
+        } else {
+            Departure::Leave
+        }
     }
 
     /// Whether tasks may run.
@@ -68,6 +73,30 @@ impl Shared {
     /// Name of a stream thread, counted from 1.
     pub(crate) fn thread_name(&self, number: usize) -> String {
         format!("{}-StreamThread-{number}", self.client_id())
+    }
+
+    /// What a stream thread, counted from 1, is as a member of the group. The first one of the instance tells of all that
+    /// start with it.
+    pub(crate) fn member(&self, number: usize, is_first: bool) -> MemberConfig {
+        let config = &self.config;
+        let member_id = |number: usize| -> Arc<str> {
+            format!("{}-{}-StreamThread-{number}", self.application_id, self.process_id).into()
+        };
+        let threads = if is_first { config.num_stream_threads().max(1) } else { 0 };
+        MemberConfig {
+            group: Arc::clone(&self.application_id),
+            member_id: member_id(number),
+            // As Kafka Streams numbers them.
+            instance_id: config.group_instance_id().map(|id| format!("{id}-{number}").into()),
+            process_members: (1..=threads).map(member_id).collect(),
+            process_id: Arc::clone(&self.process_id),
+            session_timeout_ms: i64::try_from(config.session_timeout().as_millis()).unwrap_or(i64::MAX),
+            standby_replicas: config.num_standby_replicas(),
+            endpoint: config.application_server().cloned(),
+            client_tags: config.client_tags().into_iter().collect(),
+            may_renew_group: config.topology_upgrade() == TopologyUpgrade::Auto,
+            max_poll_interval_ms: i64::try_from(config.max_poll_interval().as_millis()).unwrap_or(i64::MAX),
+        }
     }
 
     /// `transactional.id` of a stream thread, counted from 1.

@@ -28,9 +28,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use millstream_log::{Admin, Call, Departure, Member, MemberConfig, Reader, ReaderEvent, Writer};
+use millstream_log::{Admin, Call, Departure, Member, Reader, ReaderEvent, Writer};
 use millstream_state::CacheBudget;
-use millstream_types::config::TopologyUpgrade;
 use millstream_types::{Error, Now, Offset, TaskId, TopicPartition};
 
 pub(crate) use control::ThreadControl;
@@ -157,9 +156,6 @@ impl StreamThread {
     pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Self {
         let config = &shared.config;
         let name: Arc<str> = shared.thread_name(number).into();
-        let member_id = |number: usize| -> Arc<str> {
-            format!("{}-{}-StreamThread-{number}", shared.application_id, shared.process_id).into()
-        };
         let is_first = !shared.has_started.swap(true, Ordering::Relaxed);
         let threads = config.num_stream_threads().max(1);
         let writes_transactions = config.is_exactly_once();
@@ -172,18 +168,7 @@ impl StreamThread {
         if writes_transactions {
             shared.predecessors.replace(&*shared.engines, number);
         }
-        let member = shared.log.member(MemberConfig {
-            group: Arc::clone(&shared.application_id),
-            member_id: member_id(number),
-            process_members: if is_first { (1..=threads).map(member_id).collect() } else { Vec::new() },
-            process_id: Arc::clone(&shared.process_id),
-            session_timeout_ms: i64::try_from(config.session_timeout().as_millis()).unwrap_or(i64::MAX),
-            standby_replicas: config.num_standby_replicas(),
-            endpoint: config.application_server().cloned(),
-            client_tags: config.client_tags().into_iter().collect(),
-            may_renew_group: config.topology_upgrade() == TopologyUpgrade::Auto,
-            max_poll_interval_ms: i64::try_from(config.max_poll_interval().as_millis()).unwrap_or(i64::MAX),
-        });
+        let member = shared.log.member(shared.member(number, is_first));
         let writer = shared.log.writer(writes_transactions.then(|| shared.transactional_id(number)).as_deref());
         let control = ThreadControl::new(name);
         if number > threads {

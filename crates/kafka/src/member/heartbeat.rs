@@ -7,10 +7,10 @@ use millstream_log::{Departure, Failure, FailureKind, GroupTopology, MemberConfi
 use millstream_types::TaskId;
 
 use super::endpoints;
-use super::others::{Others, Strays};
+use super::others::{Leftovers, Others};
 use super::remedy::{explained, is_other_topology};
-use super::tasks::{Tasks, heard, told};
-use super::topology::topology;
+use super::request::{Goodbye, JOIN};
+use super::tasks::{Tasks, heard};
 use super::{Order, Shared, lock};
 use crate::call::{Slot, unanswered};
 use crate::client::{Client, CoordinatorKind, RequestError, Ticket};
@@ -18,12 +18,10 @@ use crate::driver::{Actor, Turn};
 use crate::group::LEAVE;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::streams_group_heartbeat::{
-    KeyValue, Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
+    Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
 };
 use crate::renewal::{Renewal, RenewalRight, Renewals};
 
-/// Epoch of a member that joins.
-const JOIN: i32 = 0;
 /// `StreamsGroupHeartbeatResponse.Status`.
 const MISSING_SOURCE_TOPICS: i8 = 1;
 const INCORRECTLY_PARTITIONED: i8 = 2;
@@ -31,8 +29,8 @@ const MISSING_INTERNAL_TOPICS: i8 = 3;
 const ASSIGNMENT_DELAYED: i8 = 5;
 /// While the broker waits for more members before it assigns anything, or makes internal topics, in ms.
 const DELAYED_INTERVAL_MS: i64 = 200;
-/// How long answers in a row tell of missing topics before it counts: topics that exist may be news to a
-/// coordinator, and brokers that restart are missing for new ones. In ms.
+/// How long answers in a row tell of missing topics, or of a failure of the broker, before it counts: topics that exist
+/// may be news to a coordinator, and brokers that restart are missing for new ones. In ms.
 const PATIENCE_MS: i64 = 30_000;
 /// Unless the broker says otherwise, in ms.
 const INTERVAL_MS: i64 = 3_000;
@@ -42,19 +40,19 @@ const LEAVE_TIMEOUT_MS: i64 = 5_000;
 /// The member on the network thread.
 pub(super) struct Heartbeats {
     shared: Arc<Mutex<Shared>>,
-    config: MemberConfig,
-    state: State,
-    topology: GroupTopology,
-    epoch: i32,
+    pub(super) config: MemberConfig,
+    pub(super) state: State,
+    pub(super) topology: GroupTopology,
+    pub(super) epoch: i32,
     interval_ms: i64,
     next_ms: i64,
     under_way: Option<Ticket<StreamsGroupHeartbeatRequest>>,
     /// Whether the broker must be told what we run.
-    must_tell: bool,
+    pub(super) must_tell: bool,
     /// What the broker wants us to run.
     target: Option<Tasks>,
     /// What the stream thread runs.
-    owned: Tasks,
+    pub(super) owned: Tasks,
     /// Whether the stream thread was told to give tasks up and has not answered yet.
     is_revoking: bool,
     /// Whether it was told its tasks since it joined or gave some up.
@@ -64,8 +62,12 @@ pub(super) struct Heartbeats {
     leaving: Option<(Slot<()>, i64)>,
     /// Whether there is anybody to leave to, while that is asked.
     others: Option<Others>,
+    /// How it says goodbye, while it does.
+    pub(super) goodbye: Goodbye,
     /// What an earlier run has left, while it is released.
-    strays: Option<Strays>,
+    strays: Option<Leftovers>,
+    /// Closed members of others, until they are back or released.
+    closed: Option<Leftovers>,
     renewals: Renewals,
     /// Renewals that had ended when the member asked to join.
     renewals_known: u64,
@@ -74,9 +76,11 @@ pub(super) struct Heartbeats {
     /// Whether the member has not joined yet.
     is_first: bool,
     /// Of what we were told last of who has what.
-    endpoint_epoch: i32,
+    pub(super) endpoint_epoch: i32,
+    /// Since when the broker fails at each heartbeat.
+    fails_since_ms: Option<i64>,
     /// Whether the group is to be told that the application ends.
-    ends_application: bool,
+    pub(super) ends_application: bool,
 }
 
 /// A status, told by answer after answer.
@@ -87,7 +91,7 @@ struct Seen {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// Not a member.
     Outside,
     /// Asks to become one.
@@ -115,12 +119,15 @@ impl Heartbeats {
             statuses: BTreeMap::new(),
             leaving: None,
             others: None,
+            goodbye: Goodbye::Leave,
             strays: None,
+            closed: None,
             renewals,
             renewals_known: 0,
             renewal: None,
             is_first: true,
             endpoint_epoch: -1,
+            fails_since_ms: None,
             ends_application: false,
         }
     }
@@ -137,7 +144,7 @@ impl Heartbeats {
                     self.next_ms = now_ms;
                     // Once: later members of the process may come and go.
                     let is_first = std::mem::take(&mut self.is_first);
-                    self.strays = (is_first && !self.config.process_members.is_empty()).then(Strays::default);
+                    self.strays = (is_first && !self.config.process_members.is_empty()).then(Leftovers::of_earlier_run);
                 }
                 Order::Revoked => {
                     self.is_revoking = false;
@@ -158,14 +165,17 @@ impl Heartbeats {
     }
 
     fn depart(&mut self, departure: Departure, slot: Slot<()>, now_ms: i64) {
-        if self.state == State::Outside || departure == Departure::Remain {
+        let is_static = self.config.instance_id.is_some();
+        if self.state == State::Outside || departure == Departure::Remain && !is_static {
             self.outside();
             slot.end(Ok(()));
             return;
         }
         self.state = State::Leaving;
         self.leaving = Some((slot, now_ms + LEAVE_TIMEOUT_MS));
-        self.others = (departure == Departure::LeaveToOthers).then(Others::default);
+        self.goodbye = if is_static && departure != Departure::Leave { Goodbye::Return } else { Goodbye::Leave };
+        self.others = (departure == Departure::LeaveToOthers && !is_static).then(Others::default);
+        self.closed = None;
         // Whatever is answered now is no answer to this.
         self.under_way = None;
         self.next_ms = now_ms;
@@ -189,36 +199,6 @@ impl Heartbeats {
 
     fn event(&self, event: MemberEvent) {
         lock(&self.shared).events.push_back(event);
-    }
-
-    fn request(&self) -> StreamsGroupHeartbeatRequest {
-        let joins = self.state == State::Joining;
-        let mut request = StreamsGroupHeartbeatRequest {
-            group_id: self.config.group.to_string(),
-            member_id: self.config.member_id.to_string(),
-            member_epoch: match self.state {
-                State::Joining => JOIN,
-                State::Leaving => LEAVE,
-                State::Member | State::Outside => self.epoch,
-            },
-            shutdown_application: self.ends_application,
-            endpoint_information_epoch: self.endpoint_epoch,
-            ..StreamsGroupHeartbeatRequest::default()
-        };
-        if joins {
-            request.rebalance_timeout_ms = i32::try_from(self.config.max_poll_interval_ms).unwrap_or(i32::MAX);
-            request.topology = Some(topology(&self.topology));
-            request.process_id = Some(self.config.process_id.to_string());
-            let tag = |(key, value): &(String, String)| KeyValue { key: key.clone(), value: value.clone() };
-            request.client_tags = Some(self.config.client_tags.iter().map(tag).collect());
-            request.user_endpoint = self.config.endpoint.as_ref().map(endpoints::told);
-        }
-        if joins || self.state == State::Member && self.must_tell {
-            request.active_tasks = Some(told(&self.owned.active));
-            request.standby_tasks = Some(told(&self.owned.standby));
-            request.warmup_tasks = Some(told(&self.owned.warm_up));
-        }
-        request
     }
 
     fn take_answer(&mut self, client: &mut Client) {
@@ -257,7 +237,7 @@ impl Heartbeats {
                     self.outside();
                     self.event(MemberEvent::Lost);
                 }
-                code if code.is_retriable() => {
+                code if code.is_retriable() || self.may_pass(code, now_ms) => {
                     client.forget_coordinator(CoordinatorKind::Group, &self.config.group);
                     self.must_tell = true;
                 }
@@ -265,6 +245,11 @@ impl Heartbeats {
                 code => self.fail(explained(&self.config, code, response.error_message.as_deref())),
             },
         }
+    }
+
+    /// Whether this is a failure of the broker itself that has not lasted: one that could not assign, say.
+    fn may_pass(&mut self, code: ErrorCode, now_ms: i64) -> bool {
+        code == ErrorCode::UNKNOWN_SERVER_ERROR && now_ms - *self.fails_since_ms.get_or_insert(now_ms) < PATIENCE_MS
     }
 
     fn may_renew(&self, code: ErrorCode, detail: Option<&str>) -> bool {
@@ -303,6 +288,7 @@ impl Heartbeats {
         let now_ms = client.now().mono_ms();
         let has_joined = self.state == State::Joining;
         self.state = State::Member;
+        self.fails_since_ms = None;
         self.epoch = response.member_epoch;
         client.set_member_epoch(&self.config.member_id, self.epoch, has_joined);
         lock(&self.shared).epoch = self.epoch;
@@ -396,6 +382,7 @@ impl Heartbeats {
                 "the stream thread has not polled for {limit} ms: the member leaves its group, as max.poll.interval.ms asks"
             );
             self.state = State::Leaving;
+            self.goodbye = if self.config.instance_id.is_some() { Goodbye::Return } else { Goodbye::Leave };
             self.leaving = None;
             self.under_way = None;
             self.next_ms = now_ms;
@@ -431,8 +418,12 @@ impl Actor for Heartbeats {
                 Some(true) => self.others = None,
                 Some(false) => {
                     tracing::debug!(member = %self.config.member_id, "nobody is there to leave to: the membership stays");
-                    self.left();
-                    return Turn::Until(i64::MAX);
+                    self.others = None;
+                    self.goodbye = Goodbye::Stay;
+                    if self.epoch <= JOIN {
+                        self.left();
+                        return Turn::Until(i64::MAX);
+                    }
                 }
             }
         }
@@ -440,7 +431,15 @@ impl Actor for Heartbeats {
             if !strays.turn(client, &self.config) {
                 return Turn::Until(strays.due_ms().min(now_ms + self.interval_ms));
             }
+            self.closed = strays.has_closed.then(|| Leftovers::closed(now_ms));
             self.strays = None;
+        }
+        if let Some(closed) = self.closed.as_mut().filter(|_| self.state == State::Member)
+            && closed.turn(client, &self.config)
+        {
+            self.closed = None;
+            // Their tasks are ours, perhaps.
+            self.next_ms = now_ms;
         }
         if let Some(due_ms) = self.renew(client) {
             return Turn::Until(due_ms.min(now_ms + self.interval_ms));
@@ -462,6 +461,8 @@ impl Actor for Heartbeats {
         }
         let leave_until = self.leaving.as_ref().map_or(i64::MAX, |(_, until)| *until);
         let next = if self.under_way.is_some() { i64::MAX } else { self.next_ms.max(pause_until) };
+        let closed = self.closed.as_ref().filter(|_| self.state == State::Member);
+        let next = next.min(closed.map_or(i64::MAX, Leftovers::due_ms));
         Turn::Until(next.min(leave_until).min(now_ms + self.interval_ms))
     }
 }

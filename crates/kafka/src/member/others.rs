@@ -1,14 +1,13 @@
 //! Who else is in a group: asked by a member that is about to leave, and by the first that a process starts with.
 
 use std::convert::identity;
-use std::sync::Arc;
 
 use millstream_log::MemberConfig;
 
 use crate::client::Client;
 use crate::group::{describe, release};
-use crate::protocol::messages::streams_group_describe::StreamsGroupDescribeRequest;
-use crate::protocol::messages::streams_group_heartbeat::StreamsGroupHeartbeatRequest;
+use crate::protocol::messages::streams_group_describe::{Member, StreamsGroupDescribeRequest};
+use crate::protocol::messages::streams_group_heartbeat::{KeyValue, StreamsGroupHeartbeatRequest};
 use crate::tries::Tries;
 
 /// The question.
@@ -30,26 +29,80 @@ impl Others {
     }
 }
 
-/// Releases what an earlier run of this process has left in the group and this one does not take over: threads that
-/// there are no more. Their tasks would wait for their sessions to end.
-#[derive(Default)]
-pub(super) struct Strays {
+/// Client tag of a member whose instance was closed in order and that stays all the same: nobody was there to leave to.
+const CLOSED: &str = "millstream.closed";
+/// How long a closed member may come back before it is released: as long as a new group waits for more members
+/// unless told otherwise (`group.streams.initial.rebalance.delay.ms`). Instances that are all started again come back
+/// to their tasks. In ms.
+const CLOSED_PATIENCE_MS: i64 = 3_000;
+
+/// The tag.
+pub(super) fn closed_tag() -> KeyValue {
+    KeyValue { key: CLOSED.to_owned(), value: "true".to_owned() }
+}
+
+/// Whether a member's instance was closed.
+pub(crate) fn is_closed(member: &Member) -> bool {
+    member.client_tags.iter().any(|tag| tag.key == CLOSED)
+}
+
+/// Releases members that are gone, whose tasks would wait for their sessions to end.
+pub(super) struct Leftovers {
+    which: fn(&MemberConfig, &Member) -> bool,
+    /// Nothing is asked before, in ms.
+    not_before_ms: i64,
     describe: Tries<StreamsGroupDescribeRequest>,
     /// Those that are left, once they are known.
     found: Option<Vec<String>>,
     release: Tries<StreamsGroupHeartbeatRequest>,
+    /// Whether members of other processes were closed.
+    pub(super) has_closed: bool,
 }
 
-impl Strays {
+impl Leftovers {
+    fn new(which: fn(&MemberConfig, &Member) -> bool, not_before_ms: i64) -> Self {
+        Self {
+            which,
+            not_before_ms,
+            describe: Tries::default(),
+            found: None,
+            release: Tries::default(),
+            has_closed: false,
+        }
+    }
+
+    /// What an earlier run of this process has left and this one does not take over: threads that there are no more.
+    pub(super) fn of_earlier_run() -> Self {
+        Self::new(
+            |config, member| {
+                *member.process_id == *config.process_id
+                    && !config.process_members.iter().any(|known| **known == *member.member_id)
+            },
+            i64::MIN,
+        )
+    }
+
+    /// Members of other processes that were closed and do not come back.
+    pub(super) fn closed(now_ms: i64) -> Self {
+        Self::new(
+            |config, member| *member.process_id != *config.process_id && is_closed(member),
+            now_ms + CLOSED_PATIENCE_MS,
+        )
+    }
+
     /// Whether it is over. What cannot be asked or released ends by itself.
     pub(super) fn turn(&mut self, client: &mut Client, config: &MemberConfig) -> bool {
+        if client.now().mono_ms() < self.not_before_ms {
+            return false;
+        }
         let Some(found) = &mut self.found else {
             let Some(answer) = describe(&mut self.describe, client, &config.group, identity) else { return false };
             let Ok(groups) = answer else { return true };
-            let members = groups.into_iter().flat_map(|group| group.members);
-            let is_known = |id: &str| config.process_members.iter().any(|known: &Arc<str>| **known == *id);
-            let own = members.filter(|member| *member.process_id == *config.process_id);
-            self.found = Some(own.map(|member| member.member_id).filter(|id| !is_known(id)).collect());
+            let members: Vec<Member> = groups.into_iter().flat_map(|group| group.members).collect();
+            self.has_closed =
+                members.iter().any(|member| *member.process_id != *config.process_id && is_closed(member));
+            let gone = members.into_iter().filter(|member| (self.which)(config, member));
+            self.found = Some(gone.map(|member| member.member_id).collect());
             return self.found.as_ref().is_some_and(Vec::is_empty);
         };
         let Some(member) = found.last() else { return true };
@@ -61,6 +114,6 @@ impl Strays {
     }
 
     pub(super) fn due_ms(&self) -> i64 {
-        self.describe.due_ms().min(self.release.due_ms())
+        self.describe.due_ms().min(self.release.due_ms()).max(self.not_before_ms)
     }
 }

@@ -26,6 +26,18 @@ pub(super) fn explained(config: &MemberConfig, code: ErrorCode, detail: Option<&
     );
     let remedy = match code {
         _ if is_other_topology(code, detail) => Some(renewal.as_str()),
+        ErrorCode::INVALID_REQUEST if detail.is_some_and(|detail| detail.starts_with("Static membership")) => Some(
+            "these brokers have no static members in streams groups (Kafka 4.3 has none): leave group.instance.id out; \
+             without it, too, an instance that starts again on its state directory takes its own place",
+        ),
+        ErrorCode::UNRELEASED_INSTANCE_ID => Some(
+            "another member has the same group.instance.id and is not gone: give each instance an id of its own; one \
+             that was killed keeps its place until its session ends (group.streams.session.timeout.ms of the brokers), \
+             for all but who starts on its state directory",
+        ),
+        ErrorCode::FENCED_INSTANCE_ID => {
+            Some("another instance has started with the same group.instance.id: give each instance an id of its own")
+        }
         ErrorCode::GROUP_MAX_SIZE_REACHED => {
             Some("the group has as many members as its brokers allow (group.streams.max.size): start fewer threads")
         }

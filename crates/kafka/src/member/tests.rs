@@ -1,3 +1,5 @@
+mod leaving;
+
 use std::sync::{Arc, Mutex};
 
 use millstream_log::{
@@ -15,7 +17,7 @@ use crate::protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use crate::protocol::messages::streams_group_describe::{
-    DescribedGroup, Member as DescribedMember, StreamsGroupDescribeRequest, StreamsGroupDescribeResponse,
+    DescribedGroup, KeyValue, Member as DescribedMember, StreamsGroupDescribeRequest, StreamsGroupDescribeResponse,
 };
 use crate::protocol::messages::streams_group_heartbeat::{
     EndpointToPartitions, RequestTaskIds, ResponseEndpoint, ResponseTaskIds, Status, StreamsGroupHeartbeatRequest,
@@ -26,7 +28,7 @@ use crate::renewal::Renewals;
 
 type Heartbeats = Arc<Mutex<Vec<StreamsGroupHeartbeatRequest>>>;
 type Epochs = Arc<Mutex<Vec<i32>>>;
-/// Processes that have members; `None` when nobody may ask.
+/// Processes that have members, `, closed` behind those that were closed; `None` when nobody may ask.
 type Described = Arc<Mutex<Option<Vec<&'static str>>>>;
 
 struct Rig {
@@ -75,7 +77,18 @@ fn joined_with(
             Reply::to::<OffsetCommitRequest>(header, &response)
         }
         StreamsGroupDescribeRequest::KEY => {
-            let member = |process: &&str| DescribedMember { process_id: (*process).to_owned(), ..Default::default() };
+            let member = |told: &&str| {
+                let (process, is_closed) =
+                    told.strip_suffix(", closed").map_or((*told, false), |process| (process, true));
+                let tag = KeyValue { key: "millstream.closed".to_owned(), value: "true".to_owned() };
+                let client_tags = if is_closed { vec![tag] } else { Vec::new() };
+                DescribedMember {
+                    member_id: format!("of {process}"),
+                    process_id: process.to_owned(),
+                    client_tags,
+                    ..DescribedMember::default()
+                }
+            };
             let group = match &*processes.lock().unwrap() {
                 Some(processes) => {
                     DescribedGroup { members: processes.iter().map(member).collect(), ..DescribedGroup::default() }
@@ -250,6 +263,16 @@ fn a_coordinator_that_moves_or_loads_is_found_again() {
 }
 
 #[test]
+fn a_broker_that_fails_is_asked_again_for_a_while() {
+    let code = ErrorCode::UNKNOWN_SERVER_ERROR;
+    let mut rig = joined(move |number, _| if number < 20 { refused(code) } else { told(1, &[0]) });
+    assert_eq!(rig.events(5_000), ["assigned [0]"]);
+    let mut rig = joined(move |_, _| refused(code));
+    assert_eq!(rig.events(29_000), [""; 0]);
+    assert_eq!(rig.events(2_000), ["failed Fatal"]);
+}
+
+#[test]
 fn refusals_for_good_tell_what_to_do() {
     let cases = [
         (ErrorCode::STREAMS_TOPOLOGY_FENCED, "millstream upgrade-group"),
@@ -298,74 +321,6 @@ fn nothing_is_assigned_before_the_group_assigns_anything() {
     }
     let mut rig = joined(|number, _| if number == 0 { told(1, &[]) } else { unchanged(1) });
     assert_eq!(rig.events(700), ["assigned []"], "there may be more members than tasks");
-}
-
-#[test]
-fn threads_that_an_earlier_run_had_are_released_before_the_first_one_joins() {
-    let config = MemberConfig { process_members: vec!["m".into()], ..config() };
-    let mut rig = joined_with(config, |_, _| told(1, &[0]));
-    // Two of our process, which are not `m`, and one of another process.
-    *rig.described.lock().unwrap() = Some(vec!["p", "q", "p"]);
-    assert_eq!(rig.events(500), ["assigned [0]"]);
-    let epochs = |rig: &Rig| -> Vec<i32> {
-        rig.heartbeats.lock().unwrap().iter().map(|heartbeat| heartbeat.member_epoch).collect()
-    };
-    assert_eq!(epochs(&rig)[..3], [-1, -1, 0]);
-    rig.member.join(GroupTopology::default());
-    let before = rig.heartbeats.lock().unwrap().len();
-    rig.events(500);
-    assert_eq!(epochs(&rig)[before], 0, "what joined meanwhile is left alone");
-}
-
-#[test]
-fn leaving_tells_the_group_and_ends_even_without_an_answer() {
-    let mut rig = joined(|number, _| if number == 0 { told(1, &[0]) } else { unchanged(1) });
-    rig.events(500);
-    let leave = rig.member.leave(Departure::Leave);
-    rig.fake.wait(leave).unwrap();
-    assert_eq!(rig.heartbeats.lock().unwrap().last().unwrap().member_epoch, -1);
-    rig.member.join(GroupTopology::default());
-    rig.events(500);
-    let address = Address { host: "broker-1".to_owned(), port: 9092 };
-    rig.fake.engine.transport.refusing.push(address);
-    rig.fake.engine.transport.hang_up();
-    let leave = rig.member.leave(Departure::Leave);
-    rig.fake.wait(leave).unwrap();
-}
-
-/// Epochs of the heartbeats that came after the first, when a member of process `p` ends while these processes
-/// have members.
-fn epochs_of_departure(departure: Departure, processes: &'static [&'static str], is_answered: bool) -> Vec<i32> {
-    let mut rig = joined(|number, _| if number == 0 { told(1, &[0]) } else { unchanged(1) });
-    rig.described.lock().unwrap().clone_from(&is_answered.then(|| processes.to_vec()));
-    rig.events(200);
-    let before = rig.heartbeats.lock().unwrap().len();
-    let leave = rig.member.leave(departure);
-    rig.fake.wait(leave).unwrap();
-    rig.heartbeats.lock().unwrap()[before..].iter().map(|heartbeat| heartbeat.member_epoch).collect()
-}
-
-#[test]
-fn a_member_leaves_as_told_and_unless_told_only_to_others() {
-    assert_eq!(epochs_of_departure(Departure::Leave, &["p"], true), [-1]);
-    assert_eq!(epochs_of_departure(Departure::Remain, &["p", "q"], true), [0; 0]);
-    assert_eq!(epochs_of_departure(Departure::LeaveToOthers, &["p", "p"], true), [0; 0]);
-    assert_eq!(epochs_of_departure(Departure::LeaveToOthers, &["p", "q"], true), [-1]);
-    assert_eq!(epochs_of_departure(Departure::LeaveToOthers, &["p"], false), [-1], "who may not ask leaves");
-}
-
-#[test]
-fn a_coordinator_that_moves_while_a_member_leaves_is_told_again() {
-    let mut rig = joined(|number, request| match (number, request.member_epoch) {
-        (0, _) => told(1, &[0]),
-        (2..4, -1) => refused(ErrorCode::NOT_COORDINATOR),
-        _ => unchanged(1),
-    });
-    rig.events(500);
-    let leave = rig.member.leave(Departure::Leave);
-    rig.fake.wait(leave).unwrap();
-    let heartbeats = rig.heartbeats.lock().unwrap();
-    assert!(heartbeats.len() >= 4 && heartbeats.last().unwrap().member_epoch == -1);
 }
 
 #[test]

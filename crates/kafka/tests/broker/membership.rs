@@ -156,6 +156,23 @@ fn a_silent_member_is_expelled_and_what_it_commits_later_is_fenced() {
 }
 
 #[test]
+fn a_static_member_is_refused_with_what_to_do() {
+    let log = connect();
+    create(&log, "static-in", 4);
+    let mut member = log.member(MemberConfig {
+        group: "static".into(),
+        member_id: "a".into(),
+        instance_id: Some("instance-1".into()),
+        process_id: "process of a".into(),
+        max_poll_interval_ms: 60_000,
+        ..MemberConfig::default()
+    });
+    member.join(topology("static"));
+    let MemberEvent::Failed(refused) = event(&log, &mut member) else { panic!("brokers have static members now") };
+    assert!(refused.error.to_string().contains("leave group.instance.id out"), "{}", refused.error);
+}
+
+#[test]
 fn a_member_that_stays_is_not_lost() {
     let log = connect();
     create(&log, "stays-in", 4);

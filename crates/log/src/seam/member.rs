@@ -17,6 +17,9 @@ pub struct MemberConfig {
     pub member_id: Arc<str>,
     /// The process (instance) the member belongs to; members of one process share state.
     pub process_id: Arc<str>,
+    /// Makes the member a static one, where groups have them (`group.instance.id`): its place is kept while it is away.
+    /// Unique among the members of the group.
+    pub instance_id: Option<Arc<str>>,
     /// All members that the process starts with, told to the first of them: others with its process id are left from an
     /// earlier run, and released where a group outlives its members.
     pub process_members: Vec<Arc<str>>,
@@ -45,7 +48,8 @@ pub enum Departure {
     /// back at once, and nobody else is disturbed.
     Remain,
     /// Leaves, unless all members of the group are of this process: then nobody could take the tasks, and a
-    /// membership that stays spares the next start the wait of a new group.
+    /// membership that stays spares the next start the wait of a new group. The group is told that it was closed: who
+    /// joins in its place need not wait for its session to end.
     LeaveToOthers,
 }
 

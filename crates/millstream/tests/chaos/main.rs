@@ -51,7 +51,7 @@ fn chaos(guarantee: ProcessingGuarantee, plan: &Plan) {
         .setting("group.streams.heartbeat.interval.ms", 300)
         .start()
         .unwrap_or_else(|error| panic!("{error}"));
-    let home = plan.home();
+    let home = Plan::home();
     let bootstrap = cluster.bootstrap();
     let mut desk = Desk::new(&bootstrap, guarantee);
     let mut instances = Instances::new(&bootstrap, guarantee, home.path());

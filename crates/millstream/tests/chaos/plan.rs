@@ -26,7 +26,7 @@ impl Plan {
     }
 
     /// Where the instances live: for as long as this test, or where the brokers' data is kept, too.
-    pub(crate) fn home(&self) -> TempDir {
+    pub(crate) fn home() -> TempDir {
         match std::env::var_os("MILLSTREAM_KEEP_BROKERS") {
             None => tempfile::tempdir().unwrap(),
             Some(kept) => tempfile::Builder::new().disable_cleanup(true).tempdir_in(kept).unwrap(),

@@ -22,7 +22,8 @@ pub enum GroupMembershipOperation {
 ///
 /// Unless said otherwise an instance leaves its group if other instances are in it. The last one stays a member until
 /// its session ends: nobody waits for its tasks, and the next start has them back without the wait of a new group
-/// (`group.streams.initial.rebalance.delay.ms` of the brokers, 3 s).
+/// (`group.streams.initial.rebalance.delay.ms` of the brokers, 3 s). An instance that starts on another state directory
+/// gives its place up after such a wait.
 ///
 /// ```
 /// use millstream_runtime::{CloseOptions, GroupMembershipOperation};

@@ -99,6 +99,11 @@ impl Config {
         self.with_prefix("client.tag.").collect()
     }
 
+    /// `group.instance.id` of the main consumer: makes the threads static members, where groups have them.
+    pub fn group_instance_id(&self) -> Option<String> {
+        self.client_configs(Client::MainConsumer).remove("group.instance.id").filter(|id| !id.is_empty())
+    }
+
     fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (String, String)> {
         self.given.iter().filter_map(move |(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone())))
     }

@@ -155,13 +155,6 @@ impl Problems<'_> {
         if config.is_exactly_once() {
             self.check_exactly_once(config);
         }
-        if config.group_protocol() == GroupProtocol::Streams {
-            for name in ["group.instance.id", "consumer.group.instance.id", "main.consumer.group.instance.id"] {
-                if let Some(id) = self.given.get(name) {
-                    self.add(name, id, "left out: group.protocol = streams has no static membership");
-                }
-            }
-        }
         let tags = config.rack_aware_assignment_tags();
         for tag in tags.iter().filter(|tag| !self.given.contains_key(&format!("client.tag.{tag}"))) {
             let must_be = format!("a list of tags that are given; client.tag.{tag} is not");

@@ -214,8 +214,8 @@ fn rules_over_several_keys() {
 
     let told = problems(&[exactly_once, ("producer.max.in.flight.requests.per.connection", "6")]);
     assert!(told[0].ends_with("must be at most 5 under exactly_once_v2"));
-    let told = problems(&[("group.protocol", "streams"), ("main.consumer.group.instance.id", "i")]);
-    assert!(told[0].contains("no static membership"));
+    let config = with(&[("group.instance.id", "i"), ("main.consumer.group.instance.id", "j")]);
+    assert_eq!(config.group_instance_id().as_deref(), Some("j"));
     let told = problems(&[("rack.aware.assignment.tags", "zone"), ("client.tag.rack", "a")]);
     assert!(told[0].contains("client.tag.zone is not"));
     with(&[("rack.aware.assignment.tags", "zone"), ("client.tag.zone", "a")]);
