@@ -13,7 +13,10 @@ use millstream::log::{Call, NewTopic, OffsetSpec, Outcome};
 use millstream::prelude::*;
 use millstream::types::config::ConfigBuilder;
 use millstream::types::partition_for_key;
-use millstream::{Clock, Log, SystemClock, TopicPartition};
+use millstream::{
+    Clock, FailureReason, KeyQuery, Log, QueryableStoreTypes, StateQueryRequest, StoreQueryParameters, SystemClock,
+    TopicPartition,
+};
 use millstream_testbroker::Cluster;
 
 /// Tells a child of this test what it is: application, addresses and state directory of an instance.
@@ -290,6 +293,7 @@ fn who_keeps_a_copy_takes_over_with_the_tail_only() {
         });
     }
     assert_eq!(streams.streams_metadata_for_store("counts").len(), 2);
+    what_is_here_answers_queries(&streams, &own, key);
     other.kill().unwrap();
     other.wait().unwrap();
     wait_until(&*log, "all tasks are here", || tasks() == (4, 0));
@@ -299,4 +303,29 @@ fn who_keeps_a_copy_takes_over_with_the_tail_only() {
     wait_until_committed(&*log, "copies", RECORDS + 1_000);
     assert_eq!(streams.error().map(|error| error.to_string()), None);
     assert!(streams.close(LIMIT));
+}
+
+/// Of each key the active task or its copy is here.
+#[track_caller]
+fn what_is_here_answers_queries(streams: &Streams, own: &[i32], partition_of: impl Fn(usize) -> i32) {
+    let kind = QueryableStoreTypes::key_value_store::<String, i64>();
+    let stale = StoreQueryParameters::from_name_and_type("counts", kind).enable_stale_stores();
+    let counts = streams.store(stale).unwrap();
+    for number in 0..20 {
+        let key = format!("key {number}");
+        assert_eq!(counts.get(&key).unwrap(), Some(1), "{key}");
+        let at = partition_of(number);
+        let query = KeyQuery::<String, i64>::with_key(key);
+        let request = StateQueryRequest::in_store("counts").with_query(query).with_partitions([at]).require_active();
+        let found = streams.query(&request).unwrap().into_only_value();
+        if own.contains(&at) {
+            assert_eq!(found, Ok(Some(1)), "partition {at}");
+        } else {
+            assert_eq!(found.unwrap_err().reason, FailureReason::NotActive, "partition {at}");
+        }
+    }
+    assert_eq!(counts.all().unwrap().count(), 40_000);
+    let lags = streams.all_local_store_partition_lags().unwrap();
+    assert_eq!(lags["counts"].len(), 4, "{lags:?}");
+    assert!(lags["counts"].iter().all(|(at, lag)| !own.contains(at) || lag.offset_lag == 0), "{lags:?}");
 }

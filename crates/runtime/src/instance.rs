@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 
 use crate::globals::GlobalThread;
 use crate::handlers::Handlers;
+use crate::listeners::{Listeners, StandbyUpdateListener, StateRestoreListener};
 use crate::metrics::Metrics;
 use crate::predecessors::Predecessors;
 use crate::shared::Shared;
@@ -77,6 +78,7 @@ impl Instance {
             endpoints: RwLock::default(),
             cache_bytes: AtomicUsize::new(0),
             is_paused: AtomicBool::new(false),
+            listeners: Listeners::default(),
         };
         shared.share_cache(config.num_stream_threads());
         Ok(Self { shared: Arc::new(shared) })
@@ -92,6 +94,16 @@ impl Instance {
     pub fn global_thread(&self) -> Option<GlobalThread> {
         let state = self.shared.globals.clone()?;
         Some(GlobalThread::new(Arc::clone(&self.shared), state))
+    }
+
+    /// Sets who hears of restores that begin from now on.
+    pub fn set_global_state_restore_listener(&self, listener: impl StateRestoreListener + 'static) {
+        self.shared.listeners.set_restore(Arc::new(listener));
+    }
+
+    /// Sets who hears of copies that are kept from now on.
+    pub fn set_standby_update_listener(&self, listener: impl StandbyUpdateListener + 'static) {
+        self.shared.listeners.set_standby(Arc::new(listener));
     }
 
     /// What the instance counts.

@@ -10,6 +10,7 @@ mod guard;
 mod handlers;
 mod instance;
 mod layout;
+mod listeners;
 mod metrics;
 mod predecessors;
 mod query;
@@ -23,11 +24,12 @@ pub use client::{ConsumedRecord, Consumer, Producer, answer};
 pub use globals::GlobalThread;
 pub use handlers::Handlers;
 pub use instance::{Components, Instance};
+pub use listeners::{StandbyUpdateListener, StateRestoreListener, SuspendReason};
 pub use metrics::Metrics;
 pub use query::{
-    InStore, InvalidStateStore, QueryFuture, QueryResult, QueryableStoreType, QueryableStoreTypes,
-    ReadOnlyKeyValueStore, ReadOnlySessionStore, ReadOnlyWindowStore, StateQueryRequest, StateQueryResult,
-    StoreQueryParameters,
+    InStore, InvalidStateStore, LagInfo, LocalThread, QueryFuture, QueryResult, QueryableStoreType,
+    QueryableStoreTypes, ReadOnlyKeyValueStore, ReadOnlySessionStore, ReadOnlyWindowStore, StateQueryRequest,
+    StateQueryResult, StoreQueryParameters, TaskMetadata,
 };
 #[cfg(feature = "signals")]
 pub use streams::shutdown_flag;

@@ -6,6 +6,7 @@
 
 mod error;
 mod gather;
+mod local;
 mod mailbox;
 mod reader;
 mod request;
@@ -15,6 +16,8 @@ mod store;
 
 pub use error::InvalidStateStore;
 pub use gather::QueryFuture;
+pub(crate) use local::ChangelogPosition;
+pub use local::{LagInfo, LocalThread, TaskMetadata};
 pub(crate) use mailbox::Mailbox;
 pub use reader::{ReadOnlyKeyValueStore, ReadOnlySessionStore, ReadOnlyWindowStore};
 pub use request::{InStore, StateQueryRequest};

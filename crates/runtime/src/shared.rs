@@ -11,6 +11,7 @@ use millstream_types::config::TopologyUpgrade;
 use millstream_types::{Config, Error, ErrorKind};
 use parking_lot::RwLock;
 
+use crate::listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::predecessors::Predecessors;
 use crate::task::TaskOptions;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) cache_bytes: AtomicUsize,
     /// Whether nothing is to be processed for now.
     pub(crate) is_paused: AtomicBool,
+    /// Who hears of restores and copies.
+    pub(crate) listeners: Listeners,
 }
 
 impl Shared {

@@ -30,6 +30,7 @@ pub use supervisor::{StreamThreadExceptionResponse, UncaughtExceptionHandler};
 
 use crate::handlers::Handlers;
 use crate::instance::{Components, Instance};
+use crate::listeners::{StandbyUpdateListener, StateRestoreListener};
 use crate::metrics::Metrics;
 use crate::thread::ThreadMetadata;
 use supervisor::Supervisor;
@@ -186,6 +187,18 @@ impl Streams {
     /// the change, in order.
     pub fn set_state_listener(&self, listener: impl Fn(State, State) + Send + Sync + 'static) {
         self.supervisor.state.set_listener(Arc::new(listener));
+    }
+
+    /// Sets who hears how stores are restored. Kafka Streams takes one before [`start`](Self::start) only; here it
+    /// hears of all restores that begin from now on.
+    pub fn set_global_state_restore_listener(&self, listener: impl StateRestoreListener + 'static) {
+        self.supervisor.instance.set_global_state_restore_listener(listener);
+    }
+
+    /// Sets who hears how standby tasks keep their copies. As for
+    /// [`set_global_state_restore_listener`](Self::set_global_state_restore_listener) of those that begin from now on.
+    pub fn set_standby_update_listener(&self, listener: impl StandbyUpdateListener + 'static) {
+        self.supervisor.instance.set_standby_update_listener(listener);
     }
 
     /// Sets who decides when a thread ends with an error; without one the instance shuts down.

@@ -10,6 +10,7 @@ use millstream_types::{Error, Now, Offset, Result, TaskId, Timestamp, TopicParti
 use super::metadata::CommitMetadata;
 use super::queue::RecordQueue;
 use super::{StoreChangelog, Task, TaskOutput};
+use crate::query::TaskMetadata;
 
 /// A store that its engine is behind of.
 pub(super) struct Unapplied {
@@ -203,6 +204,22 @@ impl Task {
     /// Whether an engine is behind what is committed.
     pub fn is_behind(&self) -> bool {
         !self.unapplied.is_empty()
+    }
+
+    /// What the task reads, and how far it is.
+    pub(crate) fn describe(&self, now: Now) -> TaskMetadata {
+        let inputs = || self.queues.list.iter().zip(&self.inputs);
+        let idle_ms = |since_ns| i64::try_from(now.mono_ns.saturating_sub(since_ns) / 1_000_000).unwrap_or(i64::MAX);
+        TaskMetadata {
+            task_id: self.id(),
+            topic_partitions: inputs().map(|(queue, _)| queue.partition.clone()).collect(),
+            committed_offsets: inputs()
+                .filter(|(_, input)| input.has_history)
+                .map(|(queue, input)| (queue.partition.clone(), input.committed.0))
+                .collect(),
+            end_offsets: inputs().filter_map(|(queue, _)| Some((queue.partition.clone(), queue.end?))).collect(),
+            time_current_idling_started: self.queues.idle_since().map(|since_ns| now.wall_ms - idle_ms(since_ns)),
+        }
     }
 
     /// The last offset of each input partition that is committed.

@@ -73,6 +73,14 @@ impl RecordQueues {
         !self.heap.is_empty()
     }
 
+    /// Since when records wait for those of empty partitions, if they do (monotonic ns).
+    pub(crate) fn idle_since(&self) -> Option<u64> {
+        let TaskIdle::Wait(wait) = self.idle else { return None };
+        let wait_ns = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        let until = self.idle_until.iter().flatten().min().filter(|_| !self.heap.is_empty())?;
+        Some(until.saturating_sub(wait_ns))
+    }
+
     /// When waiting for empty partitions ends, if records wait meanwhile (monotonic ns).
     pub(crate) fn ready_at(&self) -> Option<u64> {
         if self.heap.is_empty() {

@@ -4,6 +4,8 @@
 //! restore; so a task that becomes active closes its copy and is taken over like any other, with nothing left to
 //! read but the tail.
 
+use std::sync::Arc;
+
 use millstream_log::{Admin, Call, CommittedOffset, Isolation, OffsetSpec, Outcome};
 use millstream_state::CacheBudget;
 use millstream_topology::flow::Flow;
@@ -11,9 +13,11 @@ use millstream_types::{ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
 
 use super::StreamThread;
 use super::local_stores::{self, changelog_partition};
-use super::restore::Restore;
+use super::restore::{Restore, StoreRestore, Work};
 use super::survey::{Survey, SurveyFacts};
 use crate::layout::{Layout, Subtopology};
+use crate::listeners::{RestoreEar, StandbyEar, SuspendReason, logged};
+use crate::query::{ChangelogPosition, TaskMetadata};
 use crate::shared::{Shared, failed};
 use crate::task_lock::TaskLock;
 
@@ -36,6 +40,18 @@ struct Copy {
     flow: Option<Flow>,
     /// Stands behind the flow, to be dropped after it.
     lock: Option<TaskLock>,
+    /// What the listener knows of: the stores that are kept.
+    told: Vec<Told>,
+    ear: StandbyEar,
+}
+
+/// A store that the listener knows to be kept.
+struct Told {
+    partition: TopicPartition,
+    store: Arc<str>,
+    /// Of the last record taken; -1 before.
+    offset: Offset,
+    log_end: Offset,
 }
 
 enum Stage {
@@ -59,14 +75,14 @@ struct Limits {
 
 impl Copies {
     /// Keeps copies of these tasks from now on; those of `old` that stay are not opened again.
-    fn new(layout: &Layout, ids: &[TaskId], old: Option<Self>) -> Self {
+    fn new(layout: &Layout, ids: &[TaskId], old: Option<Self>, ear: &StandbyEar) -> Self {
         let mut old = old.map_or(Vec::new(), |old| old.tasks);
         let copy = |id: &TaskId| {
             if let Some(at) = old.iter().position(|copy| copy.id == *id) {
                 return Some(old.swap_remove(at));
             }
             let subtopology = layout.of(*id)?.clone();
-            Some(Copy { id: *id, subtopology, flow: None, lock: None })
+            Some(Copy { id: *id, subtopology, flow: None, lock: None, told: Vec::new(), ear: ear.clone() })
         };
         Self { tasks: ids.iter().filter_map(copy).collect(), stage: Stage::Asking(None), backoff_ns: BACKOFF_NS.0 }
     }
@@ -80,15 +96,47 @@ impl Copies {
         self.tasks.iter_mut().filter_map(|copy| copy.flow.as_mut())
     }
 
+    /// How far the copies are.
+    pub(crate) fn positions(&self) -> Vec<ChangelogPosition> {
+        let kept = self.kept();
+        let logs = self.tasks.iter().flat_map(|copy| copy.subtopology.changelogs.iter().map(move |log| (copy.id, log)));
+        logs.map(|(task, log)| {
+            let partition = changelog_partition(log, task);
+            let known = kept.iter().find(|store| store.partition == partition);
+            let next = Some(known.map_or(Offset(0), |store| store.next));
+            ChangelogPosition { store: Arc::clone(&log.store), partition, next }
+        })
+        .collect()
+    }
+
+    /// What the copies follow, and how far they are.
+    pub(crate) fn describe(&self) -> Vec<TaskMetadata> {
+        let of_task = |copy: &Copy| {
+            let kept = || self.kept().iter().filter(|store| store.task == copy.id);
+            TaskMetadata {
+                task_id: copy.id,
+                topic_partitions: copy.changelogs(true).chain(copy.changelogs(false)).collect(),
+                committed_offsets: kept().map(|store| (store.partition.clone(), store.next)).collect(),
+                end_offsets: kept()
+                    .filter(|store| store.log_end.0 >= 0)
+                    .map(|store| (store.partition.clone(), store.log_end))
+                    .collect(),
+                time_current_idling_started: None,
+            }
+        };
+        self.tasks.iter().map(of_task).collect()
+    }
+
+    fn kept(&self) -> &[StoreRestore] {
+        if let Stage::Keeping(restore, _) = &self.stage { restore.stores() } else { &[] }
+    }
+
     /// Takes what is new; whether anything was. A failure that may pass closes the copies for a while.
     fn poll(&mut self, shared: &Shared, admin: &mut dyn Admin, now: Now) -> Result<bool> {
         match self.advance(shared, admin, now) {
             Err(error) if matches!(error.kind(), ErrorKind::Retriable | ErrorKind::Storage | ErrorKind::Fenced) => {
                 tracing::warn!(%error, "standby tasks are opened again in {} ms", self.backoff_ns / 1_000_000);
-                for copy in &mut self.tasks {
-                    copy.flow = None;
-                    copy.lock = None;
-                }
+                self.tasks.iter_mut().for_each(|copy| copy.close(SuspendReason::Migrated));
                 self.stage = Stage::Pausing { until_ns: now.mono_ns.saturating_add(self.backoff_ns) };
                 self.backoff_ns = self.backoff_ns.saturating_mul(2).min(BACKOFF_NS.1);
                 Ok(false)
@@ -142,10 +190,12 @@ impl Copies {
             for store in found.iter_mut().filter(|store| !own_sources.contains(&store.partition)) {
                 store.end = Offset(i64::MAX);
             }
+            copy.tell_start(&found)?;
             stores.append(&mut found);
             sources.extend(own_sources);
         }
-        let restore = Restore::start(shared.log.reader(Isolation::ReadCommitted), stores);
+        let reader = shared.log.reader(Isolation::ReadCommitted);
+        let restore = Restore::start(reader, stores, RestoreEar::default())?;
         Ok(Stage::Keeping(restore, Limits { partitions: sources, asked: None, look_ns: now.mono_ns }))
     }
 }
@@ -159,14 +209,55 @@ fn survey(tasks: &[Copy], shared: &Shared, admin: &mut dyn Admin) -> Survey {
 /// Reads a stretch of the changelogs; the number of records, `None` when nothing came.
 fn keep(tasks: &mut [Copy], restore: &mut Restore, shared: &Shared, now: Now) -> Result<Option<u64>> {
     let taken = restore.step(now, &mut |which, work| {
-        let copy = tasks.iter_mut().find(|copy| copy.id == which.task);
-        local_stores::restore(copy.and_then(|copy| copy.flow.as_mut()), which, work, &shared.metrics)
+        let Some(copy) = tasks.iter_mut().find(|copy| copy.id == which.task) else { return Ok(()) };
+        let taken = match &work {
+            Work::Records(records, _) => records.last().map(|last| (last.offset, records.len() as u64)),
+            Work::Wipe => None,
+        };
+        local_stores::restore(copy.flow.as_mut(), which, work, &shared.metrics)?;
+        taken.map_or(Ok(()), |(last, count)| copy.tell_loaded(which, last, count))
     })?;
     shared.metrics.add_updated(taken.unwrap_or(0));
     Ok(taken)
 }
 
 impl Copy {
+    /// Tells of the stores that it did not tell of before.
+    fn tell_start(&mut self, stores: &[StoreRestore]) -> Result<()> {
+        for store in stores {
+            if self.told.iter().any(|told| told.partition == store.partition) {
+                continue;
+            }
+            let StoreRestore { partition, name, next, .. } = store;
+            self.told.push(Told {
+                partition: partition.clone(),
+                store: Arc::clone(name),
+                offset: Offset(next.0 - 1),
+                log_end: Offset(-1),
+            });
+            self.ear.tell(|listener| listener.on_update_start(partition, name, *next))?;
+        }
+        Ok(())
+    }
+
+    fn tell_loaded(&mut self, store: &StoreRestore, last: Offset, count: u64) -> Result<()> {
+        let StoreRestore { partition, name, log_end, .. } = store;
+        if let Some(told) = self.told.iter_mut().find(|told| told.partition == *partition) {
+            told.offset = last;
+            told.log_end = *log_end;
+        }
+        self.ear.tell(|listener| listener.on_batch_loaded(partition, name, self.id, last, count, *log_end))
+    }
+
+    /// Closes the stores, then tells so.
+    fn close(&mut self, reason: SuspendReason) {
+        self.flow = None;
+        self.lock = None;
+        for Told { partition, store, offset, log_end } in std::mem::take(&mut self.told) {
+            logged(self.ear.tell(|listener| listener.on_update_suspended(&partition, &store, offset, log_end, reason)));
+        }
+    }
+
     /// Whether the stores are this thread's alone.
     fn lock(&mut self, shared: &Shared) -> bool {
         if self.lock.is_none() {
@@ -179,6 +270,12 @@ impl Copy {
     fn changelogs(&self, is_source: bool) -> impl Iterator<Item = TopicPartition> {
         let logs = self.subtopology.changelogs.iter().filter(move |log| log.is_source == is_source);
         logs.map(|log| changelog_partition(log, self.id))
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        self.close(SuspendReason::Migrated);
     }
 }
 
@@ -210,8 +307,8 @@ impl Limits {
 }
 
 impl StreamThread {
-    /// Keeps copies of these tasks and of no others.
-    pub(super) fn keep_copies_of(&mut self, mut standby: Vec<TaskId>) {
+    /// Keeps copies of these tasks and of no others. Some of them may have become active.
+    pub(super) fn keep_copies_of(&mut self, mut standby: Vec<TaskId>, active: &[TaskId]) {
         let has_changelog = |id: &TaskId| self.layout.of(*id).is_some_and(|known| !known.changelogs.is_empty());
         standby.retain(has_changelog);
         let is_same =
@@ -219,8 +316,11 @@ impl StreamThread {
         if is_same {
             return;
         }
-        let old = self.copies.take();
-        self.copies = (!standby.is_empty()).then(|| Copies::new(&self.layout, &standby, old));
+        let mut old = self.copies.take();
+        let promoted = old.iter_mut().flat_map(|old| &mut old.tasks).filter(|copy| active.contains(&copy.id));
+        promoted.for_each(|copy| copy.close(SuspendReason::Promoted));
+        let ear = self.shared.listeners.standby();
+        self.copies = (!standby.is_empty()).then(|| Copies::new(&self.layout, &standby, old, &ear));
     }
 
     /// Takes what is new in the changelogs of the copies; whether anything was.

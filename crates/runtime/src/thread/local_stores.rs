@@ -83,6 +83,8 @@ pub(super) fn restores(
             is_wiped,
             may_expire: topic.is_none_or(may_expire),
             records: 0,
+            log_end: Offset(-1),
+            has_ended: false,
             position: if is_wiped { Vec::new() } else { mark.map(|mark| mark.position).unwrap_or_default() },
         });
     }

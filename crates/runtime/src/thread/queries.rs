@@ -1,11 +1,14 @@
 //! Serving queries: between steps, and between the tasks of one.
 
+use std::sync::Arc;
+
 use millstream_state::StateStore;
 use millstream_state::query::Position;
-use millstream_types::Result;
+use millstream_types::{Now, Result};
 
 use super::StreamThread;
-use crate::query::{Found, Positions, Role};
+use super::local_stores::changelog_partition;
+use crate::query::{ChangelogPosition, Found, LocalThread, Positions, Role};
 
 impl StreamThread {
     /// Does what others have asked for.
@@ -17,7 +20,7 @@ impl StreamThread {
 
     #[cold]
     fn open_mail(&mut self) {
-        let control = std::sync::Arc::clone(&self.control);
+        let control = Arc::clone(&self.control);
         for job in control.mailbox().take() {
             job(self);
         }
@@ -48,6 +51,32 @@ impl StreamThread {
             if each(Found { task, role, store, positions }) {
                 return;
             }
+        }
+    }
+}
+
+impl StreamThread {
+    /// How far the stores that have a changelog are.
+    pub(crate) fn changelog_positions(&self) -> Vec<ChangelogPosition> {
+        let mut positions = Vec::new();
+        for task in &self.tasks {
+            for (at, store) in task.stores().iter().enumerate() {
+                let Some(changelog) = task.changelog(at) else { continue };
+                let partition = changelog_partition(changelog, task.id());
+                positions.push(ChangelogPosition { store: Arc::clone(&store.facts().name), partition, next: None });
+            }
+        }
+        positions.extend(self.takeover.iter().flat_map(super::Takeover::positions));
+        positions.extend(self.copies.iter().flat_map(super::Copies::positions));
+        positions
+    }
+
+    /// What the thread and its tasks are doing.
+    pub(crate) fn local(&self, now: Now) -> LocalThread {
+        LocalThread {
+            thread: self.metadata(),
+            active_tasks: self.tasks.iter().map(|task| task.describe(now)).collect(),
+            standby_tasks: self.copies.iter().flat_map(super::Copies::describe).collect(),
         }
     }
 }

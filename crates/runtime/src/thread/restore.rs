@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::start::lost;
+use crate::listeners::{RestoreEar, logged};
 use crate::task::of_store;
 use millstream_log::batch::Records;
 use millstream_log::{Fetched, Reader, ReaderEvent};
@@ -33,6 +34,10 @@ pub(crate) struct StoreRestore {
     pub(crate) may_expire: bool,
     /// Records restored.
     pub(crate) records: u64,
+    /// One past the last record of the changelog, as far as known; -1 before anything was read.
+    pub(crate) log_end: Offset,
+    /// Whether the listener has heard of the end.
+    pub(crate) has_ended: bool,
     /// What the local copy said of the inputs.
     pub(crate) position: Vec<(TopicPartition, Offset)>,
 }
@@ -50,13 +55,41 @@ pub(crate) struct Restore {
     events: Vec<ReaderEvent>,
     /// When something came last, or its absence was reported (monotonic ns).
     heard_ns: Option<u64>,
+    ear: RestoreEar,
 }
 
 impl Restore {
     /// Starts reading. The reader reads committed records only.
-    pub(crate) fn start(mut reader: Box<dyn Reader>, stores: Vec<StoreRestore>) -> Self {
+    ///
+    /// # Errors
+    /// A listener that panics.
+    pub(crate) fn start(mut reader: Box<dyn Reader>, stores: Vec<StoreRestore>, ear: RestoreEar) -> Result<Self> {
         assign(&mut *reader, &stores);
-        Self { reader, stores, events: Vec::new(), heard_ns: None }
+        let mut restore = Self { reader, stores, events: Vec::new(), heard_ns: None, ear };
+        for store in &restore.stores {
+            let StoreRestore { partition, name, next, end, .. } = store;
+            restore.ear.tell(|listener| listener.on_restore_start(partition, name, *next, *end))?;
+        }
+        restore.tell_ends()?;
+        Ok(restore)
+    }
+
+    /// Tells of stores that are restored.
+    fn tell_ends(&mut self) -> Result<()> {
+        for store in self.stores.iter_mut().filter(|store| store.is_done() && !store.has_ended) {
+            store.has_ended = true;
+            let StoreRestore { partition, name, records, .. } = store;
+            self.ear.tell(|listener| listener.on_restore_end(partition, name, *records))?;
+        }
+        Ok(())
+    }
+
+    /// Tells of stores that are not restored any more.
+    fn tell_suspended<'a>(&self, stores: impl Iterator<Item = &'a StoreRestore>) {
+        for store in stores.filter(|store| !store.has_ended) {
+            let StoreRestore { partition, name, records, .. } = store;
+            logged(self.ear.tell(|listener| listener.on_restore_suspended(partition, name, *records)));
+        }
     }
 
     /// The stores, done ones among them.
@@ -85,6 +118,7 @@ impl Restore {
     /// Forgets the stores of a task.
     pub(crate) fn remove(&mut self, task: TaskId) {
         let before = self.stores.len();
+        self.tell_suspended(self.stores.iter().filter(|store| store.task == task));
         self.stores.retain(|store| store.task != task);
         if self.stores.len() != before {
             assign(&mut *self.reader, &self.stores);
@@ -112,7 +146,7 @@ impl Restore {
             match event {
                 ReaderEvent::Fetched(fetched) => {
                     let Some(store) = find(&mut self.stores, &fetched.partition) else { continue };
-                    restored = Some(restored.unwrap_or(0) + take(store, &fetched, now, apply)?);
+                    restored = Some(restored.unwrap_or(0) + take(store, &fetched, &self.ear, now, apply)?);
                     if store.is_done() {
                         self.reader.pause(&fetched.partition);
                     }
@@ -143,7 +177,14 @@ impl Restore {
             }
         }
         self.events = events;
+        self.tell_ends()?;
         Ok(restored)
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        self.tell_suspended(self.stores.iter());
     }
 }
 
@@ -188,6 +229,7 @@ fn find<'a>(stores: &'a mut [StoreRestore], partition: &TopicPartition) -> Optio
 fn take(
     store: &mut StoreRestore,
     fetched: &Fetched,
+    ear: &RestoreEar,
     now: Now,
     apply: &mut dyn FnMut(&StoreRestore, Work<'_>) -> Result<()>,
 ) -> Result<u64> {
@@ -207,6 +249,7 @@ fn take(
         }
     }
     store.next = fetched.next.min(end).max(store.next);
+    store.log_end = fetched.end;
     if raw.is_empty() {
         return Ok(0);
     }
@@ -221,6 +264,8 @@ fn take(
     apply(store, Work::Records(&records, &mark))?;
     let count = records.len() as u64;
     store.records += count;
+    let last = records.last().map_or(Offset(-1), |record| record.offset);
+    ear.tell(|listener| listener.on_batch_restored(&store.partition, &store.name, last, count))?;
     // What follows a deletion stood in the log after all; the log may be cut again later.
     store.is_wiped = false;
     Ok(count)

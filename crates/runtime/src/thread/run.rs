@@ -130,7 +130,7 @@ impl StreamThread {
             match event {
                 MemberEvent::Assigned { active, standby } => {
                     // First: a task that becomes active must find its stores closed.
-                    self.keep_copies_of(standby);
+                    self.keep_copies_of(standby, &active);
                     self.assigned(active);
                 }
                 MemberEvent::Revoke { tasks } => self.revoke(tasks),

@@ -15,8 +15,9 @@ use super::restore::{Restore, StoreRestore};
 use super::start::{InputStart, input_start, retention_ms};
 use super::survey::{Survey, SurveyFacts};
 use crate::layout::{Layout, Subtopology};
+use crate::query::ChangelogPosition;
 use crate::shared::{Shared, failed};
-use crate::task::{Task, TaskInput};
+use crate::task::{StoreChangelog, Task, TaskInput};
 use crate::task_lock::TaskLock;
 
 /// Some tasks on their way to a thread. They start one by one, as their stores are restored.
@@ -102,6 +103,21 @@ impl Takeover {
         self.tasks.iter_mut().filter_map(|task| task.flow.as_mut())
     }
 
+    /// How far the stores of tasks that have not started are.
+    pub(crate) fn positions(&self) -> Vec<ChangelogPosition> {
+        let restoring = if let Stage::Restoring(restore) = &self.stage { restore.stores() } else { &[] };
+        let position = |log: &StoreChangelog, task: &NewTask| {
+            let partition = changelog_partition(log, task.id);
+            let known = restoring.iter().find(|store| store.partition == partition);
+            // As in Kafka Streams: what has not begun is counted from 0.
+            let next = known.map_or(Offset(0), |store| store.next);
+            ChangelogPosition { store: Arc::clone(&log.store), partition, next: Some(next) }
+        };
+        let of_task =
+            |task: &NewTask| -> Vec<_> { task.subtopology.changelogs.iter().map(|log| position(log, task)).collect() };
+        self.tasks.iter().flat_map(of_task).collect()
+    }
+
     /// The changelogs that are being read.
     pub(crate) fn changelogs(&self) -> impl Iterator<Item = &TopicPartition> {
         let stores = if let Stage::Restoring(restore) = &self.stage { restore.stores() } else { &[] };
@@ -144,7 +160,7 @@ impl Takeover {
                 task.open(tools, &facts, now, &mut stores)?;
             }
             let reader = tools.shared.log.reader(Isolation::ReadCommitted);
-            self.stage = Stage::Restoring(Restore::start(reader, stores));
+            self.stage = Stage::Restoring(Restore::start(reader, stores, tools.shared.listeners.restore())?);
         }
         self.restore(tools, now)
     }

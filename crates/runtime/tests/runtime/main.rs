@@ -15,6 +15,7 @@ mod count;
 mod failures;
 mod group_topology;
 mod handlers;
+mod listeners;
 mod lost_topics;
 mod queries;
 mod retention;

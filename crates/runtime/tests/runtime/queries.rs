@@ -231,6 +231,20 @@ fn copies_answer_where_they_may() {
         let own = streams.store(StoreQueryParameters::from_name_and_type("counts", kind)).unwrap();
         assert_eq!(own.approximate_num_entries().unwrap(), 1, "a copy is not read unless it may be stale");
     }
+    for streams in [&first, &second] {
+        let lags = until(&world, "copies without lag", || {
+            let lags = streams.all_local_store_partition_lags().unwrap();
+            lags["counts"].values().all(|lag| lag.offset_lag == 0).then_some(lags)
+        });
+        assert_eq!(lags["counts"].values().map(|lag| lag.end_offset_position.0).collect::<Vec<_>>(), [1, 1]);
+        let thread = streams.metadata_for_local_threads().unwrap().remove(0);
+        assert_eq!((thread.active_tasks.len(), thread.standby_tasks.len()), (1, 1));
+        let input = &thread.active_tasks[0].topic_partitions[0];
+        assert_eq!(&*input.topic, "in");
+        assert_eq!(thread.active_tasks[0].end_offsets[input], Offset(1));
+        let changelog = &thread.standby_tasks[0].topic_partitions[0];
+        assert_eq!(thread.standby_tasks[0].committed_offsets[changelog], Offset(1));
+    }
     assert!(first.close(LONG) && second.close(LONG));
 }
 

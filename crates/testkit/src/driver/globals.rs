@@ -16,6 +16,7 @@ use super::collector::Produced;
 /// The global stores of a topology and what feeds them.
 pub(super) struct Globals {
     pub(super) state: Arc<RwLock<GlobalState>>,
+    topology: Topology,
     feeds: Vec<Feed>,
     dropped: u64,
 }
@@ -58,7 +59,12 @@ impl Globals {
                 put_balance: 0,
             });
         }
-        Ok(Self { state, feeds, dropped: 0 })
+        Ok(Self { state, topology: topology.clone(), feeds, dropped: 0 })
+    }
+
+    /// A store to be read, typed.
+    pub(super) fn reader(&self, name: &str) -> Result<Option<Box<dyn StateStore>>> {
+        self.topology.global_reader(name, &self.state)
     }
 
     /// The typed store that a processor keeps.

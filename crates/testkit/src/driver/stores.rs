@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use millstream_state::query::{Query, QueryFailure, ReadView};
 use millstream_state::{
     KeyValueStore, OuterJoinStore, SessionStore, StateStore, TimestampedKeyValueStore,
     TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore, TimestampedWindowStoreWithHeaders, ValueAndTimestamp,
@@ -168,6 +169,34 @@ impl TopologyTestDriver {
         let mut machine = self.machine.get_mut();
         let store = machine.store_mut(name);
         store.ok_or_else(|| state_error(format!("there is no open store {name}")))?.row_count()
+    }
+
+    /// Asks a store, as `Streams::query` asks each partition's; global stores answer, too.
+    ///
+    /// ```
+    /// # use millstream_state::query::{KeyQuery, ReadView};
+    /// # use millstream_testkit::TopologyTestDriver;
+    /// # use millstream_topology::{Materialized, StreamsBuilder};
+    /// # use millstream_types::Serdes;
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("words").group_by_key().count_with(Materialized::named("counts"));
+    /// let driver = TopologyTestDriver::with_defaults(builder.build()?)?;
+    /// driver.create_input_topic("words", Serdes::string(), Serdes::string()).pipe_input("a".to_owned(), "x".to_owned())?;
+    ///
+    /// let query = KeyQuery::<String, i64>::with_key("a".to_owned());
+    /// assert_eq!(driver.query("counts", &query, ReadView::Latest)?, Ok(Some(1)));
+    /// # Ok::<(), millstream_types::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `State` when there is no store of that name. What the query itself cannot do is the inner result's failure.
+    pub fn query<Q: Query>(&self, name: &str, query: &Q, view: ReadView) -> Result<Result<Q::Result, QueryFailure>> {
+        let mut machine = self.machine.get_mut();
+        if let Some(mut global) = machine.globals.reader(name)? {
+            return Ok(query.run(&mut *global, view));
+        }
+        let store = machine.store_mut(name).ok_or_else(|| state_error(format!("there is no open store {name}")))?;
+        Ok(query.run(store, view))
     }
 
     /// A store of any type: a user's own, or one that has no method above.
