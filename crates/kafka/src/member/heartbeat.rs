@@ -29,6 +29,9 @@ const MISSING_INTERNAL_TOPICS: i8 = 3;
 const ASSIGNMENT_DELAYED: i8 = 5;
 /// While the broker waits for more members before it assigns anything, or makes internal topics, in ms.
 const DELAYED_INTERVAL_MS: i64 = 200;
+/// How long a new member that is told no tasks takes it that the broker has not assigned any yet, in ms: it assigns once in
+/// a while (`group.streams.assignment.interval.ms`, 1 s), and does not say that it is about to.
+const FIRST_TASKS_MS: i64 = 2_000;
 /// How long answers in a row tell of missing topics, or of a failure of the broker, before it counts: topics that exist
 /// may be news to a coordinator, and brokers that restart are missing for new ones. In ms.
 const PATIENCE_MS: i64 = 30_000;
@@ -57,6 +60,8 @@ pub(super) struct Heartbeats {
     is_revoking: bool,
     /// Whether it was told its tasks since it joined or gave some up.
     is_settled: bool,
+    /// Until when having no tasks may mean that none are assigned yet, in ms.
+    first_tasks_until: i64,
     /// Statuses that the last answer told.
     statuses: BTreeMap<i8, Seen>,
     leaving: Option<(Slot<()>, i64)>,
@@ -116,6 +121,7 @@ impl Heartbeats {
             owned: Tasks::default(),
             is_revoking: false,
             is_settled: false,
+            first_tasks_until: i64::MIN,
             statuses: BTreeMap::new(),
             leaving: None,
             others: None,
@@ -309,6 +315,15 @@ impl Heartbeats {
                 }
             }
         }
+        if has_joined {
+            self.first_tasks_until = now_ms + FIRST_TASKS_MS;
+        }
+        if self.target.as_ref().is_some_and(|target| *target != Tasks::default()) {
+            self.first_tasks_until = i64::MIN;
+        }
+        if now_ms < self.first_tasks_until {
+            self.next_ms = now_ms + DELAYED_INTERVAL_MS.min(self.interval_ms);
+        }
         self.endpoint_epoch = response.endpoint_information_epoch;
         if let Some(told) = response.partitions_by_user_endpoint {
             self.event(MemberEvent::Endpoints(endpoints::heard(told)));
@@ -347,7 +362,8 @@ impl Heartbeats {
             return;
         }
         // A group that assigns nothing yet has not told what there is to run.
-        if !self.is_settled && !self.statuses.is_empty() && target == Tasks::default() {
+        let may_wait = !self.statuses.is_empty() || now_ms < self.first_tasks_until;
+        if !self.is_settled && may_wait && target == Tasks::default() {
             return;
         }
         self.is_settled = true;
