@@ -3,9 +3,11 @@
 //! Heartbeats go out from the network thread, so slow user code never costs a member its tasks before
 //! `max.poll.interval.ms`. What the stream thread must know waits for its next poll.
 
+mod adoption;
 mod commit;
 mod endpoints;
 mod heartbeat;
+mod misfit;
 mod others;
 mod refused;
 mod remedy;

@@ -250,6 +250,56 @@ fn an_input_with_more_partitions_than_before_is_refused_with_both_counts() {
 }
 
 #[test]
+fn a_topic_that_a_pattern_matches_is_read_once_it_is_there() {
+    let state = tempfile::tempdir().unwrap();
+    let builder = StreamsBuilder::new();
+    builder.stream_pattern::<String, String>("pattern-in-.*").to("pattern-out");
+    let topology = builder.build().unwrap();
+    let given = config("pattern", ProcessingGuarantee::ExactlyOnceV2, state.path());
+    let config = given.app_configs().fold(Config::builder(), |builder, (key, value)| builder.set(key, value));
+    let config = config.set("metadata.max.age.ms", "300").build().unwrap();
+    let log = millstream::open_log(&config).unwrap();
+    let create = |name: &str, partitions| {
+        let topic = NewTopic { name: name.into(), partitions, replication_factor: -1, configs: vec![] };
+        answer(&*log, log.admin().create_topics(&[topic]));
+    };
+    create("pattern-in-b", 2);
+    create("pattern-out", 1);
+    let mut copies = Consumer::new(Arc::clone(&log), "pattern-out", Serdes::string(), Serdes::string()).unwrap();
+    let mut copied = |streams: &Streams, topic: &str, value: &str| {
+        let mut records = Producer::new(Arc::clone(&log), topic, Serdes::string(), Serdes::string()).unwrap();
+        records.send(&Record::new("k".to_owned(), value.to_owned(), Timestamp(1))).unwrap();
+        records.flush().unwrap();
+        let deadline = Instant::now() + LIMIT;
+        while copies.poll(Duration::from_millis(100)).unwrap().iter().all(|copy| copy.record.value != value) {
+            assert!(Instant::now() < deadline, "{value} is not copied: {} {:?}", streams.state(), streams.error());
+        }
+    };
+    let start = || {
+        let streams = Streams::new(&topology, &config).unwrap();
+        streams.start().unwrap();
+        streams
+    };
+
+    let streams = start();
+    copied(&streams, "pattern-in-b", "of the first topic");
+    create("pattern-in-a", 2);
+    copied(&streams, "pattern-in-a", "of one that came");
+    copied(&streams, "pattern-in-b", "of the first again");
+    assert!(streams.close(LIMIT));
+    // Who knows both topics joins the group that was made with one.
+    let streams = start();
+    copied(&streams, "pattern-in-a", "after a restart");
+
+    create("pattern-in-c", 3);
+    assert!(streams.wait_for(&[State::Error], LIMIT), "{}", streams.state());
+    let error = streams.error().unwrap().to_string();
+    assert!(error.contains("topic pattern-in-c now, whose 3 partitions are more"), "{error}");
+    assert!(error.contains("millstream upgrade-group"), "{error}");
+    assert!(streams.close(LIMIT));
+}
+
+#[test]
 fn a_transaction_that_does_not_end_is_named() {
     let mut desk = Desk::new("held-up", 1, ProcessingGuarantee::ExactlyOnceV2);
     let streams = desk.streams(0);

@@ -147,12 +147,17 @@ fn facts(
         planned.topics().partition(|topic| plan.is_repartition_topic(topic));
     let repartition =
         |name: &Arc<str>| topic(InternalTopic { name: Arc::clone(name), kind: InternalTopicKind::Repartition });
+    let count = |topic: &Arc<str>| partitions.partitions_of(topic).unwrap_or_default();
+    let matched = || planned.sources.iter().filter(|source| source.pattern.is_some()).flat_map(|source| &source.topics);
+    let fixed = planned.topics().filter(|topic| matched().all(|other| other != *topic));
     let repartition_sinks = planned.sinks.iter().filter(|sink| sink.is_repartition);
     SubtopologyFacts {
         id: planned.id,
         tasks: partitions.tasks_of(planned.id),
         stateful: !planned.stores_in_order.is_empty(),
         source_topics: external.into_iter().cloned().collect(),
+        matched_topics: matched().map(|topic| (Arc::clone(topic), count(topic))).collect(),
+        fixed_tasks: fixed.map(count).max().unwrap_or_default(),
         repartition_sources: own.into_iter().map(repartition).collect(),
         repartition_sinks: repartition_sinks.map(|sink| Arc::clone(&sink.topic)).collect(),
         changelogs: plan.changelog_topics(planned.id).into_iter().map(topic).collect(),

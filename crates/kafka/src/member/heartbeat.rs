@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use millstream_log::{Departure, Failure, FailureKind, GroupTopology, MemberConfig, MemberEvent, SHUTDOWN_APPLICATION};
 use millstream_types::TaskId;
 
+use super::adoption::Adoption;
 use super::endpoints;
 use super::others::{Leftovers, Others};
-use super::remedy::{explained, is_other_topology};
+use super::remedy::explained;
 use super::request::{Goodbye, JOIN};
 use super::tasks::{Tasks, heard};
 use super::{Order, Shared, lock};
@@ -48,7 +49,7 @@ pub(super) struct Heartbeats {
     pub(super) topology: GroupTopology,
     pub(super) epoch: i32,
     interval_ms: i64,
-    next_ms: i64,
+    pub(super) next_ms: i64,
     under_way: Option<Ticket<StreamsGroupHeartbeatRequest>>,
     /// Whether the broker must be told what we run.
     pub(super) must_tell: bool,
@@ -73,11 +74,14 @@ pub(super) struct Heartbeats {
     strays: Option<Leftovers>,
     /// Closed members of others, until they are back or released.
     closed: Option<Leftovers>,
-    renewals: Renewals,
+    pub(super) renewals: Renewals,
     /// Renewals that had ended when the member asked to join.
-    renewals_known: u64,
+    pub(super) renewals_known: u64,
     /// The group is made anew, by us.
-    renewal: Option<(Renewal, RenewalRight)>,
+    pub(super) renewal: Option<(Renewal, RenewalRight)>,
+    /// What the group was made with, while that is asked; and whether the member joins with it.
+    pub(super) adoption: Option<Adoption>,
+    pub(super) has_adopted: bool,
     /// Whether the member has not joined yet.
     is_first: bool,
     /// Of what we were told last of who has what.
@@ -131,6 +135,8 @@ impl Heartbeats {
             renewals,
             renewals_known: 0,
             renewal: None,
+            adoption: None,
+            has_adopted: false,
             is_first: true,
             endpoint_epoch: -1,
             fails_since_ms: None,
@@ -145,6 +151,7 @@ impl Heartbeats {
             match order {
                 Order::Join(topology) => {
                     self.topology = topology;
+                    self.has_adopted = false;
                     self.outside();
                     self.state = State::Joining;
                     self.next_ms = now_ms;
@@ -194,6 +201,7 @@ impl Heartbeats {
         self.under_way = None;
         self.others = None;
         self.renewal = None;
+        self.adoption = None;
         self.endpoint_epoch = -1;
         self.target = None;
         self.owned = Tasks::default();
@@ -247,8 +255,10 @@ impl Heartbeats {
                     client.forget_coordinator(CoordinatorKind::Group, &self.config.group);
                     self.must_tell = true;
                 }
-                code if self.may_renew(code, response.error_message.as_deref()) => self.begin_renewal(),
-                code => self.fail(explained(&self.config, code, response.error_message.as_deref())),
+                code if self.may_adopt(code, response.error_message.as_deref()) => {
+                    self.adoption = Some(Adoption::new(code, response.error_message));
+                }
+                code => self.refused(code, response.error_message.as_deref(), None),
             },
         }
     }
@@ -256,38 +266,6 @@ impl Heartbeats {
     /// Whether this is a failure of the broker itself that has not lasted: one that could not assign, say.
     fn may_pass(&mut self, code: ErrorCode, now_ms: i64) -> bool {
         code == ErrorCode::UNKNOWN_SERVER_ERROR && now_ms - *self.fails_since_ms.get_or_insert(now_ms) < PATIENCE_MS
-    }
-
-    fn may_renew(&self, code: ErrorCode, detail: Option<&str>) -> bool {
-        self.config.may_renew_group && self.state == State::Joining && is_other_topology(code, detail)
-    }
-
-    /// Makes the group anew, unless another member of this process does, or has just done so: then it joins again.
-    fn begin_renewal(&mut self) {
-        let group = &self.config.group;
-        if let Some(right) = self.renewals.begin(group, self.renewals_known) {
-            tracing::info!(%group, "the group has another topology: it is made anew, with its offsets");
-            self.renewal = Some((Renewal::new(Arc::clone(group), Some(Arc::clone(&self.config.process_id))), right));
-        }
-    }
-
-    /// Goes on making the group anew; when to go on if it is not over.
-    fn renew(&mut self, client: &mut Client) -> Option<i64> {
-        let (renewal, _) = self.renewal.as_mut()?;
-        let Some(result) = renewal.turn(client) else { return Some(renewal.due_ms()) };
-        self.renewal = None;
-        match result {
-            Ok(offsets) => {
-                tracing::info!(group = %self.config.group, offsets, "the group was made anew");
-                self.next_ms = client.now().mono_ms();
-            }
-            // It is begun again by whoever is refused next.
-            Err(failure) if failure.kind != FailureKind::Fatal => {
-                tracing::warn!(group = %self.config.group, %failure, "the group could not be made anew; trying again");
-            }
-            Err(failure) => self.fail(failure),
-        }
-        None
     }
 
     fn answered(&mut self, client: &mut Client, response: StreamsGroupHeartbeatResponse) {
@@ -376,7 +354,7 @@ impl Heartbeats {
         self.event(MemberEvent::Assigned { active: target.active.into_iter().collect(), standby });
     }
 
-    fn fail(&mut self, failure: Failure) {
+    pub(super) fn fail(&mut self, failure: Failure) {
         self.outside();
         self.event(MemberEvent::Failed(failure));
     }
@@ -457,7 +435,7 @@ impl Actor for Heartbeats {
             // Their tasks are ours, perhaps.
             self.next_ms = now_ms;
         }
-        if let Some(due_ms) = self.renew(client) {
+        if let Some(due_ms) = self.adopt(client).or_else(|| self.renew(client)) {
             return Turn::Until(due_ms.min(now_ms + self.interval_ms));
         }
         let mut pause_until = i64::MIN;

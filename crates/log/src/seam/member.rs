@@ -72,6 +72,11 @@ pub struct SubtopologyFacts {
     pub stateful: bool,
     /// Topics of others that it reads.
     pub source_topics: Vec<Arc<str>>,
+    /// Those of `source_topics` that a pattern matches, with their partitions. They come and go: a group that was made
+    /// with fewer of them serves as well if the others make as many tasks.
+    pub matched_topics: Vec<(Arc<str>, i32)>,
+    /// Tasks that the topics make which no pattern matches.
+    pub fixed_tasks: i32,
     /// Repartition topics that it reads.
     pub repartition_sources: Vec<InternalTopicFacts>,
     /// Repartition topics that it writes.

@@ -137,7 +137,12 @@ impl StreamThread {
                 MemberEvent::Endpoints(endpoints) => *self.shared.endpoints.write() = endpoints,
                 MemberEvent::Lost => {
                     tracing::warn!(thread = %self.control.metadata().name, "expelled from the group; joining again");
-                    self.roll_back(true);
+                    if self.layout.has_patterns {
+                        // Perhaps the group was made anew, for topics that this thread has not seen yet.
+                        self.lay_out_anew();
+                    } else {
+                        self.roll_back(true);
+                    }
                 }
                 MemberEvent::Status { code, detail } => {
                     if code == SHUTDOWN_APPLICATION {
