@@ -107,6 +107,8 @@ pub(crate) struct FakeTransport {
     pub(crate) tried: usize,
     /// Brokers that refuse connections.
     pub(crate) refusing: Vec<Address>,
+    /// Whether answers are on their way and do not arrive.
+    pub(crate) is_held: bool,
     /// Whether brokers neither take nor refuse connections.
     pub(crate) is_stalled: bool,
     /// Keys of all requests but `ApiVersions`, in order.
@@ -126,6 +128,7 @@ impl FakeTransport {
             versions_error: ErrorCode::NONE,
             tried: 0,
             refusing: Vec::new(),
+            is_held: false,
             is_stalled: false,
             seen: Vec::new(),
         }
@@ -223,6 +226,9 @@ impl Transport for FakeTransport {
     }
 
     fn poll(&mut self, _: Duration, events: &mut Vec<TransportEvent>) {
+        if self.is_held {
+            return;
+        }
         events.extend(self.events.drain(..));
     }
 }

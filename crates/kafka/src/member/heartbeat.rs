@@ -169,6 +169,7 @@ impl Heartbeats {
                 }
                 Order::Shutdown => {
                     self.ends_application = true;
+                    self.must_tell = true;
                     self.next_ms = now_ms;
                 }
                 Order::Leave(departure, slot) => self.depart(departure, slot, now_ms),
@@ -276,7 +277,6 @@ impl Heartbeats {
         self.epoch = response.member_epoch;
         client.set_member_epoch(&self.config.member_id, self.epoch, has_joined);
         lock(&self.shared).epoch = self.epoch;
-        self.must_tell = false;
         if response.heartbeat_interval_ms > 0 {
             self.interval_ms = i64::from(response.heartbeat_interval_ms);
         }
@@ -307,6 +307,9 @@ impl Heartbeats {
             self.event(MemberEvent::Endpoints(endpoints::heard(told)));
         }
         self.reconcile(now_ms);
+        if self.must_tell {
+            self.next_ms = now_ms;
+        }
     }
 
     /// Passes on what keeps the group from running. Topics that were just created may be missing for a
@@ -445,6 +448,8 @@ impl Actor for Heartbeats {
             }
             if let Some(node) = client.coordinator(CoordinatorKind::Group, &self.config.group) {
                 self.under_way = Some(client.send(node, self.request()));
+                // What changes from now on is told with the next one, whatever is answered to this one.
+                self.must_tell = false;
             } else {
                 // It stays due: why there is no coordinator is known only until it is asked for again.
                 pause_until = now_ms + client.options().retry_backoff_ms;

@@ -237,6 +237,26 @@ fn tasks_are_given_up_before_others_get_them() {
 }
 
 #[test]
+fn what_is_given_up_while_a_heartbeat_is_under_way_is_told_with_the_next_one() {
+    let mut rig = joined(|number, request| match number {
+        0 => told(1, &[0, 1]),
+        2 => told(1, &[1]),
+        _ => unchanged(request.member_epoch),
+    });
+    assert_eq!(rig.events(1_500), ["assigned [0, 1]", "revoke [0]"]);
+    rig.fake.engine.transport.is_held = true;
+    rig.events(1_000);
+    let before = rig.heartbeats.lock().unwrap().len();
+    rig.member.revoked();
+    assert_eq!(rig.events(50), ["assigned [1]"]);
+    assert_eq!(rig.heartbeats.lock().unwrap().len(), before, "one heartbeat at a time");
+    // Its answer is none to what it did not tell.
+    rig.fake.engine.transport.is_held = false;
+    rig.events(200);
+    assert_eq!(rig.owned()[before..], ["[1]"]);
+}
+
+#[test]
 fn an_expelled_member_is_told_once_and_may_join_again() {
     for code in [ErrorCode::UNKNOWN_MEMBER_ID, ErrorCode::FENCED_MEMBER_EPOCH] {
         let mut rig = joined(move |number, _| match number {
