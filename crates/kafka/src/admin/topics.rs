@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_log::{Failure, NewTopic, TopicMetadata};
+use millstream_log::{Failure, FailureKind, NewTopic, OffsetSpec, TopicMetadata};
+use millstream_types::TopicPartition;
 
 use super::agreement::{Agreement, Expected};
+use super::offsets::ListOffsets;
 use super::operation::{Asked, Step};
 use crate::call::{fatal, refused, retriable};
 use crate::client::Client;
@@ -26,6 +28,8 @@ const EFFECTIVE: [&str; 5] =
     ["cleanup.policy", "delete.retention.ms", "min.compaction.lag.ms", "retention.bytes", "retention.ms"];
 /// How long there may be fewer brokers than replicas: one that is restarted is missing for so long, in ms.
 const REPLICAS_PATIENCE_MS: i64 = 30_000;
+/// Pause before the leaders of new partitions are asked again, in ms: they make them within that order.
+const LEADERS_PAUSE_MS: i64 = 10;
 /// How long a broker may take to create or delete, in ms.
 const CREATE_TIMEOUT_MS: i32 = 30_000;
 
@@ -171,13 +175,18 @@ impl Step<Vec<TopicMetadata>> for ListTopics {
     }
 }
 
-/// Creates topics, and looks at those that exist already.
+/// Creates topics, and looks at those that exist already. Over when their leaders answer: who joins a group before
+/// that may be told that its topics are missing, and then waits for the group's next assignment.
 pub(super) struct CreateTopics {
     topics: Vec<NewTopic>,
     create: Asked<CreateTopicsRequest>,
     /// Once all were created or existed.
     agreement: Option<Agreement>,
     existing: Topics,
+    /// What is asked of the leaders once all exist.
+    leaders: Option<ListOffsets>,
+    /// When to ask them again, in ms.
+    again_ms: Option<i64>,
     /// Since when brokers are missing for the replicas, in ms.
     short_since: Option<i64>,
 }
@@ -185,7 +194,15 @@ pub(super) struct CreateTopics {
 impl CreateTopics {
     pub(super) fn new(topics: Vec<NewTopic>) -> Self {
         let names = topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
-        Self { topics, create: Asked::default(), agreement: None, existing: Topics::new(names), short_since: None }
+        Self {
+            topics,
+            create: Asked::default(),
+            agreement: None,
+            existing: Topics::new(names),
+            leaders: None,
+            again_ms: None,
+            short_since: None,
+        }
     }
 
     fn create(&mut self, client: &mut Client) -> Option<Result<(), Failure>> {
@@ -257,8 +274,32 @@ impl Step<()> for CreateTopics {
         {
             return Some(Err(failure));
         }
-        let found = self.existing.turn(client)?;
-        Some(found.and_then(|found| self.compare(&found)))
+        if self.leaders.is_none() {
+            let found = self.existing.turn(client)?;
+            match found.and_then(|found| self.compare(&found).map(|()| partitions(&found))) {
+                Ok(partitions) => self.leaders = Some(ListOffsets::new(partitions, OffsetSpec::Start)),
+                Err(failure) => return Some(Err(failure)),
+            }
+        }
+        let leaders = self.leaders.as_mut()?;
+        let now_ms = client.now().mono_ms();
+        if self.again_ms.is_some_and(|again_ms| now_ms < again_ms) {
+            return None;
+        }
+        self.again_ms = None;
+        match leaders.turn(client)? {
+            Err(failure) if failure.kind == FailureKind::Retriable => {
+                leaders.restart();
+                self.again_ms = Some(now_ms + LEADERS_PAUSE_MS);
+                None
+            }
+            // Who may create and not ask is done, too.
+            Ok(_) | Err(_) => Some(Ok(())),
+        }
+    }
+
+    fn due_ms(&self) -> i64 {
+        self.again_ms.unwrap_or(i64::MAX)
     }
 
     fn restart(&mut self) {
@@ -269,6 +310,15 @@ impl Step<()> for CreateTopics {
             agreement.restart();
         }
     }
+}
+
+/// All partitions of topics.
+fn partitions(topics: &[Option<TopicMetadata>]) -> Vec<TopicPartition> {
+    let of = |topic: &TopicMetadata| {
+        let name = Arc::clone(&topic.name);
+        (0..topic.partitions).map(move |number| TopicPartition::new(Arc::clone(&name), number))
+    };
+    topics.iter().flatten().flat_map(of).collect()
 }
 
 /// The first topic with an error. `harmless`: what was to be done is done already.

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use millstream_log::{Admin, NewTopic};
 
 use crate::admin::KafkaAdmin;
-use crate::fake::{Fake, FakeTransport, Obliging, Reply, metadata};
+use crate::fake::{Fake, FakeTransport, Fate, Obliging, Place, Reply, metadata};
 use crate::net::Address;
 use crate::protocol::messages::create_topics::CreateTopicsRequest;
 use crate::protocol::messages::delete_topics::DeleteTopicsRequest;
+use crate::protocol::messages::list_offsets::ListOffsetsRequest;
 use crate::protocol::messages::metadata::MetadataRequest;
 use crate::protocol::{ErrorCode, Reader, Request, RequestHeader};
 
@@ -47,6 +48,24 @@ fn a_broker_that_hears_late_of_a_new_topic_is_waited_for() {
         let created = asked.iter().filter(|((_, key), _)| *key == CreateTopicsRequest::KEY);
         assert_eq!(created.map(|(_, count)| count).sum::<usize>(), 1, "created once");
     }
+}
+
+#[test]
+fn leaders_that_make_a_new_partition_are_waited_for() {
+    let fates = [0, 1, 2].map(|number| Fate {
+        key: ListOffsetsRequest::KEY,
+        number,
+        place: Place::Partition,
+        code: ErrorCode::NOT_LEADER_OR_FOLLOWER,
+    });
+    let (brokers, counts) = Obliging::transport(&fates);
+    let mut fake = Fake::new(brokers);
+    let topic = NewTopic { name: "words".into(), partitions: 2, replication_factor: -1, configs: Vec::new() };
+    let call = KafkaAdmin::new(fake.driver.clone()).create_topics(&[topic]);
+    fake.wait(call).unwrap();
+    let asked = |key| counts.lock().unwrap().get(&key).map_or(0, |(count, _)| *count);
+    assert!(asked(ListOffsetsRequest::KEY) > 3);
+    assert_eq!(asked(CreateTopicsRequest::KEY), 1);
 }
 
 #[test]
