@@ -76,7 +76,12 @@ pub(crate) fn metadata(topic: &str, partitions: i32) -> MetadataResponse {
 
 /// Says that broker 1 coordinates everything.
 pub(crate) fn coordinator(header: &RequestHeader) -> Reply {
-    let found = Coordinator { node_id: 1, host: "broker-1".to_owned(), port: 9092, ..Coordinator::default() };
+    coordinator_at(header, 1)
+}
+
+/// Says that this broker does.
+fn coordinator_at(header: &RequestHeader, node_id: i32) -> Reply {
+    let found = Coordinator { node_id, host: format!("broker-{node_id}"), port: 9092, ..Coordinator::default() };
     let response = FindCoordinatorResponse { coordinators: vec![found], ..Default::default() };
     Reply::to::<FindCoordinatorRequest>(header, &response)
 }

@@ -1,5 +1,6 @@
 //! Tests of all parts together, against scripted brokers.
 
 mod codes;
+mod coordinator_moves;
 mod topics;
 mod wrong_answers;

@@ -3,13 +3,14 @@
 mod groups;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use millstream_log::batch::{Batch, BatchBuilder, Compression, Stamp};
 use millstream_types::{Headers, Timestamp};
 
-use super::{FakeTransport, Reply, TOPIC_ID, coordinator, metadata, read};
+use super::{FakeTransport, Reply, TOPIC_ID, metadata, read};
 use crate::net::Address;
 use crate::protocol::messages::add_offsets_to_txn::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
 use crate::protocol::messages::add_partitions_to_txn::{
@@ -47,6 +48,7 @@ use crate::protocol::messages::produce::{
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
 use crate::protocol::messages::streams_group_describe::{StreamsGroupDescribeRequest, StreamsGroupDescribeResponse};
+use crate::protocol::messages::streams_group_heartbeat::StreamsGroupHeartbeatRequest;
 use crate::protocol::messages::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
@@ -89,15 +91,36 @@ pub(crate) struct Obliging {
     deleted: BTreeSet<String>,
     /// Whether the one record that there is was fetched.
     is_fetched: bool,
+    /// The broker that coordinates everything; others say that they do not.
+    pub(crate) coordinator: Arc<AtomicI32>,
 }
+
+/// What only a coordinator answers, whoever asks.
+const COORDINATED: [i16; 8] = [
+    AddPartitionsToTxnRequest::KEY,
+    AddOffsetsToTxnRequest::KEY,
+    EndTxnRequest::KEY,
+    TxnOffsetCommitRequest::KEY,
+    OffsetCommitRequest::KEY,
+    OffsetFetchRequest::KEY,
+    StreamsGroupHeartbeatRequest::KEY,
+    StreamsGroupDescribeRequest::KEY,
+];
 
 impl Obliging {
     /// Brokers with these fates, and what they saw.
     pub(crate) fn new(fates: &[Fate]) -> (Self, Counts) {
         let counts = Counts::default();
         let (fates, seen) = (fates.to_vec(), Arc::clone(&counts));
-        let brokers =
-            Self { fates, counts: seen, next_offset: 100, epoch: 0, deleted: BTreeSet::new(), is_fetched: false };
+        let brokers = Self {
+            fates,
+            counts: seen,
+            next_offset: 100,
+            epoch: 0,
+            deleted: BTreeSet::new(),
+            is_fetched: false,
+            coordinator: Arc::new(AtomicI32::new(1)),
+        };
         (brokers, counts)
     }
 
@@ -116,12 +139,21 @@ impl Obliging {
             *count - 1
         };
         let fate = self.fates.iter().find(|fate| (fate.key, fate.number) == (header.key, number)).copied();
-        let code = |place| fate.filter(|fate| fate.place == place).map_or(0, |fate| fate.code.0);
-        let any = fate.map_or(0, |fate| fate.code.0);
+        let coordinator = self.coordinator.load(Ordering::SeqCst);
+        let is_misled = COORDINATED.contains(&header.key) && address.host != format!("broker-{coordinator}");
+        let code = |place| match fate.filter(|fate| fate.place == place) {
+            Some(fate) => fate.code.0,
+            None if is_misled => ErrorCode::NOT_COORDINATOR.0,
+            None => 0,
+        };
+        let any = match fate {
+            Some(fate) => fate.code.0,
+            None => code(Place::Top),
+        };
         match header.key {
             _ if fate.is_some_and(|fate| fate.place == Place::Nothing) => nothing(header),
             MetadataRequest::KEY => self.metadata(header, body, code),
-            FindCoordinatorRequest::KEY if any == 0 => coordinator(header),
+            FindCoordinatorRequest::KEY if any == 0 => super::coordinator_at(header, coordinator),
             FindCoordinatorRequest::KEY => {
                 let refused =
                     crate::protocol::messages::find_coordinator::Coordinator { error_code: any, ..Default::default() };

@@ -7,6 +7,7 @@ mod java;
 mod membership;
 mod moves;
 mod older;
+mod proxy;
 mod reading;
 mod support;
 mod tools;
