@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use millstream_log::Log;
-use millstream_state::EngineProvider;
+use millstream_state::{EngineProvider, MemoryBudget};
 use millstream_topology::flow::{FlowOptions, GlobalState, StreamsMetrics};
 use millstream_topology::graph::Topology;
 use millstream_types::{Clock, Config, Error, ErrorKind, Result};
@@ -54,6 +54,9 @@ impl Instance {
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
+        let memory = MemoryBudget::new(config.statestore_memory_max_bytes());
+        memory.reserve(config.statestore_cache_max_bytes());
+        components.engines.share_memory(&memory);
         let globals = globals(topology, &*components.engines)?;
         let flow_options = components.handlers.flow_options(config);
         let global_flow_options = components.handlers.global_flow_options(config);
@@ -77,10 +80,12 @@ impl Instance {
             has_started: AtomicBool::new(false),
             endpoints: RwLock::default(),
             cache_bytes: AtomicUsize::new(0),
+            uncommitted_bytes: AtomicUsize::new(0),
+            memory,
             is_paused: AtomicBool::new(false),
             listeners: Listeners::default(),
         };
-        shared.share_cache(config.num_stream_threads());
+        shared.share_memory(config.num_stream_threads());
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use millstream_log::{Departure, EndpointPartitions, Failure, FailureKind, Isolation, Log, MemberConfig, OffsetSpec};
-use millstream_state::EngineProvider;
+use millstream_state::{EngineProvider, MemoryBudget};
 use millstream_topology::flow::{FlowOptions, GlobalState};
 use millstream_topology::graph::Topology;
 use millstream_types::config::TopologyUpgrade;
@@ -41,6 +41,10 @@ pub(crate) struct Shared {
     pub(crate) endpoints: RwLock<Vec<EndpointPartitions>>,
     /// Bytes for the record caches of one thread.
     pub(crate) cache_bytes: AtomicUsize,
+    /// Bytes of uncommitted writes above which one thread commits early.
+    pub(crate) uncommitted_bytes: AtomicUsize,
+    /// What the stores of all threads may hold.
+    pub(crate) memory: MemoryBudget,
     /// Whether nothing is to be processed for now.
     pub(crate) is_paused: AtomicBool,
     /// Who hears of restores and copies.
@@ -120,9 +124,17 @@ impl Shared {
         self.cache_bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes of uncommitted writes above which one thread commits early.
+    pub(crate) fn uncommitted_bytes_max(&self) -> usize {
+        self.uncommitted_bytes.load(Ordering::Relaxed)
+    }
+
     /// Shares the record caches' bytes among so many stream threads, the global thread counted as one
-    /// more.
-    pub(crate) fn share_cache(&self, threads: usize) {
+    /// more. Uncommitted writes of all threads get at most half of the memory.
+    pub(crate) fn share_memory(&self, threads: usize) {
+        let part = self.memory.bytes_max() / 2 / threads.max(1);
+        let uncommitted = self.config.statestore_uncommitted_max_bytes().min(part);
+        self.uncommitted_bytes.store(uncommitted, Ordering::Relaxed);
         let shares = threads.max(1) + usize::from(self.globals.is_some());
         self.cache_bytes.store(self.config.statestore_cache_max_bytes() / shares, Ordering::Relaxed);
     }

@@ -11,28 +11,29 @@ mod peek;
 mod recent;
 mod retention;
 mod rows;
+mod table;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use millstream_types::{Headers, Result, Timestamp};
 
-use crate::headed;
+use crate::memory_budget::MemoryShare;
 use crate::{ChangelogRecord, CommitMark, Engine, RestoreRecord, StoreFacts, StoreFormat, StoreKind};
+use crate::{MemoryBudget, headed};
 pub(crate) use changelog::ChangelogBuffer;
-use clean::CleanValues;
+use clean::CleanRows;
 use overlay::Overlay;
 use recent::RecentKeys;
 
-use crate::small_bytes::SmallBytes;
-
+use map::ByteMap;
 pub(crate) use map::{ByteRange, HASH_SEED, ordered_range};
 use retention::{FirstVisible, Stretch};
 pub(crate) use retention::{Retention, SESSION_LEN, key_of, session_key_of, session_of, window_of};
 pub(crate) use rows::{Cell, Rows};
 
-/// Most bytes of clean values that one store of one task remembers.
-const CLEAN_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes that a store may hold more than the memory budget knows.
+const RECKON_BYTES: usize = 64 * 1024;
 
 /// Bytes of the timestamp in front of a local value.
 pub(crate) const TIMESTAMP_LEN: usize = 8;
@@ -56,10 +57,11 @@ pub(crate) struct ByteStore {
     recent: Option<RecentKeys>,
     changelog: ChangelogBuffer,
     overlay: Overlay,
-    clean: CleanValues,
+    clean: CleanRows,
     engine: Box<dyn Engine>,
-    /// Whether the engine has no rows: it need not be asked.
-    is_engine_empty: bool,
+    memory: MemoryShare,
+    /// Bytes held, above which the memory budget is told.
+    reckon_above: usize,
     /// Rows dropped since somebody asked, because their time was over.
     dropped: u64,
     /// Writes that put a row less those that deleted one, since the store was opened.
@@ -67,25 +69,24 @@ pub(crate) struct ByteStore {
 }
 
 impl ByteStore {
-    pub(crate) fn new(facts: StoreFacts, engine: Box<dyn Engine>) -> Result<Self> {
+    pub(crate) fn new(facts: StoreFacts, engine: Box<dyn Engine>, memory: &MemoryBudget) -> Result<Self> {
         let retention = Retention::of(&facts, &*engine)?;
-        let clean_bytes_max = match (engine.is_persistent(), facts.is_cached) {
-            (true, false) => CLEAN_BYTES_MAX,
-            // A record cache remembers them itself, and a map in memory is its own cache.
-            (true, true) | (false, _) => 0,
-        };
         let recent = recent_keys(&facts, &*engine)?;
         // Whatever is written comes with a mark.
-        let is_engine_empty = engine.mark()?.is_none();
+        let mut clean = CleanRows::new(engine.mark()?.is_none());
+        // A map in memory is its own.
+        let memory = memory.share(engine.is_persistent());
+        clean.fit(memory.spare_max());
         Ok(Self {
             facts,
             retention,
             recent,
             changelog: ChangelogBuffer::default(),
             overlay: Overlay::new(),
-            clean: CleanValues::new(clean_bytes_max),
+            clean,
             engine,
-            is_engine_empty,
+            memory,
+            reckon_above: RECKON_BYTES,
             dropped: 0,
             put_balance: 0,
         })
@@ -116,19 +117,34 @@ impl ByteStore {
             return Ok(use_value(value));
         }
         // The commonest miss of windows is the first look into a new one.
-        if self.is_engine_empty || self.retention.as_ref().is_some_and(|retention| retention.is_unsaved(key)) {
+        if self.clean.is_engine_empty() || self.retention.as_ref().is_some_and(|retention| retention.is_unsaved(key)) {
             return Ok(use_value(None));
         }
-        if self.clean.is_off() {
-            return Ok(use_value(self.engine.get(key)?.as_deref()));
-        }
+        let is_complete = self.clean.is_complete();
         if let Some(value) = self.clean.get(key) {
             return Ok(use_value(value));
         }
+        if is_complete {
+            return Ok(use_value(None));
+        }
         let value = self.engine.get(key)?;
-        let result = use_value(value.as_deref());
-        self.clean.put(key.into(), value.map(SmallBytes::from));
-        Ok(result)
+        self.clean.put(key, value.as_deref());
+        self.reckon_if_grown();
+        Ok(use_value(value.as_deref()))
+    }
+
+    /// Tells the memory budget what is held, and forgets rows at hand that have no room.
+    fn reckon(&mut self) {
+        self.memory.set(self.overlay.bytes(), self.clean.bytes());
+        self.clean.fit(self.memory.spare_max());
+        self.memory.set(self.overlay.bytes(), self.clean.bytes());
+        self.reckon_above = self.overlay.bytes() + self.clean.bytes() + RECKON_BYTES;
+    }
+
+    fn reckon_if_grown(&mut self) {
+        if self.overlay.bytes() + self.clean.bytes() > self.reckon_above {
+            self.reckon();
+        }
     }
 
     /// Brings writes of these keys closer that the engine does not hold yet; gives those that have one.
@@ -158,6 +174,7 @@ impl ByteStore {
         }
         self.put_balance += if write.value.is_some() { 1 } else { -1 };
         self.overlay.put(write.key, write.value);
+        self.reckon_if_grown();
         false
     }
 
@@ -208,6 +225,7 @@ impl ByteStore {
     /// Writes a row to the overlay alone, for stores whose rows are not their changelog's.
     pub(crate) fn put_row(&mut self, key: &[u8], value: Option<&[u8]>) {
         self.overlay.put(key, value);
+        self.reckon_if_grown();
     }
 
     /// Counts a write that came too late.
@@ -249,6 +267,9 @@ impl ByteStore {
         first_visible: Option<FirstVisible>,
     ) -> Result<Rows<V>> {
         let writes = self.overlay.range(range);
+        if self.clean.is_engine_empty() {
+            return Ok(Rows::new(writes, Box::new(std::iter::empty()), is_reverse, first_visible));
+        }
         self.rows_over(writes, range, is_reverse, first_visible)
     }
 
@@ -284,36 +305,56 @@ impl ByteStore {
         self.overlay.seal();
     }
 
+    /// Writes what is sealed to the engine. Rows that are past their retention by then never get there; those
+    /// that the engine has go.
     pub(crate) fn apply(&mut self, mark: &CommitMark) -> Result<()> {
-        let write_count = self.overlay.sealed().map_or(0, map::ByteMap::len);
-        let stretch = match &self.retention {
-            Some(retention) => retention.sweep(&*self.engine, write_count)?,
-            None => Stretch::default(),
-        };
-        let mut writes = self.overlay.sealed().map(map::ByteMap::sorted).unwrap_or_default();
+        let (mut scanned, mut is_swept) = (Stretch::default(), false);
         if let Some(retention) = &self.retention {
-            writes.iter_mut().filter(|(key, _)| retention.is_dead(key)).for_each(|(_, value)| *value = None);
+            if retention.is_engine_dead() && self.facts.is_logged {
+                // A crash before the next batch leaves a store that is restored from its changelog.
+                self.engine.wipe()?;
+                self.clean.clear();
+            }
+            is_swept = self.clean.is_complete();
+            if !is_swept {
+                let write_count = self.overlay.sealed().map_or(0, ByteMap::len);
+                scanned = retention.sweep(&*self.engine, write_count)?;
+            }
         }
-        if !stretch.expired.is_empty() {
-            // Stable: a write and the removal of the same row are next to each other, the write first.
-            writes.extend(stretch.expired.iter().map(|key| (&**key, None)));
-            writes.sort_by_key(|(key, _)| *key);
-            writes.dedup_by_key(|(key, _)| *key);
+        let retention = self.retention.as_ref();
+        let is_dead = |key: &[u8]| retention.is_some_and(|retention| retention.is_dead(key));
+        let sealed = self.overlay.sealed().into_iter().flat_map(ByteMap::iter);
+        let mut writes: Vec<_> = sealed.filter(|(key, _)| !is_dead(key)).collect();
+        // All of these are dead: none is among the writes.
+        writes.extend(scanned.expired.iter().map(|key| (&**key, None)));
+        let sweeps = retention.is_some_and(Retention::has_dead_rows) && is_swept;
+        if sweeps {
+            writes.extend(self.clean.iter().filter(|(key, _)| is_dead(key)).map(|(key, _)| (key, None)));
         }
-        self.is_engine_empty &= writes.is_empty();
-        self.engine.apply(&mut writes.into_iter(), mark)?;
-        for key in &stretch.expired {
-            self.clean.put(key.as_slice().into(), None);
+        self.engine.apply(&mut map::sort(writes).into_iter(), mark)?;
+        if sweeps {
+            self.clean.retain(&|key| !is_dead(key));
         }
+        scanned.expired.iter().for_each(|key| self.clean.remove(key));
         if let Some(retention) = &mut self.retention {
-            retention.swept(stretch);
+            retention.applied(if is_swept { None } else { Some(scanned) });
         }
-        if let Some(sealed) = self.overlay.take_sealed()
-            && !self.clean.is_off()
-        {
-            sealed.into_writes().for_each(|(key, value)| self.clean.put(key, value));
+        if let Some(sealed) = self.overlay.take_sealed() {
+            self.remember(sealed);
         }
+        self.reckon();
         Ok(())
+    }
+
+    /// Keeps at hand what the engine has taken.
+    fn remember(&mut self, mut taken: ByteMap) {
+        if let Some(retention) = &self.retention {
+            taken.retain(&|key| !retention.is_dead(key));
+        }
+        // What the budget does not know yet is no more than what these rows had before.
+        self.memory.set(self.overlay.bytes(), self.clean.bytes());
+        self.clean.fit(self.memory.spare_max());
+        self.clean.put_all(taken);
     }
 
     pub(crate) fn mark(&self) -> Result<Option<CommitMark>> {
@@ -348,12 +389,15 @@ impl ByteStore {
         let state = self.retention.as_mut().and_then(Retention::unsaved);
         let state = state.iter().map(|(key, value)| (*key, Some(&value[..])));
         let writes = rows.iter().map(|(key, value)| (*key, value.as_deref()));
-        self.is_engine_empty = false;
         // The row of the retention has the empty key and so comes first.
         self.engine.apply(&mut state.chain(writes), mark)?;
-        for (key, value) in rows {
-            self.clean.put(key.into(), value.map(SmallBytes::from));
+        if let Some(retention) = &mut self.retention {
+            retention.restored();
         }
+        for (key, value) in &rows {
+            self.clean.put_loaded(key, value.as_deref());
+        }
+        self.reckon();
         Ok(())
     }
 
@@ -382,7 +426,6 @@ impl ByteStore {
         self.put_balance = 0;
         self.clean.clear();
         self.engine.wipe()?;
-        self.is_engine_empty = true;
         self.retention = Retention::of(&self.facts, &*self.engine)?;
         self.recent = recent_keys(&self.facts, &*self.engine)?;
         Ok(())

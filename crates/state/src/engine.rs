@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use millstream_types::{Offset, Result, TaskId, TopicPartition};
 
-use crate::StoreFacts;
+use crate::{MemoryBudget, StoreFacts};
 
 #[cfg(feature = "fjall")]
 pub use fjall::FjallEngines;
@@ -95,6 +95,10 @@ pub trait EngineProvider: Send + Sync {
 
     /// Deletes the data of a task.
     fn remove(&self, task: TaskId) -> Result<()>;
+
+    /// Engines of this provider count what they keep in memory against this budget, and take their part of it. To be
+    /// called before the first is opened; without, they keep a little.
+    fn share_memory(&self, _memory: &MemoryBudget) {}
 
     /// A stable id of this state directory, made at its first use (the process id).
     fn process_id(&self) -> Arc<str>;

@@ -29,7 +29,7 @@ impl<V> ValueAndTimestamp<V> {
 /// use millstream_state::{KeyValueStore, Stores};
 /// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
 /// # use millstream_types::Serdes;
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
 ///
 /// let supplier = Stores::in_memory_key_value_store("stock");
 /// let builder = Stores::key_value_store_builder(supplier, Serdes::long(), Serdes::long());
@@ -56,7 +56,7 @@ pub struct KeyValueStore<K, V> {
 /// use millstream_state::{Stores, TimestampedKeyValueStore, ValueAndTimestamp};
 /// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
 /// # use millstream_types::{Serdes, Timestamp};
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
 ///
 /// let supplier = Stores::in_memory_key_value_store("counts");
 /// let builder = Stores::timestamped_key_value_store_builder(supplier, Serdes::long(), Serdes::long());

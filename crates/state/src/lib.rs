@@ -15,6 +15,7 @@ mod facts;
 mod headed;
 mod iterator;
 mod key_value;
+mod memory_budget;
 mod outer_join;
 pub mod query;
 mod record_cache;
@@ -37,6 +38,7 @@ pub use engine::{CommitMark, Engine, EngineProvider, EngineSupplier, MemoryEngin
 pub use facts::{StoreFacts, StoreKind};
 pub use iterator::StoreIterator;
 pub use key_value::{KeyValueStore, TimestampedKeyValueStore, ValueAndTimestamp};
+pub use memory_budget::MemoryBudget;
 pub use outer_join::{JoinProgress, JoinSide, LeftOrRight, OuterJoinRow, OuterJoinStore};
 pub use session::SessionStore;
 pub use store::{ChangelogRecord, Origin, RestoreRecord, StateStore, StoreEnv, StoreFactory};

@@ -26,7 +26,7 @@ use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator};
 /// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
 /// # use millstream_types::{Serdes, Timestamp, Window, Windowed};
 /// # use std::time::Duration;
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
 ///
 /// let supplier = Stores::in_memory_session_store("visits", Duration::from_millis(100));
 /// let mut visits: SessionStore<i64, i64> =

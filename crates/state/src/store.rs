@@ -70,6 +70,8 @@ pub struct StoreEnv {
     pub engine: Box<dyn Engine>,
     /// The thread's record-cache budget, shared by all its stores.
     pub cache: crate::CacheBudget,
+    /// The process's memory budget, shared by the stores of all threads.
+    pub memory: crate::MemoryBudget,
 }
 
 /// Builds the stores of one description, one for each task.

@@ -104,7 +104,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         Ok(Self {
             keys,
             decoder,
-            below: ByteStore::new(facts, env.engine)?,
+            below: ByteStore::new(facts, env.engine, &env.memory)?,
             cache,
             origin: Origin::NONE,
             headers: Headers::new(),

@@ -51,7 +51,7 @@ pub struct VersionedRecord<V> {
 /// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
 /// # use millstream_types::{Serdes, Timestamp};
 /// # use std::time::Duration;
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
 ///
 /// let supplier = Stores::in_memory_versioned_key_value_store("prices", Duration::from_secs(60));
 /// let mut prices: VersionedKeyValueStore<i64, i64> =
@@ -74,7 +74,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> VersionedKeyValueStor
     /// A store over an opened engine.
     pub(crate) fn new(facts: StoreFacts, env: StoreEnv, keys: Serde<K>, values: Serde<V>) -> Result<Self> {
         let decoder = Decoder::plain(values, Arc::clone(&facts.name));
-        let history = History::new(ByteStore::new(facts, env.engine)?)?;
+        let history = History::new(ByteStore::new(facts, env.engine, &env.memory)?)?;
         Ok(Self { keys, decoder, history, key_bytes: Vec::new(), value_bytes: Vec::new() })
     }
 
@@ -140,7 +140,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> VersionedKeyValueStor
     /// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv, Stores};
     /// # use millstream_types::{Serdes, Timestamp};
     /// # use std::time::Duration;
-    /// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+    /// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
     /// # let supplier = Stores::in_memory_versioned_key_value_store("prices", Duration::from_secs(60));
     /// # let mut prices =
     /// #     Stores::versioned_key_value_store_builder(supplier, Serdes::long(), Serdes::long()).build_store(env)?;

@@ -24,7 +24,7 @@ use rows::{Order, windowed};
 /// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
 /// # use millstream_types::{Serdes, Timestamp};
 /// # use std::time::Duration;
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
 ///
 /// let ms = Duration::from_millis;
 /// let supplier = Stores::in_memory_window_store("clicks", ms(100), ms(10), false);
@@ -52,7 +52,7 @@ pub struct WindowStore<K, V> {
 /// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
 /// # use millstream_types::{Serdes, Timestamp};
 /// # use std::time::Duration;
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0) };
+/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
 ///
 /// let ms = Duration::from_millis;
 /// let supplier = Stores::in_memory_window_store("counts", ms(100), ms(10), false);

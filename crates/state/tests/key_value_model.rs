@@ -135,7 +135,7 @@ fn check<S: Subject>(store: &mut S, model: &Rows, random: &mut Random, note: &st
 fn run<S: Subject>(disk: Disk, budget: Option<usize>, seed: u64, steps: u32) {
     let note = format!("{disk:?} budget {budget:?} seed {seed} timestamped {}", S::IS_TIMESTAMPED);
     let mut random = Random::new(seed);
-    let engines = Engines::new(disk, budget.unwrap_or_default());
+    let engines = Engines::new(disk, budget.unwrap_or_default()).with_memory(seed);
     let builder = S::builder(if disk == Disk::Forgetful {
         Stores::in_memory_key_value_store("s")
     } else {

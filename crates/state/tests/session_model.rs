@@ -112,7 +112,7 @@ fn random_key(random: &mut Random) -> String {
 fn run(disk: Disk, is_cached: bool, seed: u64) {
     let note = format!("{disk:?} cached {is_cached} seed {seed}");
     let mut random = Random::new(seed);
-    let engines = Engines::new(disk, 1 << 30);
+    let engines = Engines::new(disk, 1 << 30).with_memory(seed);
     let is_persistent = disk != Disk::Forgetful;
     // A cache shows rows past their retention: then none gets that old.
     let retention = if is_cached { 100_000_000 } else { 130_000 };

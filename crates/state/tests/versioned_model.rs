@@ -104,7 +104,7 @@ fn run(disk: Disk, seed: u64) {
     let mut random = Random::new(seed);
     let history_ms = [0, 5, 40, 1_000][random.below(4) as usize];
     let builder = builder(history_ms, 1 + random.below(15), disk);
-    let engines = Engines::new(disk, 0);
+    let engines = Engines::new(disk, 0).with_memory(seed);
     let mut topic = Topic::default();
     let mut store = builder.build_store(engines.env(builder.facts())).unwrap();
     let mut model = Model { history_ms: history_ms as i64, ..Model::default() };

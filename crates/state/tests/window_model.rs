@@ -233,7 +233,7 @@ fn run<S: Subject>(disk: Disk, is_cached: bool, seed: u64, steps: i64) {
     let note = format!("{disk:?} cached {is_cached} seed {seed} {}", std::any::type_name::<S>());
     let mut random = Random::new(seed);
     // No eviction: which rows are cached decides which expired rows show.
-    let engines = Engines::new(disk, 1 << 30);
+    let engines = Engines::new(disk, 1 << 30).with_memory(seed);
     let builder = S::builder(disk != Disk::Forgetful);
     let builder = if is_cached { builder.with_caching_enabled() } else { builder };
     let mut store = builder.build_store(engines.env(builder.facts())).unwrap();
@@ -242,7 +242,9 @@ fn run<S: Subject>(disk: Disk, is_cached: bool, seed: u64, steps: i64) {
     let mut committed = model.clone();
     let mut now = 0;
     for step in 0..steps {
-        now += random.below(2_000) as i64;
+        // Now and then all rows are past their retention at once.
+        let step_max = if random.chance(1) { 800_000 } else { 2_000 };
+        now += random.below(step_max) as i64;
         store.enter(&origin(step, now), &Headers::new());
         match random.below(100) {
             0..65 => {

@@ -152,7 +152,7 @@ impl Supervisor {
             let number = threads.roster.next_number();
             let thread = self.instance.stream_thread(number);
             threads.roster.add(number, Arc::clone(thread.control()));
-            self.share_cache(&threads.roster);
+            self.share_memory(&threads.roster);
             thread
         };
         let name = Arc::clone(thread.control().name());
@@ -178,7 +178,7 @@ impl Supervisor {
         // Nobody comes back for its membership.
         control.set_departure(Departure::Leave);
         control.stop();
-        self.share_cache(&threads.roster);
+        self.share_memory(&threads.roster);
         self.components.log.wake();
         let name = Arc::clone(control.name());
         if *name == *caller {
@@ -198,8 +198,8 @@ impl Supervisor {
     }
 
     /// The record caches have one budget, shared by the threads that live.
-    fn share_cache(&self, roster: &Roster) {
-        self.instance.shared().share_cache(roster.live());
+    fn share_memory(&self, roster: &Roster) {
+        self.instance.shared().share_memory(roster.live());
     }
 
     /// Starts an orderly end.
@@ -310,7 +310,7 @@ impl Supervisor {
     pub(super) fn thread_ended(&self, name: &str) {
         let mut threads = self.threads.lock();
         threads.roster.ended(name, self.state.is_running_or_rebalancing());
-        self.share_cache(&threads.roster);
+        self.share_memory(&threads.roster);
         drop(threads);
         self.threads_changed();
         self.finish();

@@ -33,7 +33,7 @@ pub(super) fn open(shared: &Shared, cache: &CacheBudget, subtopology: &Subtopolo
     let mut open = |store: &dyn StoreFactory| {
         let engine = store.open_engine(Some(task), &*shared.engines);
         let engine = engine.map_err(|error| of_store(error, task, &store.facts().name))?;
-        Ok(StoreEnv { engine, cache: cache.clone() })
+        Ok(StoreEnv { engine, cache: cache.clone(), memory: shared.memory.clone() })
     };
     shared.topology.flow(&subtopology.nodes, build, Arc::clone(&shared.flow_options), &mut open)
 }

@@ -40,7 +40,7 @@ impl StreamThread {
         let last_ns = *self.last_commit_ns.get_or_insert(now.mono_ns);
         now.mono_ns.saturating_sub(last_ns) > self.commit_interval_ns()
             || self.tasks.iter().any(Task::commit_requested)
-            || self.uncommitted_bytes() > self.shared.config.statestore_uncommitted_max_bytes()
+            || self.uncommitted_bytes() > self.shared.uncommitted_bytes_max()
     }
 
     /// A transaction must end well before the log ends it.
@@ -110,7 +110,7 @@ impl StreamThread {
         let behind_ns = now.mono_ns.saturating_sub(*self.applied_ns.get_or_insert(now.mono_ns));
         behind_ns >= APPLY_NS_MAX
             || self.has_idled && behind_ns >= APPLY_NS_IDLE
-            || self.uncommitted_bytes() > self.shared.config.statestore_uncommitted_max_bytes()
+            || self.uncommitted_bytes() > self.shared.uncommitted_bytes_max()
     }
 
     /// Goes on with local state that was refused; gives when to try again: nothing is processed before.

@@ -58,7 +58,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> StreamBuffer<K, V> {
     pub(crate) fn new(facts: StoreFacts, env: StoreEnv, keys: Serde<K>, values: Serde<V>) -> Result<Self> {
         Ok(Self {
             serdes: BufferSerdes { keys, values, store: Arc::clone(&facts.name) },
-            below: ByteStore::new(facts, env.engine)?,
+            below: ByteStore::new(facts, env.engine, &env.memory)?,
             summary: None,
             origin: Origin::NONE,
             row_key: Vec::new(),

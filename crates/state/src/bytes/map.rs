@@ -1,30 +1,23 @@
-//! Writes by key bytes: a hash map for point access, or ordered where the store is scanned often.
+//! Writes by key bytes: hashed for point access, or ordered where the store is scanned often.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::ops::Bound;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
+use super::table::{ByteTable, ENTRY_BYTES_MAX};
 use crate::small_bytes::SmallBytes;
 
-/// A key's last write; `None` deletes.
-pub(crate) type Write = (SmallBytes, Option<SmallBytes>);
-
-/// The last write of each key.
+/// The last write of each key; `None` deletes.
 pub(crate) struct ByteMap {
-    writes: Writes,
-    bytes: usize,
+    /// Short entries, as long as no order is needed.
+    hashed: ByteTable,
+    is_ordered: bool,
+    ordered: BTreeMap<SmallBytes, Option<SmallBytes>>,
+    ordered_bytes: usize,
 }
 
-enum Writes {
-    Hashed(HashMap<SmallBytes, Option<SmallBytes>, FixedState>),
-    Ordered(BTreeMap<SmallBytes, Option<SmallBytes>>),
-}
-
-/// What an entry costs besides its key and value.
+/// What an ordered entry costs besides its key and value.
 const ENTRY_BYTES: usize = 64;
 
 /// Seed of the hash of key bytes. Fixed: no result depends on the order of a hash map.
@@ -32,114 +25,107 @@ pub(crate) const HASH_SEED: u64 = 0x6d69_6c6c_7374_726d;
 
 impl ByteMap {
     pub(crate) fn new(is_ordered: bool) -> Self {
-        let writes = if is_ordered {
-            Writes::Ordered(BTreeMap::new())
-        } else {
-            Writes::Hashed(HashMap::with_hasher(FixedState::with_seed(HASH_SEED)))
-        };
-        Self { writes, bytes: 0 }
+        Self { hashed: ByteTable::default(), is_ordered, ordered: BTreeMap::new(), ordered_bytes: 0 }
     }
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.hashed.bytes() + self.ordered_bytes
     }
 
     /// Number of keys.
     pub(crate) fn len(&self) -> usize {
-        match &self.writes {
-            Writes::Hashed(map) => map.len(),
-            Writes::Ordered(map) => map.len(),
-        }
+        self.hashed.len() + self.ordered.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The last write of a key; `Some(None)` if that was a delete.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
-        let write = match &self.writes {
-            Writes::Hashed(map) => map.get(key),
-            Writes::Ordered(map) => map.get(key),
-        };
-        write.map(Option::as_deref)
+        if let Some(write) = self.hashed.get(key) {
+            return Some(write);
+        }
+        if self.ordered.is_empty() {
+            return None;
+        }
+        self.ordered.get(key).map(Option::as_deref)
     }
 
     pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>) {
-        let present = match &mut self.writes {
-            Writes::Hashed(map) => map.get_mut(key),
-            Writes::Ordered(map) => map.get_mut(key),
-        };
-        if let Some(present) = present {
-            self.bytes = self.bytes + value.map_or(0, <[u8]>::len) - present.as_ref().map_or(0, |value| value.len());
-            match (present, value) {
-                (Some(present), Some(value)) => present.set(value),
-                (present, value) => *present = value.map(SmallBytes::from),
-            }
+        if !self.is_ordered && key.len() + value.map_or(0, <[u8]>::len) <= ENTRY_BYTES_MAX {
+            self.remove_ordered(key);
+            self.hashed.put(key, value);
             return;
         }
-        self.insert(key.into(), value.map(SmallBytes::from));
+        self.hashed.remove(key);
+        self.put_ordered(key, value);
     }
 
-    /// Puts an owned write.
-    pub(crate) fn insert(&mut self, key: SmallBytes, value: Option<SmallBytes>) {
-        let key_len = key.len();
-        self.bytes += value.as_ref().map_or(0, |value| value.len());
-        let before = match &mut self.writes {
-            Writes::Hashed(map) => map.insert(key, value),
-            Writes::Ordered(map) => map.insert(key, value),
+    fn put_ordered(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let value_len = value.map_or(0, <[u8]>::len);
+        let Some(present) = self.ordered.get_mut(key) else {
+            self.ordered.insert(key.into(), value.map(SmallBytes::from));
+            self.ordered_bytes += key.len() + value_len + ENTRY_BYTES;
+            return;
         };
-        match before {
-            Some(before) => self.bytes -= before.map_or(0, |value| value.len()),
-            None => self.bytes += key_len + ENTRY_BYTES,
+        self.ordered_bytes = self.ordered_bytes + value_len - present.as_ref().map_or(0, |value| value.len());
+        match (present, value) {
+            (Some(present), Some(value)) => present.set(value),
+            (present, value) => *present = value.map(SmallBytes::from),
         }
     }
 
-    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Option<SmallBytes>> {
-        let before = match &mut self.writes {
-            Writes::Hashed(map) => map.remove(key),
-            Writes::Ordered(map) => map.remove(key),
-        }?;
-        self.bytes -= key.len() + ENTRY_BYTES + before.as_ref().map_or(0, |value| value.len());
-        Some(before)
+    pub(crate) fn remove(&mut self, key: &[u8]) {
+        self.hashed.remove(key);
+        self.remove_ordered(key);
+    }
+
+    fn remove_ordered(&mut self, key: &[u8]) {
+        if !self.ordered.is_empty()
+            && let Some(value) = self.ordered.remove(key)
+        {
+            self.ordered_bytes -= key.len() + value.map_or(0, |value| value.len()) + ENTRY_BYTES;
+        }
     }
 
     /// Orders the keys from now on.
     pub(crate) fn make_ordered(&mut self) {
-        if let Writes::Hashed(map) = &mut self.writes {
-            self.writes = Writes::Ordered(map.drain().collect());
+        self.is_ordered = true;
+        for (key, value) in std::mem::take(&mut self.hashed).iter() {
+            self.put_ordered(key, value);
         }
     }
 
     /// Calls `each` for the writes with `from <= key < to`, in no order.
     pub(crate) fn each_in(&self, range: &ByteRange, mut each: impl FnMut(&[u8], Option<&[u8]>)) {
-        match &self.writes {
-            Writes::Hashed(map) => {
-                map.iter().filter(|(key, _)| range.contains(key)).for_each(|(key, value)| each(key, value.as_deref()));
-            }
-            Writes::Ordered(map) => {
-                ordered_range(map, range).for_each(|(key, value)| each(key, value.as_deref()));
-            }
-        }
+        let hashed = self.hashed.iter().filter(|(key, _)| range.contains(key));
+        hashed.for_each(|(key, value)| each(key, value));
+        ordered_range(&self.ordered, range).for_each(|(key, value)| each(key, value.as_deref()));
     }
 
-    /// All writes, sorted by key.
-    pub(crate) fn sorted(&self) -> Vec<(&[u8], Option<&[u8]>)> {
-        match &self.writes {
-            Writes::Hashed(map) => sort(map.iter().map(|(key, value)| (&**key, value.as_deref())).collect()),
-            Writes::Ordered(map) => map.iter().map(|(key, value)| (&**key, value.as_deref())).collect(),
-        }
+    /// All writes, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.hashed.iter().chain(self.ordered.iter().map(|(key, value)| (&**key, value.as_deref())))
     }
 
-    /// All writes, owned, in no order.
-    pub(crate) fn into_writes(self) -> Box<dyn Iterator<Item = Write>> {
-        match self.writes {
-            Writes::Hashed(map) => Box::new(map.into_iter()),
-            Writes::Ordered(map) => Box::new(map.into_iter()),
-        }
+    /// Keeps the writes of some keys.
+    pub(crate) fn retain(&mut self, keeps: &dyn Fn(&[u8]) -> bool) {
+        self.hashed.retain(keeps);
+        self.ordered.retain(|key, value| {
+            let is_kept = keeps(key);
+            if !is_kept {
+                self.ordered_bytes -= key.len() + value.as_ref().map_or(0, |value| value.len()) + ENTRY_BYTES;
+            }
+            is_kept
+        });
     }
 }
 
-/// Sorts writes by key. Keys are compared as numbers first, made of the eight bytes behind the prefix
+/// Sorts writes, each of another key. Keys are compared as numbers first, made of the eight bytes behind the prefix
 /// that all of them share: keys often differ nowhere else.
-fn sort<'a>(writes: Vec<(&'a [u8], Option<&'a [u8]>)>) -> Vec<(&'a [u8], Option<&'a [u8]>)> {
+pub(crate) fn sort<'a>(writes: Vec<(&'a [u8], Option<&'a [u8]>)>) -> Vec<(&'a [u8], Option<&'a [u8]>)> {
     let Some((first, _)) = writes.first().copied() else { return writes };
     let shared = writes.iter().fold(first.len(), |shared, (key, _)| {
         let same = first.iter().zip(*key).take(shared).take_while(|(one, other)| one == other);

@@ -79,7 +79,7 @@ impl Overlay {
         self.scan_count = 0;
         match &mut self.sealed {
             // An apply failed: this commit joins the one that waits, and both go in one batch.
-            Some(waiting) => open.into_writes().for_each(|(key, value)| waiting.insert(key, value)),
+            Some(waiting) => open.iter().for_each(|(key, value)| waiting.put(key, value)),
             None => self.sealed = Some(open),
         }
     }

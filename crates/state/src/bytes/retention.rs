@@ -76,6 +76,8 @@ pub(crate) struct Retention {
     sequence: u32,
     /// Time and sequence number of the last commit.
     saved: (i64, u32),
+    /// The newest time that the engine holds.
+    applied: i64,
     swept_before: i64,
     sweep: Option<Sweep>,
 }
@@ -141,6 +143,7 @@ impl Retention {
             time,
             sequence,
             saved: (time, sequence),
+            applied: time,
             swept_before: 0,
             sweep: None,
         }))
@@ -266,8 +269,29 @@ impl Retention {
         Ok(Stretch { expired, next: Some(Sweep { before, next_key }), is_last: false })
     }
 
-    /// Goes on behind a stretch, once the engine has its removals.
-    pub(crate) fn swept(&mut self, stretch: Stretch) {
+    /// Whether all rows of the engine are in dead segments.
+    pub(crate) fn is_engine_dead(&self) -> bool {
+        self.applied >= 0 && self.applied < self.first_kept(self.saved.0)
+    }
+
+    /// Whether the engine may hold rows of dead segments.
+    pub(crate) fn has_dead_rows(&self) -> bool {
+        self.first_kept(self.saved.0) > self.swept_before
+    }
+
+    /// The engine has taken restored rows up to now.
+    pub(crate) fn restored(&mut self) {
+        self.applied = self.saved.0;
+    }
+
+    /// The engine has taken what was sealed, and the removals of a stretch, or of all dead rows. Goes on behind it.
+    pub(crate) fn applied(&mut self, stretch: Option<Stretch>) {
+        self.applied = self.saved.0;
+        let Some(stretch) = stretch else {
+            self.swept_before = self.first_kept(self.saved.0);
+            self.sweep = None;
+            return;
+        };
         let Some(sweep) = stretch.next else { return };
         if stretch.is_last {
             self.swept_before = sweep.before;

@@ -20,8 +20,8 @@ use millstream_types::{Error, ErrorKind, Result, TaskId};
 use super::memory::MemoryEngine;
 use super::{CommitMark, Engine, EngineProvider, Scan, mark};
 use crate::directory::{StateDirectory, delete_remedy};
-use crate::{StoreFacts, StoreFormat, StoreKind};
-use database::Database;
+use crate::{MemoryBudget, StoreFacts, StoreFormat, StoreKind};
+use database::{Batch, Database};
 
 const ROW: u8 = 1;
 const AFTER_ROWS: u8 = 2;
@@ -95,6 +95,10 @@ impl EngineProvider for FjallEngines {
         Ok(())
     }
 
+    fn share_memory(&self, memory: &MemoryBudget) {
+        self.database.share_memory(memory);
+    }
+
     fn process_id(&self) -> Arc<str> {
         Arc::clone(self.database.directory().process_id())
     }
@@ -160,10 +164,14 @@ impl FjallEngine {
         self.header.split_last().map_or(&[], |(_, kind)| kind)
     }
 
+    fn write_header(&self) -> Result<()> {
+        self.database.write(&self.name, &Batch { before: (HEADER_KEY, &self.header), rows_prefix: ROW, rows: &[] })
+    }
+
     /// Refuses data of another kind of store; marks an empty keyspace as this store's.
     fn check_header(&mut self, facts: &StoreFacts) -> Result<()> {
         match self.database.get(&self.name, HEADER_KEY)? {
-            None => self.database.write(&self.name, vec![(HEADER_KEY.to_vec(), Some(self.header.to_vec()))]),
+            None => self.write_header(),
             Some(header) if header == self.header => Ok(()),
             Some(header) if header.len() == self.header.len() && header.starts_with(self.kind()) && facts.is_logged => {
                 tracing::info!(
@@ -212,15 +220,16 @@ impl Engine for FjallEngine {
     }
 
     fn apply(&mut self, writes: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>)>, mark: &CommitMark) -> Result<()> {
-        let mut batch = vec![(MARK_KEY.to_vec(), Some(mark::encode(mark)))];
+        let mut rows = Vec::with_capacity(writes.size_hint().0);
         for (key, value) in writes {
             if key.len() >= KEY_LEN_MAX {
                 let message = format!("a key of {} bytes is too long for a store on disk: at most 65534", key.len());
                 return Err(Error::new(ErrorKind::Production, message));
             }
-            batch.push((row_key(key), value.map(<[u8]>::to_vec)));
+            rows.push((key, value));
         }
-        self.database.write(&self.name, batch)
+        let mark = mark::encode(mark);
+        self.database.write(&self.name, &Batch { before: (MARK_KEY, &mark), rows_prefix: ROW, rows: &rows })
     }
 
     fn mark(&self) -> Result<Option<CommitMark>> {
@@ -230,7 +239,7 @@ impl Engine for FjallEngine {
 
     fn wipe(&mut self) -> Result<()> {
         self.database.clear(&self.name)?;
-        self.database.write(&self.name, vec![(HEADER_KEY.to_vec(), Some(self.header.to_vec()))])
+        self.write_header()
     }
 
     fn is_persistent(&self) -> bool {

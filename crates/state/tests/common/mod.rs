@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use millstream_state::{
-    CacheBudget, ChangelogRecord, CommitMark, Engine, EngineProvider, FjallEngines, MemoryEngines, Origin,
-    RestoreRecord, Scan, StateStore, StoreEnv, StoreFacts,
+    CacheBudget, ChangelogRecord, CommitMark, Engine, EngineProvider, FjallEngines, MemoryBudget, MemoryEngines,
+    Origin, RestoreRecord, Scan, StateStore, StoreEnv, StoreFacts,
 };
 use millstream_types::{Error, ErrorKind, Headers, Offset, Partition, Result, TaskId, Timestamp};
 
@@ -93,6 +93,8 @@ pub struct Engines {
     provider: Box<dyn EngineProvider>,
     pub fails: Arc<AtomicBool>,
     pub budget: usize,
+    /// Bytes for rows at hand.
+    memory: usize,
     _directory: tempfile::TempDir,
 }
 
@@ -104,13 +106,23 @@ impl Engines {
             Disk::Simulated => Box::new(MemoryEngines::simulated_disk("id")),
             Disk::Fjall => Box::new(FjallEngines::open(directory.path(), "app", || "id".to_owned()).unwrap()),
         };
-        Self { provider, fails: Arc::default(), budget, _directory: directory }
+        Self { provider, fails: Arc::default(), budget, memory: 2000, _directory: directory }
+    }
+
+    /// With room for all rows at hand, for some or for none.
+    pub fn with_memory(self, seed: u64) -> Self {
+        let memory = match seed % 3 {
+            0 => 2000,
+            1 => 1 << 20,
+            _ => 0,
+        };
+        Self { memory, ..self }
     }
 
     pub fn env(&self, facts: &StoreFacts) -> StoreEnv {
         let inner = self.provider.open(Some(TASK), facts).unwrap();
         let engine = Box::new(FlakyEngine { inner, fails: Arc::clone(&self.fails) });
-        StoreEnv { engine, cache: CacheBudget::new(self.budget) }
+        StoreEnv { engine, cache: CacheBudget::new(self.budget), memory: MemoryBudget::new(self.memory) }
     }
 
     pub fn engine(&self, facts: &StoreFacts) -> Box<dyn Engine> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_runtime::{Applied, Handlers, StoreChangelog, Task, TaskInput, TaskOptions};
-use millstream_state::{CacheBudget, CommitMark, MemoryEngines, StateStore, StoreEnv};
+use millstream_state::{CacheBudget, CommitMark, MemoryBudget, MemoryEngines, StateStore, StoreEnv};
 use millstream_topology::flow::{Flow, FlowBuild, FlowOptions, MetricName, StreamsMetrics};
 use millstream_topology::graph::{NodeKind, TopicPattern, Topology};
 use millstream_types::{
@@ -375,10 +375,12 @@ fn flow(topology: &Topology, config: &Config, handlers: &Handlers, metrics: &Str
         internal_topics: topology.internal_topics(),
     };
     let cache = CacheBudget::new(config.statestore_cache_max_bytes());
+    let memory = MemoryBudget::new(config.statestore_memory_max_bytes());
     // Results come out with the record that makes them due, whatever the clock says.
     let options = FlowOptions { emit_interval_ms: 0, metrics: metrics.clone(), ..handlers.flow_options(config) };
     topology.flow(&nodes, build, Arc::new(options), &mut |store| {
-        Ok(StoreEnv { engine: store.open_engine(Some(TASK), &MemoryEngines::new("driver"))?, cache: cache.clone() })
+        let engine = store.open_engine(Some(TASK), &MemoryEngines::new("driver"))?;
+        Ok(StoreEnv { engine, cache: cache.clone(), memory: memory.clone() })
     })
 }
 

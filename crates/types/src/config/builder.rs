@@ -87,6 +87,12 @@ impl ConfigBuilder {
         self.set("statestore.cache.max.bytes", bytes)
     }
 
+    /// `statestore.memory.max.bytes`: memory of all local stores on disk together.
+    #[must_use]
+    pub fn statestore_memory_max_bytes(self, bytes: u64) -> Self {
+        self.set("statestore.memory.max.bytes", bytes)
+    }
+
     /// `statestore.uncommitted.max.bytes`: a thread commits early above it.
     #[must_use]
     pub fn statestore_uncommitted_max_bytes(self, bytes: u64) -> Self {

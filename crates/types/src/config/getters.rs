@@ -128,6 +128,8 @@ getters! { size -> usize {
     max_warmup_replicas: "max.warmup.replicas";
     /// Record cache of the whole instance, in bytes.
     statestore_cache_max_bytes: "statestore.cache.max.bytes";
+    /// Memory of all local stores on disk together, in bytes.
+    statestore_memory_max_bytes: "statestore.memory.max.bytes";
     /// A thread commits early when its uncommitted state is larger, in bytes.
     statestore_uncommitted_max_bytes: "statestore.uncommitted.max.bytes";
     /// Samples a rate is computed over.

@@ -248,6 +248,8 @@ keys! { MILLSTREAM, Millstream,
         "what to do when the group on the brokers has another topology, and may not change it";
     "log.flush": Text = Is("os"), OneOf(LogFlush::NAMES), Medium, Engine,
         "what the embedded log survives: a crash of the process (os) or of the machine (commit)";
+    "statestore.memory.max.bytes": Long = Is("201326592"), AtLeast(16_777_216), Medium, Engine,
+        "memory of all local stores on disk together: record caches, uncommitted writes, engine; rows kept at hand get the rest";
     "statestore.uncommitted.max.bytes": Long = Is("67108864"), AtLeast(0), Medium, Engine,
         "a thread commits early when its uncommitted state is larger than this";
 }

@@ -70,6 +70,7 @@ fn defaults_are_kafkas() {
     assert_eq!(config.log_summary_interval(), Some(Duration::from_secs(120)));
     assert_eq!(config.replication_factor(), -1);
     assert_eq!(config.state_dir(), std::env::temp_dir().join("millstream"));
+    assert_eq!(config.statestore_memory_max_bytes(), 192 * 1024 * 1024);
     assert_eq!(config.statestore_uncommitted_max_bytes(), 64 * 1024 * 1024);
     assert_eq!(config.get("commit.interval.ms").as_deref(), Some("30000"));
     assert_eq!(config.get("upgrade.from"), None);

@@ -5,18 +5,23 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use fjall::{Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable};
 use millstream_types::{Error, ErrorKind, Result};
 
+use crate::MemoryBudget;
 use crate::directory::{StateDirectory, delete_remedy};
+use crate::memory_budget::MemoryShare;
 
 /// Cap of the journal in bytes; fjall's least. Recovery reads all of it.
 const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Bytes of blocks that reads keep in memory, for all stores together.
-const BLOCK_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of blocks that reads keep in memory, for all stores together, where no budget says more.
+const BLOCK_CACHE_BYTES: usize = 1024 * 1024;
+
+/// The part of the memory budget that these blocks have. Rows at hand are better: they need not be searched.
+const BLOCK_CACHE_PART: usize = 12;
 
 /// Bytes of writes that one keyspace keeps in memory before they become a table.
 const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
@@ -28,8 +33,29 @@ const INGEST_ROWS_MIN: usize = 20_000;
 /// Threads that flush and compact.
 const WORKERS: usize = 2;
 
-/// Rows of a batch: key and value; `None` deletes.
-pub(super) type Batch = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+/// What is written at once.
+pub(super) struct Batch<'a> {
+    /// A pair that comes before all rows.
+    pub(super) before: (&'a [u8], &'a [u8]),
+    /// What the keys of rows begin with.
+    pub(super) rows_prefix: u8,
+    /// Keys and values, sorted by key and each key once; `None` deletes.
+    pub(super) rows: &'a [(&'a [u8], Option<&'a [u8]>)],
+}
+
+impl Batch<'_> {
+    /// Gives all pairs, in order.
+    fn each<E>(&self, mut put: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), E>) -> Result<(), E> {
+        put(self.before.0, Some(self.before.1))?;
+        let mut prefixed = vec![self.rows_prefix];
+        for (key, value) in self.rows {
+            prefixed.truncate(1);
+            prefixed.extend_from_slice(key);
+            put(&prefixed, *value)?;
+        }
+        Ok(())
+    }
+}
 
 /// The database of a state directory.
 pub(super) struct Database {
@@ -38,6 +64,13 @@ pub(super) struct Database {
     /// A write failed: fjall takes no more until it is opened again.
     must_reopen: AtomicBool,
     directory: StateDirectory,
+    /// What is kept in memory, of the process's budget.
+    memory: Mutex<Memory>,
+}
+
+struct Memory {
+    block_cache_bytes: usize,
+    share: Option<MemoryShare>,
 }
 
 #[derive(Default)]
@@ -50,7 +83,25 @@ struct State {
 impl Database {
     pub(super) fn new(directory: StateDirectory) -> Self {
         let path = directory.engine_path();
-        Self { path, state: RwLock::default(), must_reopen: AtomicBool::new(false), directory }
+        let memory = Mutex::new(Memory { block_cache_bytes: BLOCK_CACHE_BYTES, share: None });
+        Self { path, state: RwLock::default(), must_reopen: AtomicBool::new(false), directory, memory }
+    }
+
+    /// Counts what is kept in memory against a budget, from the database's first use on.
+    pub(super) fn share_memory(&self, budget: &MemoryBudget) {
+        let block_cache_bytes = budget.bytes_max() / BLOCK_CACHE_PART;
+        *self.memory.lock().unwrap_or_else(PoisonError::into_inner) =
+            Memory { block_cache_bytes, share: Some(budget.share(false)) };
+    }
+
+    /// Tells the budget what writes wait in memory, and the size of the block cache.
+    fn count_memory(&self, database: &fjall::Database) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = usize::try_from(database.write_buffer_size()).unwrap_or_default();
+        let bytes = memory.block_cache_bytes + waiting;
+        if let Some(share) = &mut memory.share {
+            share.set(bytes, 0);
+        }
     }
 
     pub(super) fn directory(&self) -> &StateDirectory {
@@ -107,23 +158,26 @@ impl Database {
         Ok(if is_reverse { Box::new(rows.rev().map(row)) } else { Box::new(rows.map(row)) })
     }
 
-    /// Writes a batch, sorted by key and each key once, whole or not at all.
-    pub(super) fn write(&self, name: &str, batch: Batch) -> Result<()> {
+    /// Writes a batch, whole or not at all.
+    pub(super) fn write(&self, name: &str, batch: &Batch<'_>) -> Result<()> {
         self.directory.check_present()?;
         self.reopen_if_needed()?;
         let written = self.with(name, |database, keyspace| {
             // A caller that breaks the order must not make the ingestion panic.
-            if batch.len() >= INGEST_ROWS_MIN && batch.is_sorted_by(|one, next| one.0 < next.0) {
+            if batch.rows.len() >= INGEST_ROWS_MIN && batch.rows.is_sorted_by(|one, next| one.0 < next.0) {
                 return ingest(keyspace, batch);
             }
             let mut rows = database.batch();
-            for (key, value) in batch {
+            batch.each(|key, value| {
                 match value {
                     Some(value) => rows.insert(keyspace, key, value),
                     None => rows.remove(keyspace, key),
                 }
-            }
-            rows.commit()
+                Ok::<(), fjall::Error>(())
+            })?;
+            rows.commit()?;
+            self.count_memory(database);
+            Ok(())
         });
         self.note(written)
     }
@@ -190,15 +244,17 @@ impl Database {
         if let Some(database) = &state.database {
             return Ok(database.clone());
         }
+        let block_cache_bytes = self.memory.lock().unwrap_or_else(PoisonError::into_inner).block_cache_bytes;
         let database = catch_unwind(AssertUnwindSafe(|| {
             fjall::Database::builder(&self.path)
                 .max_journaling_size(JOURNAL_BYTES_MAX)
-                .cache_size(BLOCK_CACHE_BYTES)
+                .cache_size(block_cache_bytes as u64)
                 .worker_threads(WORKERS)
                 .open()
         }));
         // A damaged file can make the recovery panic.
         let database = database.map_err(|_| self.corrupted("cannot be opened"))?.map_err(|error| self.error(error))?;
+        self.count_memory(&database);
         state.database = Some(database.clone());
         Ok(database)
     }
@@ -224,14 +280,12 @@ impl Database {
 
 /// Writes a large batch straight into tables, past journal and memtable: the bulk load of a
 /// restore. The tables become visible together.
-fn ingest(keyspace: &Keyspace, batch: Batch) -> fjall::Result<()> {
+fn ingest(keyspace: &Keyspace, batch: &Batch<'_>) -> fjall::Result<()> {
     let mut ingestion = keyspace.start_ingestion()?;
-    for (key, value) in batch {
-        match value {
-            Some(value) => ingestion.write(key, value)?,
-            None => ingestion.write_tombstone(key)?,
-        }
-    }
+    batch.each(|key, value| match value {
+        Some(value) => ingestion.write(key, value),
+        None => ingestion.write_tombstone(key),
+    })?;
     ingestion.finish()
 }
 
@@ -283,17 +337,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDirectory::open(directory.path(), "app", || "id".to_owned()).unwrap();
         let database = Database::new(state);
-        let row = |key: &str, value: &str| (key.as_bytes().to_vec(), Some(value.as_bytes().to_vec()));
+        let write = |name: &str, value: &str, rows: &[(&[u8], Option<&[u8]>)]| {
+            database.write(name, &Batch { before: (b"a", value.as_bytes()), rows_prefix: b'b', rows })
+        };
         for name in ["one", "two"] {
             database.create(name).unwrap();
-            database.write(name, vec![row("a", "1"), row("b", "1")]).unwrap();
+            write(name, "1", &[(b"", Some(b"1"))]).unwrap();
         }
         let scan = database.scan("one", b"a".to_vec()..b"z".to_vec(), false).unwrap();
 
         let failed: Result<()> = Err(database.error(fjall::Error::Poisoned));
         assert_eq!(database.note(failed).unwrap_err().kind(), ErrorKind::Storage);
         assert_eq!(database.get("two", b"a").unwrap().as_deref(), Some(&b"1"[..]), "reads go on meanwhile");
-        database.write("one", vec![row("a", "2")]).unwrap();
+        write("one", "2", &[]).unwrap();
         assert!(!database.must_reopen.load(Ordering::Acquire));
         assert_eq!(database.get("one", b"a").unwrap().as_deref(), Some(&b"2"[..]));
         assert_eq!(database.get("two", b"b").unwrap().as_deref(), Some(&b"1"[..]));
