@@ -257,7 +257,8 @@ impl Client {
     /// wants to commit it may still commit, as long as it did not lose its tasks in between.
     pub(crate) fn member_epoch(&self, member: &str, epoch: i32) -> i32 {
         match self.epochs.get(member) {
-            Some((since, now)) if epoch >= *since => *now,
+            // Groups that were made anew begin with small epochs: an old membership is none of these either.
+            Some((since, now)) if (*since..=*now).contains(&epoch) => *now,
             _ => epoch,
         }
     }

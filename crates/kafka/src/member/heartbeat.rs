@@ -1,6 +1,6 @@
 //! Heartbeats: what a member tells its group, and what it hears of its tasks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use millstream_log::{Departure, Failure, FailureKind, GroupTopology, MemberConfig, MemberEvent, SHUTDOWN_APPLICATION};
@@ -57,8 +57,8 @@ pub(super) struct Heartbeats {
     target: Option<Tasks>,
     /// What the stream thread runs.
     pub(super) owned: Tasks,
-    /// Whether the stream thread was told to give tasks up and has not answered yet.
-    is_revoking: bool,
+    /// What the stream thread was told to give up and has not answered for yet.
+    revoking: BTreeSet<TaskId>,
     /// Whether it was told its tasks since it joined or gave some up.
     is_settled: bool,
     /// Until when having no tasks may mean that none are assigned yet, in ms.
@@ -123,7 +123,7 @@ impl Heartbeats {
             must_tell: false,
             target: None,
             owned: Tasks::default(),
-            is_revoking: false,
+            revoking: BTreeSet::new(),
             is_settled: false,
             first_tasks_until: i64::MIN,
             statuses: BTreeMap::new(),
@@ -149,6 +149,11 @@ impl Heartbeats {
         let mut shared = lock(&shared);
         while let Some(order) = shared.orders.pop_front() {
             match order {
+                // First it leaves: the group is to take it for another member.
+                Order::Join(_) if self.leaving.is_some() => {
+                    shared.orders.push_front(order);
+                    break;
+                }
                 Order::Join(topology) => {
                     self.topology = topology;
                     self.has_adopted = false;
@@ -160,10 +165,10 @@ impl Heartbeats {
                     self.strays = (is_first && !self.config.process_members.is_empty()).then(Leftovers::of_earlier_run);
                 }
                 Order::Revoked => {
-                    self.is_revoking = false;
+                    // These and no others, whatever the broker wants by now: the rest still runs.
+                    let revoked = std::mem::take(&mut self.revoking);
+                    self.owned.active.retain(|task| !revoked.contains(task));
                     self.is_settled = false;
-                    let target = self.target.as_ref();
-                    self.owned.active.retain(|task| target.is_some_and(|target| target.active.contains(task)));
                     self.must_tell = true;
                     self.next_ms = now_ms;
                 }
@@ -206,7 +211,7 @@ impl Heartbeats {
         self.endpoint_epoch = -1;
         self.target = None;
         self.owned = Tasks::default();
-        self.is_revoking = false;
+        self.revoking.clear();
         self.is_settled = false;
         self.must_tell = true;
         self.statuses.clear();
@@ -332,10 +337,10 @@ impl Heartbeats {
 
     /// Moves what the stream thread runs towards what it is to run: first it gives up, then it gets.
     fn reconcile(&mut self, now_ms: i64) {
-        let Some(target) = self.target.clone().filter(|_| !self.is_revoking) else { return };
+        let Some(target) = self.target.clone().filter(|_| self.revoking.is_empty()) else { return };
         let revoked: Vec<TaskId> = self.owned.active.difference(&target.active).copied().collect();
         if !revoked.is_empty() {
-            self.is_revoking = true;
+            self.revoking.extend(&revoked);
             self.event(MemberEvent::Revoke { tasks: revoked });
             return;
         }

@@ -257,6 +257,23 @@ fn what_is_given_up_while_a_heartbeat_is_under_way_is_told_with_the_next_one() {
 }
 
 #[test]
+fn what_the_broker_takes_while_other_tasks_are_given_up_runs_until_it_is_given_up_too() {
+    let mut rig = joined(|number, request| match number {
+        0 => told(1, &[0, 1, 2]),
+        2 => told(1, &[1, 2]),
+        3 => told(1, &[]),
+        _ => unchanged(request.member_epoch),
+    });
+    assert_eq!(rig.events(3_500), ["assigned [0, 1, 2]", "revoke [0]"]);
+    rig.member.revoked();
+    assert_eq!(rig.events(500), ["revoke [1, 2]"]);
+    assert_eq!(rig.owned().last().unwrap(), "[1, 2]");
+    rig.member.revoked();
+    assert_eq!(rig.events(500), ["assigned []"]);
+    assert_eq!(rig.owned().last().unwrap(), "[]");
+}
+
+#[test]
 fn an_expelled_member_is_told_once_and_may_join_again() {
     for code in [ErrorCode::UNKNOWN_MEMBER_ID, ErrorCode::FENCED_MEMBER_EPOCH] {
         let mut rig = joined(move |number, _| match number {

@@ -27,7 +27,7 @@ pub(super) struct Producer {
     order: Option<Running>,
     /// Topics whose partition count is asked for, and since when, in ms.
     asked: Vec<(Arc<str>, i64)>,
-    /// No more turns of the writer: what is left is aborted by the broker's timeout.
+    /// The writer is gone. A transaction that it did not abort ends by the broker's timeout.
     is_closing: bool,
 }
 
@@ -57,6 +57,12 @@ impl Producer {
         let (producer_id, producer_epoch) = self.transaction.producer?;
         let is_transactional = self.options.transactional_id.is_some();
         Some(Stamp { producer_id, producer_epoch, base_sequence: 0, is_transactional })
+    }
+
+    /// Whether a transaction is being aborted, or is to be: nobody waits for its end, but for what it holds up.
+    fn is_aborting(&self) -> bool {
+        matches!(&self.order, Some(Running::End(ending, _)) if !ending.is_commit)
+            || lock(&self.shared).orders.iter().any(|(_, order)| matches!(order, Order::Abort(_)))
     }
 
     pub(super) fn is_drained(&self) -> bool {
@@ -212,7 +218,7 @@ impl Actor for Producer {
             self.fail(&failure);
         }
         self.take_work();
-        if self.is_closing && self.sends.is_empty() {
+        if self.is_closing && self.sends.is_empty() && !self.is_aborting() {
             return Turn::Finished;
         }
         self.count_partitions(client);

@@ -303,6 +303,25 @@ fn an_abort_drops_what_was_not_sent_and_ends_what_was() {
 }
 
 #[test]
+fn an_abort_ends_the_transaction_though_the_writer_goes_before_it_is_answered() {
+    let mut rig = Rig::new(Some("tx"), 2, &[]);
+    rig.append(2);
+    rig.flush().unwrap();
+    rig.append(2);
+    rig.fake.engine.transport.is_held = true;
+    // Sent, and not acknowledged.
+    drop(rig.writer.flush());
+    rig.fake.advance(50);
+    drop(rig.writer.abort());
+    let Rig { writer, mut fake, seen, .. } = rig;
+    drop(writer);
+    fake.advance(50);
+    fake.engine.transport.is_held = false;
+    fake.advance(50);
+    assert_eq!(seen.lock().unwrap().last().unwrap(), "abort v5 epoch 1");
+}
+
+#[test]
 fn records_too_large_are_refused_and_a_missing_topic_is_told_in_time() {
     let mut rig = Rig::new(None, 2, &[]);
     let value = vec![0; 2 << 20];

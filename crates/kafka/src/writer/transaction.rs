@@ -45,7 +45,7 @@ pub(super) struct Transaction {
 pub(super) struct Ending {
     offsets: Vec<(TopicPartition, CommittedOffset)>,
     group: Option<GroupMetadata>,
-    is_commit: bool,
+    pub(super) is_commit: bool,
     are_offsets_added: bool,
     are_offsets_committed: bool,
     add_offsets: Tries<AddOffsetsToTxnRequest>,

@@ -1,6 +1,6 @@
 //! What a thread does about errors: begin anew from the last commit, or end.
 
-use millstream_log::GroupTopology;
+use millstream_log::{Departure, GroupTopology};
 use millstream_state::CacheBudget;
 use millstream_types::{Error, ErrorKind, Now};
 
@@ -29,8 +29,8 @@ impl StreamThread {
             return self.die(error);
         }
         tracing::warn!(thread = %self.control.metadata().name, %error, "beginning anew from the last commit");
-        // An offset commit of ours that is still on its way must find another member: it could take back
-        // what the next ones say.
+        // An offset commit of ours that is still on its way could take back what the next ones say: it must find another
+        // membership.
         let must_join = error.kind() == ErrorKind::Fenced || self.claims_first();
         self.roll_back(must_join);
         Step::Progress
@@ -42,6 +42,10 @@ impl StreamThread {
         self.shared.metrics.add_rollbacks(1);
         self.drop_tasks();
         if must_join {
+            if self.claims_first() {
+                // Who joins again without having left may get the same epoch, by which such a commit counts.
+                drop(self.member.leave(Departure::Leave));
+            }
             self.join();
         } else {
             self.waiting.clone_from(&self.assigned);

@@ -169,3 +169,15 @@ fn refusals_of_static_members_tell_what_to_do() {
         assert!(failure.error.to_string().contains(remedy), "{}", failure.error);
     }
 }
+
+#[test]
+fn who_leaves_and_joins_again_is_another_member_to_the_group() {
+    let mut rig = joined(|_, request| if request.member_epoch == 0 { told(1, &[0]) } else { unchanged(1) });
+    rig.events(200);
+    let before = heartbeats(&rig).len();
+    drop(rig.member.leave(Departure::Leave));
+    rig.member.join(GroupTopology::default());
+    assert_eq!(rig.events(500), ["assigned [0]"]);
+    let epochs: Vec<i32> = heartbeats(&rig)[before..].iter().map(|told| told.member_epoch).collect();
+    assert_eq!(epochs[..2], [-1, 0]);
+}
