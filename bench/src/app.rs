@@ -7,7 +7,9 @@ mod throughput;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use millstream::{Clock, Config, ProcessingGuarantee, State, Streams, SystemClock};
+use millstream::{
+    Clock, CloseOptions, Config, GroupMembershipOperation, ProcessingGuarantee, State, Streams, SystemClock,
+};
 
 use crate::generator::KEYS;
 use crate::options::Options;
@@ -59,6 +61,8 @@ pub(crate) struct Job {
     broker: Option<String>,
     is_restore: bool,
     is_warm: bool,
+    /// Whether it leaves its group at the end.
+    leaves: bool,
     config: Config,
     /// Keys of the input that is generated for the embedded log.
     pub(crate) keys: u64,
@@ -84,6 +88,7 @@ impl Job {
             broker: options.text("broker-pid").map(str::to_owned),
             is_restore: options.has("restore-only"),
             is_warm: options.has("warm"),
+            leaves: options.has("leave"),
             config: config(options, workload, guarantee)?,
             keys: options.number("keys")?.unwrap_or(KEYS),
             partitions: options.number("partitions")?.unwrap_or(4),
@@ -93,6 +98,16 @@ impl Job {
 
     pub(crate) fn now_ns(&self) -> u64 {
         self.clock.now().mono_ns
+    }
+
+    /// Stops gracefully; whether that was done in time.
+    pub(crate) fn close(&self, streams: &Streams) -> bool {
+        let leave = GroupMembershipOperation::LeaveGroup;
+        if self.leaves {
+            streams.close_with(&CloseOptions::group_membership_operation(leave).with_timeout(CLOSE))
+        } else {
+            streams.close(CLOSE)
+        }
     }
 
     /// What everybody has used so far.

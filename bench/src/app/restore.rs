@@ -3,7 +3,7 @@
 use millstream::{State, Streams};
 use serde_json::{Value, json};
 
-use super::{CLOSE, Job, LOOK, check_error, text};
+use super::{Job, LOOK, check_error, text};
 use crate::usage;
 
 /// Bytes of a record of the restored store: key and value.
@@ -28,15 +28,20 @@ pub(super) fn run(job: &Job, streams: &Streams) -> Result<Value, String> {
     check_error(streams)?;
     let end = job.sample()?;
     let restored = metrics.restored();
-    let has_closed = streams.close(CLOSE);
+    let has_closed = job.close(streams);
     let closed_ns = job.now_ns();
 
     let restore_s = restore_from_ns.map_or(0.0, |from| (end.ns - from) as f64 / 1e9);
     let megabytes = (restored * RECORD_BYTES) as f64 / 1e6;
+    let workload = match (job.is_warm, job.leaves) {
+        (true, _) => "R1-warm",
+        (false, true) => "R1-leave",
+        (false, false) => "R1",
+    };
     let (cpu, broker) = (end.cpu() - start.cpu(), end.broker - start.broker);
     Ok(json!({
         "impl": "millstream",
-        "workload": if job.is_warm { "R1-warm" } else { "R1" },
+        "workload": workload,
         "guarantee": job.guarantee.name(),
         "protocol": "streams",
         "threads": job.config.num_stream_threads(),

@@ -4,7 +4,7 @@ use millstream::log::{Log, OffsetSpec, Outcome};
 use millstream::{Clock, State, Streams, TopicPartition};
 use serde_json::{Value, json};
 
-use super::{CLOSE, Job, LOOK, Sample, check_error, text};
+use super::{Job, LOOK, Sample, check_error, text};
 use crate::usage;
 
 /// How long it is asked for the offsets committed, in looks.
@@ -20,7 +20,7 @@ pub(crate) fn run(job: &Job, streams: &Streams, records: u64) -> Result<Value, S
     let at_half = streams.metrics().processed();
     let all = wait_for(job, streams, steps)?;
     let processed = streams.metrics().processed();
-    let has_closed = streams.close(CLOSE);
+    let has_closed = job.close(streams);
     let end = job.sample()?;
     check_error(streams)?;
     let lag = lag(job, streams)?;

@@ -15,11 +15,14 @@ const LATENCY: [(&str, &str, &[&str]); 6] = [
     ("eos-10-linger0", "eos", &["--commit-ms", "10", "--linger-ms", "0"]),
 ];
 
-/// Cases of F1: label, the longest wait in seconds, and what is set besides.
-const FAIL_OVER: [(&str, &str, &[&str]); 4] = [
+/// Cases of F1: label, the longest wait in seconds, and what is set besides. With `restart` the killed instance is
+/// started again at once.
+const FAIL_OVER: [(&str, &str, &[&str]); 6] = [
     ("6s", "100", &["--session-ms", "6000"]),
     ("6s-eos", "100", &["--session-ms", "6000", "--guarantee", "eos"]),
     ("default", "150", &[]),
+    ("6s-restart", "100", &["--session-ms", "6000"]),
+    ("6s-restart-eos", "100", &["--session-ms", "6000", "--guarantee", "eos"]),
     ("6s-standby1", "100", &["--session-ms", "6000", "--standby", "1"]),
 ];
 
@@ -130,7 +133,10 @@ pub(super) fn fail_over(plan: &Plan, stage: &mut Stage, lines: &mut Vec<Value>) 
             given.extend_from_slice(&["--app-id", &application, "--state-dir", &state]);
             given.extend_from_slice(more);
             set_group(stage, *peer, &application, more)?;
-            let options = ["--preload", keys, "--max-wait-s", wait_s];
+            let mut options = vec!["--preload", keys, "--max-wait-s", wait_s];
+            if label.contains("restart") {
+                options.push("--restart");
+            }
             let line = drive(stage, "failover", label, Some(*peer), &options, &given)?;
             stage.keep(line, lines)?;
             stage.clean(&application, "f1-in,f1-out")?;
