@@ -266,8 +266,15 @@ impl ByteStore {
         is_reverse: bool,
         first_visible: Option<FirstVisible>,
     ) -> Result<Rows<V>> {
-        let writes = self.overlay.range(range);
-        if self.clean.is_engine_empty() {
+        if self.overlay.note_scan() && self.clean.is_complete() {
+            self.clean.make_ordered();
+        }
+        let mut writes = BTreeMap::new();
+        let is_at_hand = self.clean.each_in(range, |key, value| {
+            writes.insert(key.to_vec(), value.map(<[u8]>::to_vec));
+        });
+        self.overlay.collect(range, &mut writes);
+        if is_at_hand || self.clean.is_engine_empty() {
             return Ok(Rows::new(writes, Box::new(std::iter::empty()), is_reverse, first_visible));
         }
         self.rows_over(writes, range, is_reverse, first_visible)

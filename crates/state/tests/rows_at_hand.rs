@@ -22,6 +22,7 @@ struct Counts {
     puts: AtomicUsize,
     deletes: AtomicUsize,
     wipes: AtomicUsize,
+    scans: AtomicUsize,
 }
 
 struct CountingEngine(MemoryEngine, Arc<Counts>);
@@ -33,6 +34,7 @@ impl Engine for CountingEngine {
     }
 
     fn scan(&self, from: Option<&[u8]>, to: Option<&[u8]>, is_reverse: bool) -> Result<Scan> {
+        self.1.scans.fetch_add(1, Ordering::Relaxed);
         self.0.scan(from, to, is_reverse)
     }
 
@@ -165,4 +167,25 @@ fn rows_past_their_retention_never_reach_the_engine() {
     assert_eq!(store.fetch(&3, Timestamp(59 * 60_000)).unwrap(), Some(59 * 60_000));
     assert_eq!(store.fetch(&3, Timestamp(58 * 60_000)).unwrap(), None, "as old as the retention");
     assert_eq!(engine.gets.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_store_that_is_scanned_all_the_time_is_scanned_in_memory() {
+    let memory = MemoryBudget::new(1 << 20);
+    let (mut store, engine) = open(&counts(), &memory);
+    let mut topic = Topic::default();
+    put_all(&mut store, 0..500);
+    topic.commit(&mut store, None);
+    put_all(&mut store, 400..600);
+    let scan = |store: &mut KeyValueStore<i64, i64>, from: i64| {
+        let rows = store.range(Some(&from), Some(&(from + 9))).unwrap();
+        rows.map(|row| row.unwrap().0).collect::<Vec<i64>>()
+    };
+    for from in (0..2000).map(|step| step % 580) {
+        assert_eq!(scan(&mut store, from), (from..from + 10).collect::<Vec<i64>>());
+    }
+    assert_eq!(engine.scans.swap(0, Ordering::Relaxed), 1000, "the first ones are no reason to keep order");
+    topic.commit(&mut store, None);
+    assert_eq!(scan(&mut store, 590), (590..600).collect::<Vec<i64>>());
+    assert_eq!(engine.scans.load(Ordering::Relaxed), 0);
 }

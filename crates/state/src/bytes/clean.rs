@@ -1,6 +1,6 @@
 //! Rows at hand that the engine holds as well.
 
-use super::map::ByteMap;
+use super::map::{ByteMap, ByteRange};
 
 /// A bounded memory of what the engine answers, absent keys included.
 ///
@@ -90,6 +90,26 @@ impl CleanRows {
         self.young.iter().chain(self.old.iter())
     }
 
+    /// Keeps the rows in order from now on, for scans.
+    pub(crate) fn make_ordered(&mut self) {
+        if !self.young.is_ordered() {
+            self.young.make_ordered();
+            self.old.make_ordered();
+            self.age();
+        }
+    }
+
+    /// Calls `each` for the rows of a range, if none is missing and they are in order; says so.
+    pub(crate) fn each_in(&self, range: &ByteRange, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> bool {
+        let is_able = self.is_complete && self.young.is_ordered();
+        if is_able {
+            for rows in [&self.old, &self.young] {
+                rows.each_in(range, &mut each);
+            }
+        }
+        is_able
+    }
+
     /// Keeps the rows of some keys; the engine has the others no more, or nobody asks for them.
     pub(crate) fn retain(&mut self, keeps: &dyn Fn(&[u8]) -> bool) {
         self.young.retain(keeps);
@@ -104,10 +124,12 @@ impl CleanRows {
 
     fn age(&mut self) {
         if self.old.is_empty() && self.young.bytes() > self.bytes_max / 2 {
-            self.old = std::mem::replace(&mut self.young, ByteMap::new(false));
+            let young = ByteMap::new(self.young.is_ordered());
+            self.old = std::mem::replace(&mut self.young, young);
         }
         if self.bytes() > self.bytes_max {
-            self.old = std::mem::replace(&mut self.young, ByteMap::new(false));
+            let young = ByteMap::new(self.young.is_ordered());
+            self.old = std::mem::replace(&mut self.young, young);
             self.is_complete = false;
             if self.old.bytes() > self.bytes_max {
                 self.old = ByteMap::new(false);

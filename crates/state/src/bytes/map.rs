@@ -38,6 +38,11 @@ impl ByteMap {
         self.hashed.len() + self.ordered.len()
     }
 
+    /// Whether the keys are kept in order.
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.is_ordered
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -10,6 +10,10 @@ const READ_AHEAD_FROM: usize = 1024;
 /// Scans between two commits from which on the overlay is kept in order.
 const SCANS_UNTIL_ORDERED: u32 = 8;
 
+/// Scans between two commits from which on all rows at hand are kept in order, which doubles their bytes: as many as
+/// only joins and sliding windows make.
+const SCANS_UNTIL_ALL_ORDERED: u32 = 1000;
+
 /// The writes since the last commit, and before them those of commits that the engine has not yet
 /// taken.
 ///
@@ -48,24 +52,22 @@ impl Overlay {
         self.open.put(key, value);
     }
 
-    /// The newest writes of a range, copied and in order.
-    pub(crate) fn range(&mut self, range: &ByteRange) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+    /// Notes a scan; says whether there are so many that order pays even for rows that the engine has.
+    pub(crate) fn note_scan(&mut self) -> bool {
         self.scan_count = self.scan_count.saturating_add(1);
         if self.scan_count > SCANS_UNTIL_ORDERED {
             self.open.make_ordered();
         }
-        self.copied(range)
+        self.scan_count > SCANS_UNTIL_ALL_ORDERED
     }
 
-    /// The same for somebody who asks once: it is no reason to keep order.
-    pub(crate) fn copied(&self, range: &ByteRange) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
-        let mut writes = BTreeMap::new();
+    /// Lays the newest writes of a range, copied, over others.
+    pub(crate) fn collect(&self, range: &ByteRange, writes: &mut BTreeMap<Vec<u8>, Option<Vec<u8>>>) {
         for layer in self.sealed.iter().chain([&self.open]) {
             layer.each_in(range, |key, value| {
                 writes.insert(key.to_vec(), value.map(<[u8]>::to_vec));
             });
         }
-        writes
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -25,7 +25,10 @@ impl ByteStore {
     /// The rows of a range, as far as the view sees them.
     pub(crate) fn snapshot<V>(&self, range: &ByteRange, is_reverse: bool, view: ReadView) -> Result<Rows<V>> {
         let first_visible = self.retention.as_ref().and_then(Retention::first_visible);
-        let writes = if view == ReadView::Committed { BTreeMap::new() } else { self.overlay.copied(range) };
+        let mut writes = BTreeMap::new();
+        if view != ReadView::Committed {
+            self.overlay.collect(range, &mut writes);
+        }
         self.rows_over(writes, range, is_reverse, first_visible)
     }
 }
