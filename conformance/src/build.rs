@@ -17,7 +17,7 @@ use millstream_topology::{
     CogroupedKStream, GlobalKTable, KGroupedStream, KGroupedTable, KStream, SessionWindowedCogroupedKStream,
     SessionWindowedKStream, StreamsBuilder, TimeWindowedCogroupedKStream, TimeWindowedKStream,
 };
-use millstream_types::{Config, Serde};
+use millstream_types::{Config, Serde, Windowed};
 use serde_json::Value as Json;
 
 use crate::op::Op;
@@ -48,6 +48,8 @@ impl Types {
 /// What an operator gave, under its id.
 pub(crate) enum Node {
     Stream(KStream<Val, Val>, Types),
+    /// A stream of the updates of windows that is joined with a table of windows: a join needs keys of one type.
+    Windows(KStream<Windowed<Val>, Val>, Types),
     Table(Box<dyn Table>),
     Global(GlobalKTable<Val, Val>, Types),
     Grouped(KGroupedStream<Val, Val>, Types),
@@ -63,6 +65,8 @@ pub(crate) enum Node {
 pub(crate) struct Build {
     pub(crate) builder: StreamsBuilder,
     nodes: BTreeMap<String, Node>,
+    /// Ids of the streams that are joined with tables, and of these.
+    joined: Vec<(String, String)>,
     /// Types of the records of output topics.
     pub(crate) sinks: BTreeMap<String, Types>,
     /// Types of the records whose topic an extractor chose.
@@ -80,12 +84,20 @@ pub(crate) struct Build {
 }
 
 impl Build {
-    pub(crate) fn new(config: &Config) -> Self {
+    /// Begins a topology of these operators, which are still to be added.
+    pub(crate) fn new(config: &Config, ops: &[Json]) -> Self {
         let builder = StreamsBuilder::with_config(config);
         builder.register_serde(Serde::new(Packed));
+        let joins = ops.iter().map(Op).filter(|op| op.optional("op") == Some("joinST"));
+        let joined = joins.filter_map(|op| match op.items("in") {
+            [Json::String(stream), Json::String(table)] => Some((stream.clone(), table.clone())),
+            _ => None,
+        });
+        let joined = joined.collect();
         Self {
             builder,
             nodes: BTreeMap::new(),
+            joined,
             sinks: BTreeMap::new(),
             extracted: None,
             branches: BTreeMap::new(),
@@ -168,6 +180,7 @@ impl Build {
 fn as_stream(node: &Node) -> Result<(KStream<Val, Val>, Types), Stop> {
     match node {
         Node::Stream(stream, types) => Ok((stream.clone(), types.clone())),
+        Node::Windows(..) => Err(unsupported("another operator on a stream of windows that is joined")),
         _ => Err(bad("a stream is needed")),
     }
 }

@@ -43,7 +43,7 @@ pub fn run(case: &str) -> Json {
 fn outcome(case: Op<'_>) -> Result<Map<String, Json>, Stop> {
     let settings = Op(case.field("config").unwrap_or(&Json::Null));
     let config = config(settings)?;
-    let mut build = Build::new(&config);
+    let mut build = Build::new(&config, case.items("topology"));
     for op in case.items("topology") {
         build.add(Op(op))?;
     }

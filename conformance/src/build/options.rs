@@ -11,6 +11,7 @@ use millstream_topology::{
 use millstream_types::{Record, Serde, Timestamp};
 
 use super::Types;
+use super::table::Cell;
 use super::windows::Windows;
 use crate::functions::{BOOM, name_of, number, parse_long};
 use crate::op::Op;
@@ -73,10 +74,12 @@ pub(super) fn partitioner(spec: &str) -> Result<Partitioner<Val, Val>, Stop> {
     })
 }
 
-pub(super) fn produced(op: Op<'_>, types: &Types) -> Result<Produced<Val, Val>, Stop> {
-    let mut produced = Produced::with(types.key.serde(), types.value.serde());
+pub(super) fn produced<K: Cell>(op: Op<'_>, types: &Types) -> Result<Produced<K, Val>, Stop> {
+    let mut produced = Produced::with(K::serde(&types.key)?, types.value.serde());
     if let Some(spec) = op.optional("partitioner") {
-        produced = produced.with_stream_partitioner(partitioner(spec)?);
+        let choose = partitioner(spec)?;
+        let choose = move |topic: &str, key: &K, value: &Val, count| choose(topic, &key.val(), value, count);
+        produced = produced.with_stream_partitioner(Arc::new(choose));
     }
     if let Some(name) = op.optional("name") {
         produced = produced.with_name(name);
@@ -130,6 +133,8 @@ pub(super) fn materialized<K, V>(
 
 /// An explicit supplier of a named store.
 fn supplier(store: &str, name: &str, windows: Option<Windows>, retention: Option<i64>) -> Result<StoreSupplier, Stop> {
+    // Where a store of keys is given for windows, the library is to refuse it.
+    let windows = windows.filter(|_| !matches!(name_of(store), "lru" | "versioned"));
     let Some(windows) = windows else {
         return Ok(match name_of(store) {
             "supplierMemory" => Stores::in_memory_key_value_store(name),

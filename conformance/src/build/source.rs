@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use millstream_state::{StoreFactory, Stores};
-use millstream_topology::Consumed;
+use millstream_topology::{Consumed, KStream};
 use millstream_types::{Record, RecordMetadata};
 
 use super::options::{consumed, materialized, ms, produced};
-use super::table::TableOf;
+use super::table::{Cell, TableOf};
 use super::{Build, Node, Types};
 use crate::functions::{argument, name_of};
 use crate::op::Op;
@@ -108,18 +108,29 @@ impl Build {
     }
 
     pub(super) fn to(&mut self, op: Op<'_>) -> Result<(), Stop> {
-        let (stream, types) = super::as_stream(self.input(op)?)?;
-        let produced = produced(op, &types)?;
-        if let Some(spec) = op.optional("extractor") {
-            stream.to_extracted(topic_extractor(spec)?, produced);
-            self.extracted = Some(types);
-            return Ok(());
+        let types = match self.input(op)? {
+            Node::Windows(stream, types) => write(op, stream, types)?,
+            node => {
+                let (stream, types) = super::as_stream(node)?;
+                write(op, &stream, &types)?
+            }
+        };
+        match op.optional("topic").filter(|_| !op.has("extractor")) {
+            Some(topic) => drop(self.sinks.entry(topic.to_owned()).or_insert(types)),
+            None => self.extracted = Some(types),
         }
-        let topic = op.text("topic")?;
-        stream.to_with(topic, produced);
-        self.sinks.entry(topic.to_owned()).or_insert(types);
         Ok(())
     }
+}
+
+/// Writes a stream to a topic, or to those that an extractor chooses; gives the types of the records.
+fn write<K: Cell>(op: Op<'_>, stream: &KStream<K, Val>, types: &Types) -> Result<Types, Stop> {
+    let produced = produced(op, types)?;
+    match op.optional("extractor") {
+        Some(spec) => stream.to_extracted(topic_extractor(spec)?, produced),
+        None => stream.to_with(op.text("topic")?, produced),
+    }
+    Ok(types.clone())
 }
 
 fn configured<S>(op: Op<'_>, builder: millstream_state::StoreBuilder<S>) -> Arc<dyn StoreFactory>
@@ -137,16 +148,16 @@ where
 }
 
 /// A function that chooses a record's topic.
-type ChooseTopic = Box<dyn Fn(&Record<Val, Val>, &RecordMetadata) -> String + Send + Sync>;
+type ChooseTopic<K> = Box<dyn Fn(&Record<K, Val>, &RecordMetadata) -> String + Send + Sync>;
 
-fn topic_extractor(spec: &str) -> Result<ChooseTopic, Stop> {
+fn topic_extractor<K: Cell>(spec: &str) -> Result<ChooseTopic<K>, Stop> {
     let prefix = argument(spec)?.to_owned();
     Ok(match name_of(spec) {
         "parity" => Box::new(move |record, _| {
             let is_even = record.value.as_i64().is_some_and(|long| long & 1 == 0);
             format!("{prefix}-{}", if is_even { "even" } else { "odd" })
         }),
-        "key" => Box::new(move |record, _| format!("{prefix}-{}", record.key.show())),
+        "key" => Box::new(move |record, _| format!("{prefix}-{}", record.key.val().show())),
         "topic" => Box::new(move |_, metadata| format!("{prefix}-{}", metadata.topic.as_deref().unwrap_or("null"))),
         _ => return Err(unsupported(format!("topic extractor {spec}"))),
     })

@@ -72,7 +72,8 @@ pub(crate) trait Table: Any {
     fn filter(&self, op: Op<'_>, is_not: bool) -> Result<Node, Stop>;
     fn map_values(&self, op: Op<'_>) -> Result<Node, Stop>;
     fn group_by(&self, op: Op<'_>) -> Result<Node, Stop>;
-    fn to_stream(&self, op: Op<'_>) -> Result<Node, Stop>;
+    /// `is_joined` with a table of windows, for which the keys must keep their type.
+    fn to_stream(&self, op: Op<'_>, is_joined: bool) -> Result<Node, Stop>;
     fn suppress(&self, op: Op<'_>) -> Result<Node, Stop>;
     fn join(&self, op: Op<'_>, other: &dyn Table) -> Result<Node, Stop>;
     fn transform_values(&self, op: Op<'_>) -> Result<Node, Stop>;
@@ -163,7 +164,11 @@ where
         Ok(Node::GroupedTable(result, types))
     }
 
-    fn to_stream(&self, op: Op<'_>) -> Result<Node, Stop> {
+    fn to_stream(&self, op: Op<'_>, is_joined: bool) -> Result<Node, Stop> {
+        let windows = self.as_any().downcast_ref::<TableOf<Windowed<Val>, V>>().filter(|_| is_joined);
+        if let Some(windows) = windows {
+            return Ok(Node::Windows(windows.named(op).to_stream_as(), self.types.clone()));
+        }
         let stream: KStream<Val, Val> = self.named(op).to_stream_as();
         let Some(spec) = op.optional("fn") else { return Ok(Node::Stream(stream, self.types.clone())) };
         let Function { out, apply } = key(spec, &self.types.key, &self.types.value)?;
@@ -196,7 +201,16 @@ where
 
 impl Build {
     pub(super) fn stream_of_table(&mut self, op: Op<'_>) -> Result<(), Stop> {
-        let result = as_table(self.input(op)?)?.to_stream(op)?;
+        let is_joined = !op.has("fn") && op.optional("id").is_some_and(|id| self.meets_windows(id));
+        let result = as_table(self.input(op)?)?.to_stream(op, is_joined)?;
         self.put(op, result)
+    }
+
+    /// Whether a stream will be joined with a table of windows that there is already.
+    fn meets_windows(&self, stream: &str) -> bool {
+        let tables = self.joined.iter().filter(|(joined, _)| joined == stream);
+        tables.filter_map(|(_, table)| as_table(self.node(table).ok()?).ok()).any(|table| {
+            table.as_any().is::<TableOf<Windowed<Val>, Val>>() || table.as_any().is::<TableOf<Windowed<Val>, i64>>()
+        })
     }
 }

@@ -104,6 +104,8 @@ impl Sampled {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "the same operations give the same bits")]
+
     use super::*;
 
     const SAMPLING: Sampling = Sampling { samples: 2, window_ms: 30_000 };
