@@ -124,6 +124,11 @@ impl Shared {
         Some(batch)
     }
 
+    /// Whether the next order is a commit, and may be taken.
+    pub(super) fn is_commit_next(&self) -> bool {
+        matches!(self.orders.front(), Some((before, Order::Commit { .. })) if self.taken >= *before)
+    }
+
     /// Takes the next order, once every batch queued before it was taken.
     pub(super) fn take_order(&mut self) -> Option<Order> {
         let (before, _) = self.orders.front()?;

@@ -57,6 +57,11 @@ impl PartitionLane {
         !self.waiting.is_empty()
     }
 
+    /// Whether the broker has taken a batch of this epoch and transaction.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.stamped.is_empty()
     }

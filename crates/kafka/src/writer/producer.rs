@@ -35,7 +35,8 @@ pub(super) struct Producer {
 enum Running {
     Init(Slot<()>),
     Flush(Slot<Acks>),
-    End(Ending, Slot<()>),
+    /// With the flush that was asked for together with it.
+    End(Ending, Slot<()>, Option<Slot<Acks>>),
 }
 
 impl Producer {
@@ -61,7 +62,7 @@ impl Producer {
 
     /// Whether a transaction is being aborted, or is to be: nobody waits for its end, but for what it holds up.
     fn is_aborting(&self) -> bool {
-        matches!(&self.order, Some(Running::End(ending, _)) if !ending.is_commit)
+        matches!(&self.order, Some(Running::End(ending, ..)) if !ending.is_commit)
             || lock(&self.shared).orders.iter().any(|(_, order)| matches!(order, Order::Abort(_)))
     }
 
@@ -80,8 +81,14 @@ impl Producer {
         shared.bytes = 0;
         drop(shared);
         match self.order.take() {
-            Some(Running::Init(slot) | Running::End(_, slot)) => slot.end(Err(failure.clone())),
+            Some(Running::Init(slot)) => slot.end(Err(failure.clone())),
             Some(Running::Flush(slot)) => slot.end(Err(failure.clone())),
+            Some(Running::End(_, slot, flush)) => {
+                if let Some(flush) = flush {
+                    flush.end(Err(failure.clone()));
+                }
+                slot.end(Err(failure.clone()));
+            }
             None => {}
         }
     }
@@ -93,6 +100,14 @@ impl Producer {
         let partitions = shared.partitions.len();
         self.lanes.resize_with(partitions.max(self.lanes.len()), PartitionLane::default);
         if self.order.is_some() {
+            // A commit that waits for nothing but the flush before it goes along with it.
+            if matches!(self.order, Some(Running::Flush(_)))
+                && shared.is_commit_next()
+                && let Some(Order::Commit { offsets, group, slot }) = shared.take_order()
+                && let Some(Running::Flush(flush)) = self.order.take()
+            {
+                self.order = Some(Running::End(Ending::commit(offsets, group), slot, Some(flush)));
+            }
             return;
         }
         while let Some((index, builder)) = shared.take_batch() {
@@ -117,12 +132,12 @@ impl Producer {
                 }
                 Order::Flush(slot) => self.order = Some(Running::Flush(slot)),
                 Order::Commit { offsets, group, slot } => {
-                    self.order = Some(Running::End(Ending::commit(offsets, group), slot));
+                    self.order = Some(Running::End(Ending::commit(offsets, group), slot, None));
                 }
                 Order::Abort(slot) => {
                     let dropped: usize = self.lanes.iter_mut().map(PartitionLane::drop_unsent).sum();
                     shared.bytes = shared.bytes.saturating_sub(dropped);
-                    self.order = Some(Running::End(Ending::abort(), slot));
+                    self.order = Some(Running::End(Ending::abort(), slot, None));
                 }
             }
         }
@@ -140,9 +155,17 @@ impl Producer {
                 }
             },
             Some(Running::Flush(slot)) if self.is_drained() => slot.end(Ok(self.acks())),
-            Some(Running::End(mut ending, slot)) if self.is_drained() => {
-                match self.transaction.end(client, &mut ending) {
-                    None => self.order = Some(Running::End(ending, slot)),
+            Some(Running::End(mut ending, slot, mut flush)) => {
+                let is_drained = self.is_drained();
+                if is_drained && let Some(flush) = flush.take() {
+                    flush.end(Ok(self.acks()));
+                }
+                if !is_drained && !self.may_commit_offsets() {
+                    self.order = Some(Running::End(ending, slot, flush));
+                    return;
+                }
+                match self.transaction.end(client, &mut ending, is_drained) {
+                    None => self.order = Some(Running::End(ending, slot, flush)),
                     Some(Ok(is_new_epoch)) => {
                         for lane in &mut self.lanes {
                             lane.new_transaction();
@@ -153,13 +176,19 @@ impl Producer {
                         slot.end(Ok(()));
                     }
                     Some(Err(failure)) => {
-                        slot.end(Err(failure.clone()));
+                        self.order = Some(Running::End(ending, slot, flush));
                         self.fail(&failure);
                     }
                 }
             }
             waiting => self.order = waiting,
         }
+    }
+
+    /// Whether offsets may be committed while batches are under way: only to partitions that the transaction has
+    /// already, or the coordinator would have to add several at once, which it refuses.
+    fn may_commit_offsets(&self) -> bool {
+        !self.transaction.must_add_partitions() && self.lanes.iter().all(|lane| lane.is_empty() || lane.is_known())
     }
 
     fn acks(&mut self) -> Acks {

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use millstream_log::batch::Batch;
-use millstream_log::{CommittedOffset, FailureKind, GroupMetadata, Outcome, PartitionHandle, Writer};
+use millstream_log::{Call, CommittedOffset, FailureKind, GroupMetadata, Outcome, PartitionHandle, Writer};
 use millstream_types::{Headers, Now, Offset, Timestamp, TopicPartition};
 
 use super::{KafkaWriter, ProduceOptions};
@@ -113,10 +113,14 @@ impl Rig {
 
     #[track_caller]
     fn commit(&mut self) -> Result<(), FailureKind> {
+        let call = self.start_commit();
+        self.fake.wait(call).map_err(|failure| failure.kind)
+    }
+
+    fn start_commit(&mut self) -> Call<()> {
         let group = GroupMetadata { group: "g".into(), member_id: "m".into(), epoch: 3 };
         let offset = CommittedOffset { offset: Offset(5), leader_epoch: -1, metadata: String::new() };
-        let call = self.writer.commit(vec![(TopicPartition::new("in", 0), offset)], &group);
-        self.fake.wait(call).map_err(|failure| failure.kind)
+        self.writer.commit(vec![(TopicPartition::new("in", 0), offset)], &group)
     }
 
     #[track_caller]
@@ -209,6 +213,54 @@ fn a_batch_that_the_broker_finds_too_large_is_split() {
         "write v12 broker-0 0 sequence 2 epoch 1 count 3",
         "write v12 broker-0 0 sequence 5 epoch 1 count 1",
     ]);
+}
+
+/// A transaction whose last write's answer is lost; whether another write was answered before.
+fn check_offsets(is_known: bool, expected: &[&str]) {
+    let mut rig = Rig::new(Some("tx"), 2, &[(WRITE, usize::from(is_known), Fate::Lost)]);
+    if is_known {
+        rig.append(1);
+        rig.flush().unwrap();
+    }
+    rig.append(1);
+    let (flush, commit) = (rig.writer.flush(), rig.start_commit());
+    rig.fake.wait(flush).unwrap();
+    rig.fake.wait(commit).unwrap();
+    rig.check_seen(expected);
+}
+
+#[test]
+fn offsets_go_with_the_last_batches_but_not_with_the_first() {
+    let known = [
+        "init",
+        "write v12 broker-0 0 sequence 0 epoch 1 count 1",
+        "write v12 broker-0 0 sequence 1 epoch 1 count 1",
+        "offsets v5 epoch 3",
+        "write v12 broker-0 0 sequence 1 epoch 1 count 1",
+        "commit v5 epoch 1",
+    ];
+    check_offsets(true, &known);
+    let unknown = [
+        "init",
+        "write v12 broker-0 0 sequence 0 epoch 1 count 1",
+        "write v12 broker-0 0 sequence 0 epoch 1 count 1",
+        "offsets v5 epoch 3",
+        "commit v5 epoch 1",
+    ];
+    check_offsets(false, &unknown);
+}
+
+#[test]
+fn a_transaction_whose_offsets_are_refused_fails_with_batches_under_way() {
+    let refused = (TxnOffsetCommitRequest::KEY, 0, Fate::Code(ErrorCode::PRODUCER_FENCED));
+    let mut rig = Rig::new(Some("tx"), 2, &[(WRITE, 1, Fate::Lost), refused]);
+    rig.append(1);
+    rig.flush().unwrap();
+    rig.append(1);
+    let (flush, commit) = (rig.writer.flush(), rig.start_commit());
+    assert_eq!(rig.fake.wait(flush).map_err(|failure| failure.kind), Err(FailureKind::Fenced));
+    assert_eq!(rig.fake.wait(commit).map_err(|failure| failure.kind), Err(FailureKind::Fenced));
+    assert!(!rig.seen.lock().unwrap().iter().any(|seen| seen.starts_with("commit")));
 }
 
 #[test]

@@ -187,10 +187,16 @@ impl Transaction {
         }
     }
 
-    /// Ends the transaction. Done with whether the producer has a new epoch.
-    pub(super) fn end(&mut self, client: &mut Client, ending: &mut Ending) -> Option<Result<bool, Failure>> {
+    /// Ends the transaction, or commits its offsets only as long as batches are under way. Done with whether the
+    /// producer has a new epoch.
+    pub(super) fn end(
+        &mut self,
+        client: &mut Client,
+        ending: &mut Ending,
+        is_drained: bool,
+    ) -> Option<Result<bool, Failure>> {
         self.due_ms = i64::MAX;
-        let result = self.end_step(client, ending);
+        let result = self.end_step(client, ending, is_drained);
         if result.is_none() {
             let due = [ending.add_offsets.due_ms(), ending.commit_offsets.due_ms(), ending.end.due_ms()];
             self.due_ms = due.into_iter().min().unwrap_or(i64::MAX);
@@ -198,7 +204,12 @@ impl Transaction {
         result
     }
 
-    fn end_step(&mut self, client: &mut Client, ending: &mut Ending) -> Option<Result<bool, Failure>> {
+    fn end_step(
+        &mut self,
+        client: &mut Client,
+        ending: &mut Ending,
+        is_drained: bool,
+    ) -> Option<Result<bool, Failure>> {
         let (Some(id), Some((producer_id, producer_epoch))) = (self.id.clone(), self.producer) else {
             return Some(Ok(false));
         };
@@ -239,6 +250,9 @@ impl Transaction {
                 self.is_open = true;
                 ending.are_offsets_committed = true;
             }
+        }
+        if !is_drained {
+            return None;
         }
         if !self.is_open {
             return Some(Ok(false));
