@@ -17,7 +17,7 @@ use millstream_state::{MemoryEngines, StoreIterator};
 use millstream_topology::graph::Topology;
 use millstream_topology::{Consumed, Materialized, StreamsBuilder};
 use millstream_types::clock::SystemClock;
-use millstream_types::{Config, Error, ErrorKind, Offset, ProcessingGuarantee, Result};
+use millstream_types::{Clock, Config, Error, ErrorKind, Offset, ProcessingGuarantee, Result};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -45,13 +45,16 @@ fn with_threads(threads: usize) -> Config {
 /// Asks again until the answer is good, by the log's own signal.
 #[track_caller]
 fn until<T>(world: &World, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..6000 {
+    // A question wakes the log itself: how often one was asked says nothing of how long it took.
+    let clock = SystemClock::new();
+    let deadline = clock.now().wall_ms + LONG.as_millis() as i64;
+    loop {
         if let Some(answer) = ask() {
             return answer;
         }
+        assert!(clock.now().wall_ms < deadline, "{what} never came");
         world.log.wait(Duration::from_millis(10));
     }
-    panic!("{what} never came");
 }
 
 type CountQuery = StateQueryRequest<KeyQuery<String, i64>>;
