@@ -2,9 +2,7 @@
 //! does them. Bound by memory: 100,000 rows do not fit the second cache.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use millstream_state::{
-    CacheBudget, MemoryBudget, MemoryEngine, StoreEnv, StoreFactory, Stores, TimestampedKeyValueStore,
-};
+use millstream_state::{CacheBudget, MemoryEngine, StoreEnv, StoreFactory, Stores, TimestampedKeyValueStore};
 use millstream_types::{Headers, Result, Serdes, Timestamp};
 
 const KEYS: u64 = 100_000;
@@ -19,11 +17,7 @@ fn cache(criterion: &mut Criterion) {
     let supplier = Stores::in_memory_key_value_store("counts");
     let builder =
         Stores::timestamped_key_value_store_builder(supplier, Serdes::string(), Serdes::long()).with_caching_enabled();
-    let env = StoreEnv {
-        engine: Box::new(MemoryEngine::new()),
-        cache: CacheBudget::new(64 << 20),
-        memory: MemoryBudget::new(0),
-    };
+    let env = StoreEnv { cache: CacheBudget::new(64 << 20), ..StoreEnv::new(Box::new(MemoryEngine::new())) };
     let Ok(mut store) = builder.build(env) else { return };
     let Some(store) = store.as_any_mut().downcast_mut::<TimestampedKeyValueStore<String, i64>>() else { return };
     let keys: Vec<String> = (0..KEYS).map(|key| format!("user-{key:08}")).collect();

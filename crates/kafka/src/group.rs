@@ -1,19 +1,19 @@
 //! What more than one actor asks the coordinator of a group.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_log::{CommittedOffset, Failure, GroupMetadata};
 use millstream_types::TopicPartition;
 
+use crate::by_topic::by_topic;
 use crate::client::{Client, CoordinatorKind};
 use crate::protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use crate::protocol::messages::streams_group_describe::{
-    DescribedGroup, StreamsGroupDescribeRequest, StreamsGroupDescribeResponse,
+    DescribedGroup, Member, StreamsGroupDescribeRequest, StreamsGroupDescribeResponse,
 };
-use crate::protocol::messages::streams_group_heartbeat::StreamsGroupHeartbeatRequest;
+use crate::protocol::messages::streams_group_heartbeat::{KeyValue, StreamsGroupHeartbeatRequest};
 use crate::tries::{At, Tries, Verdict};
 
 /// Epoch of a member that leaves.
@@ -64,11 +64,21 @@ pub(crate) fn commit(
     by: &GroupMetadata,
     offsets: &Offsets,
 ) -> Option<Result<(), Failure>> {
+    let partition = |(partition_index, committed): (i32, CommittedOffset)| OffsetCommitRequestPartition {
+        partition_index,
+        committed_offset: committed.offset.0,
+        committed_leader_epoch: committed.leader_epoch,
+        committed_metadata: Some(committed.metadata),
+    };
+    let topic = |(name, partitions): (Arc<str>, Vec<_>)| OffsetCommitRequestTopic {
+        name: name.to_string(),
+        partitions: partitions.into_iter().map(partition).collect(),
+    };
     let request = || OffsetCommitRequest {
         group_id: by.group.to_string(),
         generation_id_or_member_epoch: by.epoch,
         member_id: by.member_id.to_string(),
-        topics: by_topic(offsets),
+        topics: by_topic(offsets.clone()).into_iter().map(topic).collect(),
         ..OffsetCommitRequest::default()
     };
     let at = At::Coordinator(CoordinatorKind::Group, &by.group);
@@ -81,16 +91,15 @@ pub(crate) fn commit(
     Some(answer.map(drop))
 }
 
-fn by_topic(offsets: &Offsets) -> Vec<OffsetCommitRequestTopic> {
-    let mut topics: BTreeMap<&Arc<str>, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
-    for (at, committed) in offsets {
-        topics.entry(&at.topic).or_default().push(OffsetCommitRequestPartition {
-            partition_index: at.partition.0,
-            committed_offset: committed.offset.0,
-            committed_leader_epoch: committed.leader_epoch,
-            committed_metadata: Some(committed.metadata.clone()),
-        });
-    }
-    let topic = |(name, partitions): (&Arc<str>, _)| OffsetCommitRequestTopic { name: name.to_string(), partitions };
-    topics.into_iter().map(topic).collect()
+/// Client tag of a member whose instance was closed in order and that stays all the same: nobody was there to leave to.
+const CLOSED: &str = "millstream.closed";
+
+/// The tag.
+pub(crate) fn closed_tag() -> KeyValue {
+    KeyValue { key: CLOSED.to_owned(), value: "true".to_owned() }
+}
+
+/// Whether a member's instance was closed.
+pub(crate) fn is_closed(member: &Member) -> bool {
+    member.client_tags.iter().any(|tag| tag.key == CLOSED)
 }

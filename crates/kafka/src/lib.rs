@@ -5,6 +5,7 @@
 //! stream thread shares batches with them, never records. Kafka 3.3 to 4.3 are spoken.
 
 mod admin;
+mod by_topic;
 mod call;
 mod client;
 mod driver;

@@ -30,7 +30,6 @@ use crate::driver::Driver;
 use crate::renewal::Renewals;
 use commit::OffsetCommit;
 use heartbeat::Heartbeats;
-pub(crate) use others::is_closed;
 pub(crate) use refused::RefusedMember;
 
 /// A member, on a stream thread.

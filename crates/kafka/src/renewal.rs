@@ -23,8 +23,7 @@ use millstream_types::{Error, ErrorKind, Offset, TopicPartition};
 
 use crate::call::retriable;
 use crate::client::{Client, CoordinatorKind};
-use crate::group::{Offsets, commit, describe, release};
-use crate::member::is_closed;
+use crate::group::{Offsets, commit, describe, is_closed, release};
 use crate::protocol::messages::delete_groups::DeleteGroupsRequest;
 use crate::protocol::messages::offset_commit::OffsetCommitRequest;
 use crate::protocol::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchResponse};

@@ -46,14 +46,13 @@ impl Handlers {
         }
     }
 
-    /// The same for processors of global stores, which ask the processing handler only under
+    /// Of an instance's options those for processors of global stores, which ask the processing handler only under
     /// `processing.exception.handler.global.enabled` (KIP-1270) and fail otherwise.
-    pub fn global_flow_options(&self, config: &Config) -> FlowOptions {
-        let options = self.flow_options(config);
+    pub fn global_flow_options(config: &Config, options: &FlowOptions) -> FlowOptions {
         if config.processing_exception_handler_global_enabled() {
-            return options;
+            return options.clone();
         }
-        FlowOptions { processing_handler: Arc::new(LogAndFail), ..options }
+        FlowOptions { processing_handler: Arc::new(LogAndFail), ..options.clone() }
     }
 
     /// How a task treats its input under this configuration.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use millstream_log::Log;
 use millstream_state::{EngineProvider, MemoryBudget};
-use millstream_topology::flow::{FlowOptions, GlobalState, StreamsMetrics};
+use millstream_topology::flow::{GlobalState, StreamsMetrics};
 use millstream_topology::graph::Topology;
 use millstream_types::{Clock, Config, Error, ErrorKind, Result};
 use parking_lot::RwLock;
@@ -59,8 +59,7 @@ impl Instance {
         components.engines.share_memory(&memory);
         let globals = globals(topology, &*components.engines)?;
         let flow_options = components.handlers.flow_options(config);
-        let global_flow_options = components.handlers.global_flow_options(config);
-        let global_flow_options = FlowOptions { metrics: flow_options.metrics.clone(), ..global_flow_options };
+        let global_flow_options = Handlers::global_flow_options(config, &flow_options);
         let task_options = components.handlers.task_options(config, globals.clone());
         let shared = Shared {
             log: Arc::clone(&components.log),

@@ -359,8 +359,7 @@ impl ByteStore {
             taken.retain(&|key| !retention.is_dead(key));
         }
         // What the budget does not know yet is no more than what these rows had before.
-        self.memory.set(self.overlay.bytes(), self.clean.bytes());
-        self.clean.fit(self.memory.spare_max());
+        self.reckon();
         self.clean.put_all(taken);
     }
 

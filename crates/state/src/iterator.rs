@@ -21,9 +21,7 @@ impl<T: 'static> StoreIterator<T> {
     pub fn empty() -> Self {
         Self::new(std::iter::empty())
     }
-}
 
-impl<T: 'static> StoreIterator<T> {
     /// Rows that are looked for when the first one is asked for: on the thread that reads them.
     pub(crate) fn deferred<I>(find: impl FnOnce() -> Result<I> + Send + 'static) -> Self
     where

@@ -3,7 +3,7 @@
 use millstream_types::{Headers, Result, Serde, Timestamp};
 
 use crate::bytes::{ByteRange, Rows};
-use crate::typed::{Core, Decoder, state_store};
+use crate::typed::{Core, Decoder, KeyBounds, state_store};
 use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator};
 
 /// A value and the event time of the record that gave it.
@@ -27,9 +27,9 @@ impl<V> ValueAndTimestamp<V> {
 ///
 /// ```
 /// use millstream_state::{KeyValueStore, Stores};
-/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_state::{MemoryEngine, StoreEnv};
 /// # use millstream_types::Serdes;
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
+/// # let env = StoreEnv::new(Box::new(MemoryEngine::new()));
 ///
 /// let supplier = Stores::in_memory_key_value_store("stock");
 /// let builder = Stores::key_value_store_builder(supplier, Serdes::long(), Serdes::long());
@@ -54,9 +54,9 @@ pub struct KeyValueStore<K, V> {
 ///
 /// ```
 /// use millstream_state::{Stores, TimestampedKeyValueStore, ValueAndTimestamp};
-/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_state::{MemoryEngine, StoreEnv};
 /// # use millstream_types::{Serdes, Timestamp};
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
+/// # let env = StoreEnv::new(Box::new(MemoryEngine::new()));
 ///
 /// let supplier = Stores::in_memory_key_value_store("counts");
 /// let builder = Stores::timestamped_key_value_store_builder(supplier, Serdes::long(), Serdes::long());
@@ -185,13 +185,8 @@ key_value_reads!(TimestampedKeyValueStore, ValueAndTimestamp<V>, |value, timesta
 
 impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     pub(crate) fn key_range(&self, from: Option<&K>, to: Option<&K>) -> Result<ByteRange> {
-        let encode = |key: Option<&K>| {
-            let Some(key) = key else { return Ok(None) };
-            let mut bytes = Vec::new();
-            self.encode_key(key, &mut bytes)?;
-            Ok::<_, millstream_types::Error>(Some(bytes))
-        };
-        Ok(ByteRange::through(encode(from)?, encode(to)?))
+        let KeyBounds { from, to } = self.key_bounds(from, to)?;
+        Ok(ByteRange::through(from, to))
     }
 }
 

@@ -13,7 +13,7 @@ use millstream_types::{CodecError, Headers, Result, Serde, Timestamp, Window, Wi
 
 use crate::bytes::{ByteRange, Cell, Rows, SESSION_LEN, session_key_of, session_of};
 use crate::query::ReadView;
-use crate::typed::{Core, Decoder, state_store};
+use crate::typed::{Core, Decoder, KeyBounds, state_store};
 use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator};
 
 /// Values by key and session: Kafka Streams' `SessionStore`, the store behind session windows.
@@ -23,10 +23,10 @@ use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator};
 ///
 /// ```
 /// use millstream_state::{SessionStore, Stores};
-/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_state::{MemoryEngine, StoreEnv};
 /// # use millstream_types::{Serdes, Timestamp, Window, Windowed};
 /// # use std::time::Duration;
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
+/// # let env = StoreEnv::new(Box::new(MemoryEngine::new()));
 ///
 /// let supplier = Stores::in_memory_session_store("visits", Duration::from_millis(100));
 /// let mut visits: SessionStore<i64, i64> =
@@ -279,11 +279,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
 
     /// Says in bytes which keys are meant.
     pub(crate) fn keys_between(&self, from: Option<&K>, to: Option<&K>) -> Result<WantedKeys> {
-        let bound = |key: Option<&K>| {
-            let mut bytes = Vec::new();
-            key.map(|key| self.core.encode_key(key, &mut bytes).map(|()| bytes)).transpose()
-        };
-        Ok(WantedKeys::Between(bound(from)?, bound(to)?))
+        Ok(WantedKeys::Between(self.core.key_bounds(from, to)?))
     }
 
     /// For a query: what `item` makes of exactly this session.
@@ -376,8 +372,7 @@ impl<K: 'static, V: Send + 'static> Sorting<K, V> {
 /// Keys, as bytes, whose sessions are meant.
 pub(crate) enum WantedKeys {
     One(Vec<u8>),
-    /// Both inclusive; `None` is an open end.
-    Between(Option<Vec<u8>>, Option<Vec<u8>>),
+    Between(KeyBounds),
 }
 
 impl WantedKeys {
@@ -390,7 +385,7 @@ impl WantedKeys {
                 push_session(&mut last, i64::MAX, i64::MAX);
                 ByteRange::through(Some(first), Some(last))
             }
-            Self::Between(from, _) => ByteRange { from: from.clone(), to: None },
+            Self::Between(bounds) => bounds.range(),
         }
     }
 
@@ -399,9 +394,7 @@ impl WantedKeys {
         match self {
             // Rows of longer keys may lie in between.
             Self::One(one) => one == key,
-            Self::Between(from, to) => {
-                from.as_deref().is_none_or(|from| from <= key) && to.as_deref().is_none_or(|to| key <= to)
-            }
+            Self::Between(bounds) => bounds.hold(key),
         }
     }
 }
@@ -417,8 +410,8 @@ impl<V> Found<V> {
     /// first.
     fn cmp_in_memory(one: &Self, other: &Self) -> Ordering {
         let ((one_start, one_end), (other_start, other_end)) = (one.session, other.session);
-        let key = |row: &'_ Self| session_key_of(&row.row_key).map(<[u8]>::to_vec);
-        one_end.cmp(&other_end).then_with(|| key(one).cmp(&key(other))).then(other_start.cmp(&one_start))
+        let by_key = || session_key_of(&one.row_key).cmp(&session_key_of(&other.row_key));
+        one_end.cmp(&other_end).then_with(by_key).then(other_start.cmp(&one_start))
     }
 }
 

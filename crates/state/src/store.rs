@@ -74,6 +74,13 @@ pub struct StoreEnv {
     pub memory: crate::MemoryBudget,
 }
 
+impl StoreEnv {
+    /// An engine and nothing else: no record cache, and no room for rows at hand.
+    pub fn new(engine: Box<dyn Engine>) -> Self {
+        Self { engine, cache: crate::CacheBudget::new(0), memory: crate::MemoryBudget::new(0) }
+    }
+}
+
 /// Builds the stores of one description, one for each task.
 pub trait StoreFactory: Send + Sync {
     /// What is known without building.

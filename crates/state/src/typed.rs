@@ -1,6 +1,7 @@
 //! The typed layers, once for all kinds of stores: encoding, the record cache and its flush.
 
 mod decoder;
+mod key_bounds;
 mod peek;
 mod state_store;
 
@@ -13,6 +14,7 @@ use crate::record_cache::{DirtyRow, Lent, RecordCache};
 use crate::{Origin, StoreEnv, StoreFacts, StoreFormat};
 
 pub(crate) use decoder::Decoder;
+pub(crate) use key_bounds::KeyBounds;
 pub(crate) use state_store::state_store;
 
 /// Rows written through at once in a flush: few enough to stay in the processor's cache until they

@@ -48,10 +48,10 @@ pub struct VersionedRecord<V> {
 ///
 /// ```
 /// use millstream_state::{Stores, VersionedKeyValueStore};
-/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_state::{MemoryEngine, StoreEnv};
 /// # use millstream_types::{Serdes, Timestamp};
 /// # use std::time::Duration;
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
+/// # let env = StoreEnv::new(Box::new(MemoryEngine::new()));
 ///
 /// let supplier = Stores::in_memory_versioned_key_value_store("prices", Duration::from_secs(60));
 /// let mut prices: VersionedKeyValueStore<i64, i64> =
@@ -137,10 +137,10 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> VersionedKeyValueStor
     /// newest version that is that old is known.
     ///
     /// ```
-    /// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv, Stores};
+    /// # use millstream_state::{MemoryEngine, StoreEnv, Stores};
     /// # use millstream_types::{Serdes, Timestamp};
     /// # use std::time::Duration;
-    /// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
+    /// # let env = StoreEnv::new(Box::new(MemoryEngine::new()));
     /// # let supplier = Stores::in_memory_versioned_key_value_store("prices", Duration::from_secs(60));
     /// # let mut prices =
     /// #     Stores::versioned_key_value_store_builder(supplier, Serdes::long(), Serdes::long()).build_store(env)?;

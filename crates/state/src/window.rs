@@ -21,10 +21,10 @@ use rows::{Order, windowed};
 ///
 /// ```
 /// use millstream_state::{Stores, WindowStore};
-/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_state::{MemoryEngine, StoreEnv};
 /// # use millstream_types::{Serdes, Timestamp};
 /// # use std::time::Duration;
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
+/// # let env = StoreEnv::new(Box::new(MemoryEngine::new()));
 ///
 /// let ms = Duration::from_millis;
 /// let supplier = Stores::in_memory_window_store("clicks", ms(100), ms(10), false);
@@ -49,10 +49,10 @@ pub struct WindowStore<K, V> {
 ///
 /// ```
 /// use millstream_state::{Stores, TimestampedWindowStore, ValueAndTimestamp};
-/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_state::{MemoryEngine, StoreEnv};
 /// # use millstream_types::{Serdes, Timestamp};
 /// # use std::time::Duration;
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
+/// # let env = StoreEnv::new(Box::new(MemoryEngine::new()));
 ///
 /// let ms = Duration::from_millis;
 /// let supplier = Stores::in_memory_window_store("counts", ms(100), ms(10), false);

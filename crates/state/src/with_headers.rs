@@ -29,9 +29,9 @@ pub struct ValueTimestampHeaders<V> {
 ///
 /// ```
 /// use millstream_state::{Stores, TimestampedKeyValueStoreWithHeaders, ValueTimestampHeaders};
-/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_state::{MemoryEngine, StoreEnv};
 /// # use millstream_types::{Headers, Serdes, Timestamp};
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
+/// # let env = StoreEnv::new(Box::new(MemoryEngine::new()));
 ///
 /// let supplier = Stores::persistent_timestamped_key_value_store_with_headers("orders");
 /// let builder = Stores::timestamped_key_value_store_with_headers_builder(supplier, Serdes::long(), Serdes::long());
@@ -69,10 +69,10 @@ pub struct AggregationWithHeaders<V> {
 ///
 /// ```
 /// use millstream_state::{AggregationWithHeaders, SessionStoreWithHeaders, Stores};
-/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv};
+/// # use millstream_state::{MemoryEngine, StoreEnv};
 /// # use millstream_types::{Headers, Serdes, Timestamp, Window, Windowed};
 /// # use std::time::Duration;
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
+/// # let env = StoreEnv::new(Box::new(MemoryEngine::new()));
 ///
 /// let supplier = Stores::in_memory_session_store("visits", Duration::from_millis(100));
 /// let builder = Stores::session_store_with_headers_builder(supplier, Serdes::long(), Serdes::long());

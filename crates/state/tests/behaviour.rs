@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use millstream_state::{
-    AggregationWithHeaders, CacheBudget, ChangelogRecord, CommitMark, Engine, EngineProvider, MemoryBudget,
-    MemoryEngine, MemoryEngines, Origin, RestoreRecord, SessionStoreWithHeaders, StateStore, StoreBuilder, StoreEnv,
-    StoreFactory, StoreFacts, Stores, ValueAndTimestamp,
+    AggregationWithHeaders, CacheBudget, ChangelogRecord, CommitMark, Engine, EngineProvider, MemoryEngine,
+    MemoryEngines, Origin, RestoreRecord, SessionStoreWithHeaders, StateStore, StoreBuilder, StoreEnv, StoreFactory,
+    StoreFacts, Stores, ValueAndTimestamp,
 };
 use millstream_types::{
     Codec, CodecError, ErrorKind, Headers, Offset, Partition, Serde, Serdes, TaskId, Timestamp, Window, Windowed,
@@ -15,11 +15,7 @@ use millstream_types::{
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn build<S: StateStore>(builder: &StoreBuilder<S>, budget: usize) -> S {
-    let env = StoreEnv {
-        engine: Box::new(MemoryEngine::new()),
-        cache: CacheBudget::new(budget),
-        memory: MemoryBudget::new(0),
-    };
+    let env = StoreEnv { cache: CacheBudget::new(budget), ..StoreEnv::new(Box::new(MemoryEngine::new())) };
     builder.build_store(env).unwrap()
 }
 
@@ -252,7 +248,7 @@ fn a_row_of_another_serde_is_corrupted_and_names_the_store() {
     let mut engine = MemoryEngine::new();
     engine.apply(&mut [(&b"k"[..], Some(&b"too long"[..]))].into_iter(), &CommitMark::default()).unwrap();
     let builder = Stores::key_value_store_builder("s", Serdes::string(), Serde::new(Unlucky));
-    let env = StoreEnv { engine: Box::new(engine), cache: CacheBudget::new(0), memory: MemoryBudget::new(0) };
+    let env = StoreEnv::new(Box::new(engine));
     let mut store = builder.build_store(env).unwrap();
     for error in [store.get(&"k".to_owned()).unwrap_err(), store.all().unwrap().next().unwrap().unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::Corrupted);
@@ -298,8 +294,7 @@ fn an_expired_put_is_reported_and_logged_all_the_same() {
 fn retention_below_the_window_size_is_refused() {
     let supplier = Stores::persistent_window_store("w", Duration::from_millis(9), Duration::from_millis(10), false);
     let builder = Stores::window_store_builder(supplier, Serdes::string(), Serdes::long());
-    let env =
-        StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: MemoryBudget::new(0) };
+    let env = StoreEnv::new(Box::new(MemoryEngine::new()));
     let error = builder.into_factory().build(env).map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Topology);
     assert!(error.message().contains('w') && error.message().contains("9 ms"));

@@ -8,7 +8,7 @@ use millstream_state::*;
 use millstream_types::{Headers, Result, Serdes, Timestamp, Window, Windowed};
 
 fn cached() -> StoreEnv {
-    StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(1 << 20), memory: MemoryBudget::new(0) }
+    StoreEnv { cache: CacheBudget::new(1 << 20), ..StoreEnv::new(Box::new(MemoryEngine::new())) }
 }
 
 fn commit(store: &mut dyn StateStore) {

@@ -2,17 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use millstream_state::{
-    CacheBudget, ChangelogRecord, CommitMark, KeyValueStore, KeyValueStoreSupplier, MemoryBudget, MemoryEngine, Origin,
-    RestoreRecord, StateStore, StoreBuilder, StoreEnv, Stores, TimestampedKeyValueStore,
-    TimestampedKeyValueStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders,
+    ChangelogRecord, CommitMark, KeyValueStore, KeyValueStoreSupplier, MemoryEngine, Origin, RestoreRecord, StateStore,
+    StoreBuilder, StoreEnv, Stores, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, ValueAndTimestamp,
+    ValueTimestampHeaders,
 };
 use millstream_types::{Headers, Offset, Partition, Serdes, Timestamp};
 
 type Logged = (String, Option<Vec<u8>>, i64, Headers);
 
 fn build<S: StateStore>(builder: &StoreBuilder<S>) -> S {
-    let env =
-        StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: MemoryBudget::new(0) };
+    let env = StoreEnv::new(Box::new(MemoryEngine::new()));
     builder.build_store(env).unwrap()
 }
 

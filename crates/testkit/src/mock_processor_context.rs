@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use millstream_state::{CacheBudget, MemoryBudget, MemoryEngines, Origin, StoreEnv, StoreFactory};
+use millstream_state::{CacheBudget, MemoryEngines, Origin, StoreEnv, StoreFactory};
 use millstream_topology::flow::{Flow, FlowBuild, FlowEnv, FlowOptions, SinkRecord, StreamsMetrics};
 use millstream_topology::{Context, Incoming, Processor, ProcessorError, PunctuationType, SourceSpec, Timer, Topology};
 use millstream_types::{
@@ -115,11 +115,7 @@ where
         let options = FlowOptions { config: Some(Arc::new(config.clone())), metrics, ..FlowOptions::default() };
         let flow = topology.flow(&nodes, build, Arc::new(options), &mut |store| {
             let engine = store.open_engine(Some(task), &MemoryEngines::new("mock"))?;
-            Ok(StoreEnv {
-                engine,
-                cache: CacheBudget::new(config.statestore_cache_max_bytes()),
-                memory: MemoryBudget::new(0),
-            })
+            Ok(StoreEnv { cache: CacheBudget::new(config.statestore_cache_max_bytes()), ..StoreEnv::new(engine) })
         })?;
         let origin =
             Origin { topic: None, partition: Partition(-1), offset: Offset(-1), timestamp: Timestamp::UNKNOWN };

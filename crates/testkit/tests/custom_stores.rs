@@ -243,13 +243,7 @@ fn a_store_of_ones_own_is_used_logged_and_restored() {
     let engines = millstream_state::MemoryEngines::new("test");
     let factory = factory();
     let engine = factory.open_engine(Some(TaskId { subtopology: 0, partition: 0 }), &engines).unwrap();
-    let mut restored = factory
-        .build(StoreEnv {
-            engine,
-            cache: millstream_state::CacheBudget::new(0),
-            memory: millstream_state::MemoryBudget::new(0),
-        })
-        .unwrap();
+    let mut restored = factory.build(StoreEnv::new(engine)).unwrap();
     let (value, headers) = (7_i64.to_be_bytes(), Headers::new());
     let record = ChangelogRecord { key: b"total", value: Some(&value), timestamp: Timestamp(0), headers: &headers };
     let mark = CommitMark { changelog_offset: Offset(1), ..CommitMark::default() };

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use millstream_state::{CacheBudget, MemoryBudget, MemoryEngine, Origin, StoreEnv};
+use millstream_state::{CacheBudget, MemoryEngine, Origin, StoreEnv};
 use millstream_topology::flow::{
     Flow, FlowBuild, FlowEnv, FlowOptions, Head, HeadOutcome, NodeIndex, RawHead, SinkRecord, TimestampExtraction,
 };
@@ -57,11 +57,7 @@ impl Running {
             internal_topics: Arc::default(),
         };
         let open = &mut |_: &dyn millstream_state::StoreFactory| {
-            Ok(StoreEnv {
-                engine: Box::new(MemoryEngine::new()),
-                cache: CacheBudget::new(10 << 20),
-                memory: MemoryBudget::new(0),
-            })
+            Ok(StoreEnv { cache: CacheBudget::new(10 << 20), ..StoreEnv::new(Box::new(MemoryEngine::new())) })
         };
         let mut flow = topology.flow(&nodes, build, Arc::new(FlowOptions::default()), open).unwrap();
         flow.init(&mut Nowhere, Timestamp::UNKNOWN).unwrap();

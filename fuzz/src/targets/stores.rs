@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_state::{
-    CacheBudget, ChangelogRecord, CommitMark, EngineProvider, JoinSide, LeftOrRight, MemoryEngines, Origin,
-    RestoreRecord, StateStore, StoreBuilder, StoreEnv, StoreFactory, Stores, ValueAndTimestamp,
+    ChangelogRecord, CommitMark, EngineProvider, JoinSide, LeftOrRight, MemoryEngines, Origin, RestoreRecord,
+    StateStore, StoreBuilder, StoreEnv, StoreFactory, Stores, ValueAndTimestamp,
 };
 use millstream_types::{Headers, Offset, Partition, Result, Serdes, TaskId, Timestamp, Window, Windowed};
 
@@ -199,11 +199,7 @@ pub(super) fn stream_buffer() -> Target {
 
 fn opened<S: StateStore>(builder: &StoreBuilder<S>) -> Result<S> {
     let engine = MemoryEngines::new("fuzz").open(Some(TASK), builder.facts())?;
-    let mut store = builder.build_store(StoreEnv {
-        engine,
-        cache: CacheBudget::new(0),
-        memory: millstream_state::MemoryBudget::new(0),
-    })?;
+    let mut store = builder.build_store(StoreEnv::new(engine))?;
     let (topic, partition) = (Some("in".into()), Partition(0));
     store.enter(&Origin { topic, partition, offset: Offset(3), timestamp: Timestamp(5) }, &Headers::new());
     Ok(store)

@@ -8,6 +8,7 @@ use millstream_log::{CommittedOffset, Failure, OffsetSpec};
 use millstream_types::{Offset, TopicPartition};
 
 use super::operation::{Asked, Step};
+use crate::by_topic::by_topic;
 use crate::call::{refused, retriable, unanswered};
 use crate::client::{Client, CoordinatorKind, Lane, Node, Ticket, TopicState};
 use crate::protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
@@ -48,15 +49,6 @@ fn by_leader<T: Clone>(
         is_complete = false;
     }
     Ok(is_complete.then_some(groups))
-}
-
-/// Partitions by topic, as requests have them.
-pub(super) fn by_topic<T>(partitions: Vec<(TopicPartition, T)>) -> BTreeMap<Arc<str>, Vec<(i32, T)>> {
-    let mut topics: BTreeMap<Arc<str>, Vec<(i32, T)>> = BTreeMap::new();
-    for (partition, what) in partitions {
-        topics.entry(partition.topic).or_default().push((partition.partition.0, what));
-    }
-    topics
 }
 
 /// One request to each leader.

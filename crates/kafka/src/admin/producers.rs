@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use millstream_log::{Failure, OpenTransaction};
 use millstream_types::{Offset, TopicPartition};
 
-use super::offsets::{Leaders, by_topic, partition_error};
+use super::offsets::{Leaders, partition_error};
 use super::operation::Step;
+use crate::by_topic::by_topic;
 use crate::client::Client;
 use crate::protocol::messages::describe_producers::{DescribeProducersRequest, TopicRequest};
 

@@ -5,9 +5,9 @@ use std::convert::identity;
 use millstream_log::MemberConfig;
 
 use crate::client::Client;
-use crate::group::{describe, release};
+use crate::group::{describe, is_closed, release};
 use crate::protocol::messages::streams_group_describe::{Member, StreamsGroupDescribeRequest};
-use crate::protocol::messages::streams_group_heartbeat::{KeyValue, StreamsGroupHeartbeatRequest};
+use crate::protocol::messages::streams_group_heartbeat::StreamsGroupHeartbeatRequest;
 use crate::tries::Tries;
 
 /// The question.
@@ -29,21 +29,14 @@ impl Others {
     }
 }
 
-/// Client tag of a member whose instance was closed in order and that stays all the same: nobody was there to leave to.
-const CLOSED: &str = "millstream.closed";
 /// How long a closed member may come back before it is released: as long as a new group waits for more members
 /// unless told otherwise (`group.streams.initial.rebalance.delay.ms`). Instances that are all started again come back
 /// to their tasks. In ms.
 const CLOSED_PATIENCE_MS: i64 = 3_000;
 
-/// The tag.
-pub(super) fn closed_tag() -> KeyValue {
-    KeyValue { key: CLOSED.to_owned(), value: "true".to_owned() }
-}
-
-/// Whether a member's instance was closed.
-pub(crate) fn is_closed(member: &Member) -> bool {
-    member.client_tags.iter().any(|tag| tag.key == CLOSED)
+/// Whether a member of another process was closed.
+fn is_closed_elsewhere(config: &MemberConfig, member: &Member) -> bool {
+    *member.process_id != *config.process_id && is_closed(member)
 }
 
 /// Releases members that are gone, whose tasks would wait for their sessions to end.
@@ -84,10 +77,7 @@ impl Leftovers {
 
     /// Members of other processes that were closed and do not come back.
     pub(super) fn closed(now_ms: i64) -> Self {
-        Self::new(
-            |config, member| *member.process_id != *config.process_id && is_closed(member),
-            now_ms + CLOSED_PATIENCE_MS,
-        )
+        Self::new(is_closed_elsewhere, now_ms + CLOSED_PATIENCE_MS)
     }
 
     /// Whether it is over. What cannot be asked or released ends by itself.
@@ -99,8 +89,7 @@ impl Leftovers {
             let Some(answer) = describe(&mut self.describe, client, &config.group, identity) else { return false };
             let Ok(groups) = answer else { return true };
             let members: Vec<Member> = groups.into_iter().flat_map(|group| group.members).collect();
-            self.has_closed =
-                members.iter().any(|member| *member.process_id != *config.process_id && is_closed(member));
+            self.has_closed = members.iter().any(|member| is_closed_elsewhere(config, member));
             let gone = members.into_iter().filter(|member| (self.which)(config, member));
             self.found = Some(gone.map(|member| member.member_id).collect());
             return self.found.as_ref().is_some_and(Vec::is_empty);

@@ -2,10 +2,9 @@
 
 use super::endpoints;
 use super::heartbeat::{Heartbeats, State};
-use super::others::closed_tag;
 use super::tasks::told;
 use super::topology::topology;
-use crate::group::LEAVE;
+use crate::group::{LEAVE, closed_tag};
 use crate::protocol::messages::streams_group_heartbeat::{KeyValue, StreamsGroupHeartbeatRequest};
 
 /// Epoch of a member that joins.

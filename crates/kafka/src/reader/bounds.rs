@@ -3,7 +3,6 @@
 use millstream_log::Failure;
 use millstream_types::{Partition, TopicPartition};
 
-use super::fetcher::may_pass;
 use crate::call::refused;
 use crate::client::{Client, Lane, Node, Ticket};
 use crate::protocol::ErrorCode;
@@ -92,4 +91,10 @@ impl Bounds {
             _ => BoundsTurn::Waiting(i64::MAX),
         }
     }
+}
+
+/// Whether the same question to a log may succeed later. A broker that does not know what went wrong is asked again,
+/// as Java does: reading has no effect.
+pub(super) fn may_pass(code: ErrorCode) -> bool {
+    code.is_retriable() || code == ErrorCode::UNKNOWN_SERVER_ERROR
 }

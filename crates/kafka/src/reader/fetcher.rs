@@ -7,7 +7,7 @@ use millstream_log::{Failure, FailureKind, Fetched, Isolation, ReaderEvent};
 use millstream_types::{Error, ErrorKind, Offset, TopicPartition};
 
 use super::batches::{Sorted, sort};
-use super::bounds::{Bounds, BoundsTurn};
+use super::bounds::{Bounds, BoundsTurn, may_pass};
 use super::broker::{Broker, Want, Wants};
 use super::session::Position;
 use super::{FetchOptions, Shared, lock};
@@ -302,10 +302,4 @@ fn damaged(partition: &TopicPartition, offset: i64, error: Error) -> Failure {
         context.offset = Some(Offset(offset));
     });
     Failure { kind: FailureKind::Fatal, error }
-}
-
-/// Whether the same fetch may succeed later. A broker that does not know what went wrong is asked again,
-/// as Java does: reading has no effect.
-pub(super) fn may_pass(code: ErrorCode) -> bool {
-    code.is_retriable() || code == ErrorCode::UNKNOWN_SERVER_ERROR
 }

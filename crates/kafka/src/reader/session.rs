@@ -21,9 +21,8 @@ pub(super) const NO_SESSION: i32 = -1;
 /// The session with one broker.
 #[derive(Debug, Default)]
 pub(super) struct Session {
-    /// Whether there is none ever.
-    is_none: bool,
     id: i32,
+    /// [`NO_SESSION`] where there is none ever.
     epoch: i32,
     known: BTreeMap<Key, Position>,
 }
@@ -31,7 +30,11 @@ pub(super) struct Session {
 impl Session {
     /// No session: every fetch names everything.
     pub(super) fn none() -> Self {
-        Self { is_none: true, epoch: NO_SESSION, ..Self::default() }
+        Self { epoch: NO_SESSION, ..Self::default() }
+    }
+
+    fn is_none(&self) -> bool {
+        self.epoch == NO_SESSION
     }
 
     /// Fills a request with what changed since the last one, so that the broker fetches `wanted`.
@@ -68,14 +71,14 @@ impl Session {
                 }
             }
         }
-        if !self.is_none {
+        if !self.is_none() {
             self.known.clone_from(wanted);
         }
     }
 
     /// The broker answered with this session id; 0 when it keeps no session.
     pub(super) fn answered(&mut self, id: i32) {
-        if self.is_none {
+        if self.is_none() {
             return;
         }
         self.id = id;
@@ -88,13 +91,13 @@ impl Session {
 
     /// Starts anew with the next request. An id that is known is given up with it.
     pub(super) fn reset(&mut self) {
-        self.epoch = if self.is_none { NO_SESSION } else { 0 };
+        self.epoch = if self.is_none() { NO_SESSION } else { 0 };
         self.known.clear();
     }
 
     /// The broker does not know the session.
     pub(super) fn forget(&mut self) {
-        *self = if self.is_none { Self::none() } else { Self::default() };
+        *self = if self.is_none() { Self::none() } else { Self::default() };
     }
 }
 

@@ -9,6 +9,7 @@ use millstream_types::TopicPartition;
 
 use super::lane::PartitionLane;
 use super::{ProduceOptions, Shared, lock};
+use crate::by_topic::by_topic;
 use crate::client::{Client, CoordinatorKind};
 use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use crate::protocol::messages::add_partitions_to_txn::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
@@ -284,15 +285,16 @@ fn offsets_request(
     epoch: i32,
     offsets: &[(TopicPartition, CommittedOffset)],
 ) -> TxnOffsetCommitRequest {
-    let mut topics: BTreeMap<&Arc<str>, Vec<TxnOffsetCommitRequestPartition>> = BTreeMap::new();
-    for (partition, committed) in offsets {
-        topics.entry(&partition.topic).or_default().push(TxnOffsetCommitRequestPartition {
-            partition_index: partition.partition.0,
-            committed_offset: committed.offset.0,
-            committed_leader_epoch: committed.leader_epoch,
-            committed_metadata: Some(committed.metadata.clone()),
-        });
-    }
+    let partition = |(partition_index, committed): (i32, CommittedOffset)| TxnOffsetCommitRequestPartition {
+        partition_index,
+        committed_offset: committed.offset.0,
+        committed_leader_epoch: committed.leader_epoch,
+        committed_metadata: Some(committed.metadata),
+    };
+    let topic = |(name, partitions): (Arc<str>, Vec<_>)| TxnOffsetCommitRequestTopic {
+        name: name.to_string(),
+        partitions: partitions.into_iter().map(partition).collect(),
+    };
     TxnOffsetCommitRequest {
         transactional_id: id.to_string(),
         group_id: group.group.to_string(),
@@ -301,9 +303,6 @@ fn offsets_request(
         generation_id: epoch,
         member_id: group.member_id.to_string(),
         group_instance_id: None,
-        topics: topics
-            .into_iter()
-            .map(|(name, partitions)| TxnOffsetCommitRequestTopic { name: name.to_string(), partitions })
-            .collect(),
+        topics: by_topic(offsets.to_vec()).into_iter().map(topic).collect(),
     }
 }

@@ -7,6 +7,7 @@ use millstream_log::OffsetSpec;
 use millstream_types::{Offset, Result, TaskId, TopicPartition};
 
 use super::gather::Gather;
+use super::run::has_task;
 use crate::streams::Streams;
 use crate::thread::ThreadMetadata;
 
@@ -58,13 +59,10 @@ impl Streams {
     pub fn all_local_store_partition_lags(&self) -> Result<BTreeMap<Arc<str>, BTreeMap<i32, LagInfo>>> {
         self.check_caller("(all)")?;
         let gather = Gather::new();
-        self.ask_threads(
-            |_| true,
-            |_| {
-                let promise = gather.promise();
-                Box::new(move |thread| promise.keep(thread.changelog_positions()))
-            },
-        );
+        self.ask_threads(has_task(|_| true), || {
+            let promise = gather.promise();
+            Box::new(move |thread| promise.keep(thread.changelog_positions()))
+        });
         let positions: Vec<_> = gather.wait().into_iter().flatten().collect();
         let partitions: Vec<TopicPartition> = positions.iter().map(|known| known.partition.clone()).collect();
         let log = self.log();
@@ -93,12 +91,13 @@ impl Streams {
     pub fn metadata_for_local_threads(&self) -> Result<Vec<LocalThread>> {
         self.check_caller("(all)")?;
         let gather = Gather::new();
-        let clock = &self.supervisor.components.clock;
-        for control in self.supervisor.stream_threads() {
-            let (promise, clock) = (gather.promise(), Arc::clone(clock));
-            control.mailbox().post(Box::new(move |thread| promise.keep(thread.local(clock.now()))));
-        }
-        self.supervisor.components.log.wake();
+        self.ask_threads(
+            |_| true,
+            || {
+                let (promise, clock) = (gather.promise(), Arc::clone(&self.supervisor.components.clock));
+                Box::new(move |thread| promise.keep(thread.local(clock.now())))
+            },
+        );
         Ok(gather.wait())
     }
 }

@@ -7,10 +7,11 @@ use millstream_state::query::{FailureReason, Query, QueryFailure, ReadView};
 use millstream_types::{Clock, Partition, Result};
 
 use super::gather::Gather;
+use super::mailbox::Job;
 use super::{Found, InvalidStateStore, Positions, QueryFuture, QueryResult, Role, StateQueryRequest, StateQueryResult};
 use crate::guard::guarded;
 use crate::streams::{State, Streams};
-use crate::thread::{StreamThread, ThreadState, marked};
+use crate::thread::{StreamThread, ThreadMetadata, ThreadState, marked};
 
 impl Streams {
     /// Asks the stores of a name that this instance has, of running tasks, of tasks that are being restored and of
@@ -34,13 +35,7 @@ impl Streams {
     /// As [`query`](Self::query).
     pub fn query_async<Q: Query>(&self, request: &StateQueryRequest<Q>) -> Result<QueryFuture<Q::Result>> {
         self.check_known(&request.store)?;
-        match self.state() {
-            State::Created => return Err(InvalidStateStore::NotStarted.error(&request.store)),
-            state if !state.is_running_or_rebalancing() => {
-                return Err(InvalidStateStore::Stopped(state).error(&request.store));
-            }
-            _ => {}
-        }
+        self.check_running(&request.store)?;
         let gather = Gather::new();
         if let Some(mut store) = self.open_global(&request.store)? {
             let clock = &*self.supervisor.components.clock;
@@ -48,13 +43,10 @@ impl Streams {
             return Ok(QueryFuture { gather, finish: Some(Box::new(merged)) });
         }
         let asked = Arc::new(Asked { request: request.clone(), clock: Arc::clone(&self.supervisor.components.clock) });
-        self.ask_threads(
-            |partition| request.wants(partition),
-            |_| {
-                let (promise, asked) = (gather.promise(), Arc::clone(&asked));
-                Box::new(move |thread| promise.keep(asked.answers(thread)))
-            },
-        );
+        self.ask_threads(has_task(|partition| request.wants(partition)), || {
+            let (promise, asked) = (gather.promise(), Arc::clone(&asked));
+            Box::new(move |thread| promise.keep(asked.answers(thread)))
+        });
         let partitions = request.partitions.clone();
         let finish = move |parts| {
             let mut result = merged(parts);
@@ -64,20 +56,22 @@ impl Streams {
         Ok(QueryFuture { gather, finish: Some(Box::new(finish)) })
     }
 
-    /// Gives each stream thread that has a task of one of these partitions a job.
-    pub(super) fn ask_threads(
-        &self,
-        wants: impl Fn(i32) -> bool,
-        mut job: impl FnMut(ThreadState) -> super::mailbox::Job,
-    ) {
+    /// Gives each of these stream threads a job.
+    pub(super) fn ask_threads(&self, asks: impl Fn(&ThreadMetadata) -> bool, mut job: impl FnMut() -> Job) {
         for control in self.supervisor.stream_threads() {
-            let metadata = control.metadata();
-            let mut tasks = metadata.active.iter().chain(&metadata.standby).chain(&metadata.restoring);
-            if tasks.any(|task| wants(task.partition)) {
-                control.mailbox().post(job(metadata.state));
+            if asks(&control.metadata()) {
+                control.mailbox().post(job());
             }
         }
         self.supervisor.components.log.wake();
+    }
+
+    pub(super) fn check_running(&self, store: &str) -> Result<()> {
+        match self.state() {
+            State::Created => Err(InvalidStateStore::NotStarted.error(store)),
+            state if !state.is_running_or_rebalancing() => Err(InvalidStateStore::Stopped(state).error(store)),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn check_known(&self, store: &str) -> Result<()> {
@@ -104,6 +98,11 @@ impl Streams {
     }
 }
 
+/// Whether a thread has a task of one of these partitions, in whatever role.
+pub(super) fn has_task(wants: impl Fn(i32) -> bool) -> impl Fn(&ThreadMetadata) -> bool {
+    move |thread| thread.active.iter().chain(&thread.standby).chain(&thread.restoring).any(|task| wants(task.partition))
+}
+
 fn merged<R>(parts: Vec<StateQueryResult<R>>) -> StateQueryResult<R> {
     let mut parts = parts.into_iter();
     let mut result = parts.next().unwrap_or_default();
@@ -125,12 +124,8 @@ impl<Q: Query> Asked<Q> {
         thread.each_store(&self.request.store, &mut |found| {
             let task = found.task;
             if self.request.wants(task.partition) {
-                let start_ns = self.clock.now().mono_ns;
-                let mut answer = self.answer(found, state);
-                if self.request.collects_info {
-                    let ns = self.clock.now().mono_ns.saturating_sub(start_ns);
-                    answer.add_execution_info(format!("handled by {name} for task {task} in {ns} ns"));
-                }
+                let who = || format!("{name} for task {task}");
+                let answer = timed(&self.request, &*self.clock, who, || self.answer(found, state));
                 result.add(task.partition, answer);
             }
             false
@@ -169,13 +164,31 @@ fn answer_of_global<Q: Query>(
     store: &mut dyn StateStore,
     clock: &dyn Clock,
 ) -> QueryResult<Q::Result> {
-    let start_ns = clock.now().mono_ns;
-    let position = marked(store).unwrap_or_default();
-    let mut answer = QueryResult::new(run(request, store), Some(position));
-    if request.collects_info {
-        let ns = clock.now().mono_ns.saturating_sub(start_ns);
-        answer.add_execution_info(format!("handled by the calling thread in {ns} ns"));
+    timed(
+        request,
+        clock,
+        || "the calling thread".to_owned(),
+        || {
+            let position = marked(store).unwrap_or_default();
+            QueryResult::new(run(request, store), Some(position))
+        },
+    )
+}
+
+/// An answer, with who gave it and how long it took if the request wants to know.
+fn timed<Q: Query>(
+    request: &StateQueryRequest<Q>,
+    clock: &dyn Clock,
+    who: impl FnOnce() -> String,
+    answer: impl FnOnce() -> QueryResult<Q::Result>,
+) -> QueryResult<Q::Result> {
+    if !request.collects_info {
+        return answer();
     }
+    let start_ns = clock.now().mono_ns;
+    let mut answer = answer();
+    let ns = clock.now().mono_ns.saturating_sub(start_ns);
+    answer.add_execution_info(format!("handled by {} in {ns} ns", who()));
     answer
 }
 

@@ -3,14 +3,15 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use millstream_state::query::{FailureReason, Read, ReadView, ask};
+use millstream_state::query::{FailureReason, QueryFailure, Read, ReadView, ask};
 use millstream_state::{AggregationWithHeaders, ValueAndTimestamp, ValueTimestampHeaders};
 use millstream_types::{Error, ErrorKind, Partition, Result};
 
 use super::gather::Gather;
+use super::run::has_task;
 use super::{InvalidStateStore, ReadOnlyKeyValueStore, ReadOnlySessionStore, ReadOnlyWindowStore, Role};
 use crate::guard::guarded;
-use crate::streams::{State, Streams};
+use crate::streams::Streams;
 use crate::thread::{StreamThread, ThreadState};
 
 /// Which store to read, as what, and where: Kafka Streams' `StoreQueryParameters`.
@@ -192,13 +193,7 @@ pub struct StoreReads {
 
 impl StoreReads {
     fn check(&self) -> Result<()> {
-        match self.streams.state() {
-            State::Created => return Err(InvalidStateStore::NotStarted.error(&self.store)),
-            state if !state.is_running_or_rebalancing() => {
-                return Err(InvalidStateStore::Stopped(state).error(&self.store));
-            }
-            _ => {}
-        }
+        self.streams.check_running(&self.store)?;
         self.streams.check_known(&self.store)
     }
 
@@ -210,13 +205,14 @@ impl StoreReads {
     ) -> Result<Vec<R::Answer>> {
         self.check()?;
         if let Some(mut store) = self.streams.open_global(&self.store)? {
-            return Ok(vec![self.asked(ask(&mut *store, read, ReadView::Latest))?]);
+            let answer = ask(&mut *store, read, ReadView::Latest);
+            return Ok(vec![answer.map_err(|failure| refused(&self.store, failure))?]);
         }
         self.streams.check_caller(&self.store)?;
         let gather = Gather::new();
         let read = Arc::new(read);
         let wants = |partition| self.partition.is_none_or(|wanted| wanted == partition);
-        self.streams.ask_threads(wants, |_| {
+        self.streams.ask_threads(has_task(wants), || {
             let promise = gather.promise();
             let (read, store) = (Arc::clone(&read), Arc::clone(&self.store));
             let (partition, is_stale_enabled) = (self.partition, self.is_stale_enabled);
@@ -238,13 +234,9 @@ impl StoreReads {
         found.sort_by_key(|(partition, _)| *partition);
         Ok(found.into_iter().map(|(_, answer)| answer).collect())
     }
-
-    fn asked<T>(&self, outcome: Result<T, millstream_state::query::QueryFailure>) -> Result<T> {
-        outcome.map_err(|failure| refused(&self.store, failure))
-    }
 }
 
-fn refused(store: &str, failure: millstream_state::query::QueryFailure) -> Error {
+fn refused(store: &str, failure: QueryFailure) -> Error {
     if failure.reason == FailureReason::UnknownQueryType {
         return InvalidStateStore::WrongType(failure.message).error(store);
     }

@@ -30,12 +30,14 @@ impl StreamThread {
     /// and of copies; until it says that it has had enough.
     pub(crate) fn each_store(&mut self, name: &str, each: &mut dyn FnMut(Found<'_>) -> bool) {
         for task in &mut self.tasks {
-            let (id, latest, committed) = (task.id(), task.position(), task.committed_position());
-            let positions =
-                || Positions { latest: latest.into_iter().collect(), committed: committed.into_iter().collect() };
-            if let Some(store) = find(task.stores_mut(), name)
-                && each(Found { task: id, role: Role::Active, store, positions: positions() })
-            {
+            let Some(at) = place(task.stores(), name) else { continue };
+            let id = task.id();
+            let positions = Positions {
+                latest: task.position().into_iter().collect(),
+                committed: task.committed_position().into_iter().collect(),
+            };
+            let Some(store) = task.stores_mut().get_mut(at) else { continue };
+            if each(Found { task: id, role: Role::Active, store: &mut **store, positions }) {
                 return;
             }
         }
@@ -44,7 +46,8 @@ impl StreamThread {
         let copies = self.copies.iter_mut().flat_map(super::Copies::open_flows).map(|flow| (Role::Standby, flow));
         for (role, flow) in restoring.chain(copies) {
             let task = flow.task();
-            let Some(store) = find(flow.stores_mut(), name) else { continue };
+            let Some(at) = place(flow.stores(), name) else { continue };
+            let Some(store) = flow.stores_mut().get_mut(at).map(|store| &mut **store) else { continue };
             // What a changelog has brought says nothing of the inputs beyond the last own commit.
             let known = marked(store).unwrap_or_default();
             let positions = Positions { latest: known.clone(), committed: known };
@@ -88,8 +91,8 @@ impl Drop for StreamThread {
     }
 }
 
-fn find<'a>(stores: &'a mut [Box<dyn StateStore>], name: &str) -> Option<&'a mut dyn StateStore> {
-    stores.iter_mut().find(|store| *store.facts().name == *name).map(|store| &mut **store)
+fn place(stores: &[Box<dyn StateStore>], name: &str) -> Option<usize> {
+    stores.iter().position(|store| *store.facts().name == *name)
 }
 
 /// The inputs' position that a store's mark knows.

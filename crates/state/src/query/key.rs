@@ -11,9 +11,9 @@ use crate::{StateStore, StoreIterator, ValueAndTimestamp};
 ///
 /// ```
 /// use millstream_state::query::{KeyQuery, Query, ReadView};
-/// # use millstream_state::{CacheBudget, MemoryEngine, StoreEnv, Stores};
+/// # use millstream_state::{MemoryEngine, StoreEnv, Stores};
 /// # use millstream_types::Serdes;
-/// # let env = StoreEnv { engine: Box::new(MemoryEngine::new()), cache: CacheBudget::new(0), memory: millstream_state::MemoryBudget::new(0) };
+/// # let env = StoreEnv::new(Box::new(MemoryEngine::new()));
 /// # let supplier = Stores::in_memory_key_value_store("stock");
 /// # let mut stock = Stores::key_value_store_builder(supplier, Serdes::long(), Serdes::long()).build_store(env)?;
 /// stock.put(&1, Some(20))?;

@@ -3,7 +3,7 @@
 use millstream_types::{CodecError, Headers, Result, Serde, Timestamp, Window, Windowed};
 
 use crate::bytes::{ByteRange, Cell, Retention, Rows, Write, key_of, window_of};
-use crate::typed::{Core, Decoder};
+use crate::typed::{Core, Decoder, KeyBounds};
 use crate::{Put, StoreIterator};
 
 /// The order in which rows of several keys come.
@@ -150,11 +150,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         (from_key, to_key): (Option<&K>, Option<&K>),
         (from, to): (Timestamp, Timestamp),
     ) -> Result<WantedWindows> {
-        let bound = |key: Option<&K>| {
-            let mut bytes = Vec::new();
-            key.map(|key| self.encode_key(key, &mut bytes).map(|()| bytes)).transpose()
-        };
-        Ok(WantedWindows { keys: (bound(from_key)?, bound(to_key)?), starts: (from.0, to.0) })
+        Ok(WantedWindows { keys: self.key_bounds(from_key, to_key)?, starts: (from.0, to.0) })
     }
 
     /// How rows of several keys are brought into order.
@@ -218,22 +214,20 @@ impl<K: 'static, V: Send + 'static> Sorting<K, V> {
 
 /// Windows of some keys that start in a span of time; all bounds are inclusive.
 pub(crate) struct WantedWindows {
-    keys: (Option<Vec<u8>>, Option<Vec<u8>>),
+    keys: KeyBounds,
     starts: (i64, i64),
 }
 
 impl WantedWindows {
     /// Rows that may be among them.
     pub(crate) fn range(&self) -> ByteRange {
-        ByteRange { from: self.keys.0.clone(), to: None }
+        self.keys.range()
     }
 
     /// The start of a row's window, if it is one of them.
     fn start_of(&self, row_key: &[u8]) -> Option<i64> {
         let (key, (start, _)) = (key_of(row_key)?, window_of(row_key)?);
-        let (from, to) = (self.keys.0.as_deref(), self.keys.1.as_deref());
-        let is_wanted = from.is_none_or(|from| from <= key) && to.is_none_or(|to| key <= to);
-        (is_wanted && (self.starts.0..=self.starts.1).contains(&start)).then_some(start)
+        (self.keys.hold(key) && (self.starts.0..=self.starts.1).contains(&start)).then_some(start)
     }
 }
 

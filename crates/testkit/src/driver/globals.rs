@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_runtime::Handlers;
 use millstream_state::{CommitMark, MemoryEngines, StateStore};
 use millstream_topology::flow::{
-    FlowOptions, GlobalFlow, GlobalState, Head, HeadOutcome, RawHead, StreamsMetrics, TimestampExtraction,
+    FlowOptions, GlobalFlow, GlobalState, Head, HeadOutcome, RawHead, TimestampExtraction,
 };
 use millstream_topology::graph::Topology;
 use millstream_types::{Config, Offset, RawRecord, Result, Timestamp, TopicPartition};
@@ -33,20 +33,15 @@ struct Feed {
 }
 
 impl Globals {
-    pub(super) fn new(
-        topology: &Topology,
-        config: &Config,
-        handlers: &Handlers,
-        metrics: &StreamsMetrics,
-        wall_ms: i64,
-    ) -> Result<Self> {
+    /// `options`: those of the processors that do not keep global stores.
+    pub(super) fn new(topology: &Topology, config: &Config, options: &FlowOptions, wall_ms: i64) -> Result<Self> {
         let mut state = GlobalState::default();
         for global in topology.global_stores() {
             let engine = topology.open_global_engine(&global.store, &MemoryEngines::new("driver"))?;
             state.add(global.store.clone(), engine);
         }
         let state = Arc::new(RwLock::new(state));
-        let options = Arc::new(FlowOptions { metrics: metrics.clone(), ..handlers.global_flow_options(config) });
+        let options = Arc::new(Handlers::global_flow_options(config, options));
         let application_id = config.application_id().into();
         let mut feeds = Vec::new();
         for global in topology.global_stores() {

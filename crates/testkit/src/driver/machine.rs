@@ -53,13 +53,14 @@ impl Machine {
         wall_clock: Timestamp,
     ) -> Result<Self> {
         topology.check()?;
-        let metrics = StreamsMetrics::new(config);
-        let globals = Globals::new(topology, config, handlers, &metrics, wall_clock.0)?;
+        let options = handlers.flow_options(config);
+        let metrics = options.metrics.clone();
+        let globals = Globals::new(topology, config, &options, wall_clock.0)?;
         let mut inputs = inputs(topology, config);
         idle_order::sort(&mut inputs);
         let sources = inputs.iter().map(|input| (Arc::clone(&input.partition.topic), 0)).collect();
         let task =
-            if inputs.is_empty() { None } else { Some(task(topology, config, handlers, inputs, &globals, &metrics)?) };
+            if inputs.is_empty() { None } else { Some(task(topology, config, handlers, options, inputs, &globals)?) };
         let now = Now { mono_ns: 0, wall_ms: wall_clock.0 };
         let mut machine = Self {
             task,
@@ -354,19 +355,19 @@ fn task(
     topology: &Topology,
     config: &Config,
     handlers: &Handlers,
+    flow_options: FlowOptions,
     inputs: Vec<TaskInput>,
     globals: &Globals,
-    metrics: &StreamsMetrics,
 ) -> Result<Task> {
     let changelogs = changelogs(topology, config);
     let options = handlers.task_options(config, Some(Arc::clone(&globals.state)));
     // There are no offsets to commit here.
     let options = TaskOptions { claims_first: false, ..options };
-    Task::new(flow(topology, config, handlers, metrics)?, inputs, &changelogs, &options)
+    Task::new(flow(topology, config, flow_options)?, inputs, &changelogs, &options)
 }
 
 /// All sub-topologies as one flow.
-fn flow(topology: &Topology, config: &Config, handlers: &Handlers, metrics: &StreamsMetrics) -> Result<Flow> {
+fn flow(topology: &Topology, config: &Config, options: FlowOptions) -> Result<Flow> {
     let local = topology.facts().nodes.iter().filter(|node| !node.is_global);
     let nodes: Vec<Arc<str>> = local.map(|node| Arc::clone(&node.name)).collect();
     let build = FlowBuild {
@@ -377,7 +378,7 @@ fn flow(topology: &Topology, config: &Config, handlers: &Handlers, metrics: &Str
     let cache = CacheBudget::new(config.statestore_cache_max_bytes());
     let memory = MemoryBudget::new(config.statestore_memory_max_bytes());
     // Results come out with the record that makes them due, whatever the clock says.
-    let options = FlowOptions { emit_interval_ms: 0, metrics: metrics.clone(), ..handlers.flow_options(config) };
+    let options = FlowOptions { emit_interval_ms: 0, ..options };
     topology.flow(&nodes, build, Arc::new(options), &mut |store| {
         let engine = store.open_engine(Some(TASK), &MemoryEngines::new("driver"))?;
         Ok(StoreEnv { engine, cache: cache.clone(), memory: memory.clone() })

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_state::{
-    CacheBudget, Engine, EngineProvider, MemoryBudget, StateStore, StoreEnv, StoreFactory, StoreFacts,
-};
+use millstream_state::{Engine, EngineProvider, StateStore, StoreEnv, StoreFactory, StoreFacts};
 use millstream_types::{Result, TaskId};
 use parking_lot::RwLock;
 
@@ -77,7 +75,7 @@ impl Topology {
 /// them.
 pub(crate) fn reading(factory: &dyn StoreFactory, state: &Arc<RwLock<GlobalState>>) -> StoreEnv {
     let engine = GlobalEngine { state: Arc::clone(state), store: Arc::clone(&factory.facts().name) };
-    StoreEnv { engine: Box::new(engine), cache: CacheBudget::new(0), memory: MemoryBudget::new(0) }
+    StoreEnv::new(Box::new(engine))
 }
 
 /// The factory of a global store: neither logged nor cached, whatever the user's says.

@@ -42,8 +42,8 @@ impl FromStr for OffsetReset {
         {
             return iso_duration_ms(duration).filter(|ms| *ms >= 0).map(Self::ByDuration).ok_or(UnknownOffsetReset);
         }
-        let named = [Self::Earliest, Self::Latest, Self::None].into_iter();
-        named.into_iter().find(|reset| reset.to_string().eq_ignore_ascii_case(text)).ok_or(UnknownOffsetReset)
+        let mut named = [Self::Earliest, Self::Latest, Self::None].into_iter();
+        named.find(|reset| reset.to_string().eq_ignore_ascii_case(text)).ok_or(UnknownOffsetReset)
     }
 }
 
