@@ -12,7 +12,7 @@ use std::process::Command;
 use millstream::Streams;
 use serde_json::Value;
 
-use crate::app::{self, Job};
+use crate::job::Job;
 use crate::options::Options;
 use crate::workload::{Guarantee, Workload};
 
@@ -75,11 +75,15 @@ fn line(printed: &str) -> Result<String, String> {
 }
 
 /// One run of the program under test on the embedded log: loads its input, measures, checks.
-pub(crate) fn run(job: &Job, streams: &Streams) -> Result<(), String> {
+pub(crate) fn run(
+    job: &Job,
+    streams: &Streams,
+    measure: impl FnOnce(u64) -> Result<Value, String>,
+) -> Result<(), String> {
     let records = job.records.ok_or("--records is missing")?;
     let log = streams.log();
     input::load(&*log, job, records)?;
-    let figures = app::measure(job, streams, records)?;
+    let figures = measure(records)?;
     output::check(&*log, job, records)?;
     println!("{figures}");
     Ok(())

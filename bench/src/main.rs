@@ -12,6 +12,7 @@ mod app;
 mod compare;
 mod embedded;
 mod generator;
+mod job;
 mod options;
 mod usage;
 mod workload;

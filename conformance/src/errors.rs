@@ -5,9 +5,8 @@ use millstream_types::{Error, ErrorKind};
 use serde_json::{Value as Json, json};
 
 use crate::functions::BOOM;
+use crate::stop::ARGUMENT;
 
-/// A refused argument of a call.
-pub(crate) const ARGUMENT: &str = "IllegalArgumentException";
 /// A refused topology.
 pub(crate) const TOPOLOGY: &str = "TopologyException";
 const STREAMS: &str = "StreamsException";

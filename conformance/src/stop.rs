@@ -2,6 +2,9 @@
 
 use millstream_types::Error;
 
+/// Name of Java's exception for a refused argument of a call.
+pub(crate) const ARGUMENT: &str = "IllegalArgumentException";
+
 /// Why a case cannot be run to its end.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -19,7 +22,7 @@ pub(crate) fn bad(text: impl Into<String>) -> Stop {
 
 /// A call's argument that Millstream refuses.
 pub(crate) fn refused(error: Error) -> Stop {
-    Stop::Refused { class: crate::errors::ARGUMENT, error }
+    Stop::Refused { class: ARGUMENT, error }
 }
 
 pub(crate) fn unsupported(text: impl Into<String>) -> Stop {

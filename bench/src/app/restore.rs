@@ -3,7 +3,7 @@
 use millstream::{State, Streams};
 use serde_json::{Value, json};
 
-use super::{Job, LOOK, check_error, text};
+use crate::job::{Job, LOOK, check_error, text};
 use crate::usage;
 
 /// Bytes of a record of the restored store: key and value.

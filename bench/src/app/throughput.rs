@@ -4,7 +4,7 @@ use millstream::log::{Log, OffsetSpec, Outcome};
 use millstream::{Clock, State, Streams, TopicPartition};
 use serde_json::{Value, json};
 
-use super::{Job, LOOK, Sample, check_error, text};
+use crate::job::{Job, LOOK, Sample, check_error, text};
 use crate::usage;
 
 /// How long it is asked for the offsets committed, in looks.

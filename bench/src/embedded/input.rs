@@ -4,8 +4,8 @@ use millstream::log::{Log, NewTopic, Outcome, PartitionHandle, Writer};
 use millstream::types::{Now, partition_for_key};
 use millstream::{Headers, Timestamp, TopicPartition};
 
-use crate::app::{Job, text};
 use crate::generator::{Generated, Generator, TABLE_RECORDS};
+use crate::job::{Job, text};
 use crate::workload::Workload;
 
 /// Creates the topics and fills the input.

@@ -7,7 +7,7 @@ use millstream::types::Now;
 use millstream::{Offset, TopicPartition};
 
 use crate::answer::{self, Answer};
-use crate::app::Job;
+use crate::job::Job;
 
 /// Bytes taken at once.
 const READ_BYTES: usize = 1 << 20;

@@ -19,9 +19,10 @@ use coordinators::{Coordinators, Search};
 use link::{Link, LinkState};
 use millstream_log::Failure;
 pub(crate) use options::ClientOptions;
+pub(crate) use request::Ticket;
 use request::{Answer, Body, ticket};
-pub(crate) use request::{RequestError, Ticket};
 
+use crate::failure::RequestError;
 #[cfg(test)]
 use crate::net::Address;
 use crate::net::{ConnectionId, Transport, TransportEvent};

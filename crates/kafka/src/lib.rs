@@ -9,6 +9,7 @@ mod by_topic;
 mod call;
 mod client;
 mod driver;
+mod failure;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod fake;

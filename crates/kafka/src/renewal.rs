@@ -21,8 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use millstream_log::{CommittedOffset, Failure, FailureKind, GroupMetadata};
 use millstream_types::{Error, ErrorKind, Offset, TopicPartition};
 
-use crate::call::retriable;
 use crate::client::{Client, CoordinatorKind};
+use crate::failure::retriable;
 use crate::group::{Offsets, commit, describe, is_closed, release};
 use crate::protocol::messages::delete_groups::DeleteGroupsRequest;
 use crate::protocol::messages::offset_commit::OffsetCommitRequest;

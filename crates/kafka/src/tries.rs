@@ -6,8 +6,8 @@ use std::sync::Arc;
 use millstream_log::{Failure, FailureKind};
 use millstream_types::{Error, ErrorKind, TopicPartition};
 
-use crate::call::{refused, retriable, unanswered};
-use crate::client::{Client, CoordinatorKind, RequestError, Ticket};
+use crate::client::{Client, CoordinatorKind, Ticket};
+use crate::failure::{RequestError, refused, retriable, unanswered};
 use crate::protocol::{ErrorCode, Request};
 
 /// Pause while the coordinator still ends the last transaction, in ms.

@@ -4,6 +4,7 @@
 mod lane;
 mod producer;
 mod send;
+mod sequence;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -16,8 +17,9 @@ use millstream_log::batch::{BatchBuilder, Compression, HEADER_LEN};
 use millstream_log::{Acks, Call, CommittedOffset, Failure, GroupMetadata, Outcome, PartitionHandle, Writer};
 use millstream_types::{Error, ErrorKind, Headers, Now, Result, Timestamp, TopicPartition};
 
-use crate::call::{Slot, call, fatal};
+use crate::call::{Slot, call};
 use crate::driver::Driver;
+use crate::failure::fatal;
 use producer::Producer;
 
 /// How a writer sends: Kafka's producer settings.

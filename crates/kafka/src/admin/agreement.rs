@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use millstream_log::Failure;
 
-use crate::call::retriable;
 use crate::client::{Client, Lane, Node, Ticket};
+use crate::failure::retriable;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 

@@ -9,8 +9,8 @@ use millstream_types::{Offset, TopicPartition};
 
 use super::operation::{Asked, Step};
 use crate::by_topic::by_topic;
-use crate::call::{refused, retriable, unanswered};
 use crate::client::{Client, CoordinatorKind, Lane, Node, Ticket, TopicState};
+use crate::failure::{refused, retriable, unanswered};
 use crate::protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use crate::protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use crate::protocol::messages::offset_fetch::{

@@ -2,9 +2,10 @@
 
 use millstream_log::{Failure, FailureKind};
 
-use crate::call::{Slot, unanswered};
+use crate::call::Slot;
 use crate::client::{Client, Node, Ticket};
 use crate::driver::{Actor, Turn};
+use crate::failure::unanswered;
 use crate::protocol::Request;
 
 /// One try. It is dropped and begun again after a retriable failure.
@@ -60,7 +61,7 @@ impl<T: Send> Actor for Operation<T> {
             None if now_ms >= deadline_ms => {
                 let why = client.cluster().failure.clone().unwrap_or_else(|| "no broker could be asked".to_owned());
                 let message = format!("no answer within {timeout_ms} ms: {why}");
-                self.slot.end(Err(crate::call::retriable(message)));
+                self.slot.end(Err(crate::failure::retriable(message)));
                 Turn::Finished
             }
             None => Turn::Until(deadline_ms.min(self.step.due_ms())),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use millstream_log::Failure;
 
-use super::request::{RequestError, Ticket};
-use crate::call::{refused, unanswered};
+use super::request::Ticket;
+use crate::failure::{RequestError, refused, unanswered};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
 

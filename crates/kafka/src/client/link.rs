@@ -6,7 +6,8 @@ use bytes::Bytes;
 use millstream_types::Now;
 
 use super::ClientOptions;
-use super::request::{Answer, Body, Reply, RequestError};
+use super::request::{Answer, Body, Reply};
+use crate::failure::RequestError;
 use crate::net::{Address, ConnectionId, Transport};
 use crate::protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::{ErrorCode, Request, decode_response, encode_request};

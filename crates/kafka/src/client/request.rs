@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 
+use crate::failure::RequestError;
 use crate::protocol::{DecodeError, Request, decode_response, encode_request};
 
 /// A claim to the answer of a request. Dropping it abandons the answer, not the request.
@@ -46,58 +47,6 @@ impl Reply {
         if let Some(place) = self.0.upgrade() {
             place.swap(Some(answer));
         }
-    }
-}
-
-/// Why there is no answer to a request.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RequestError {
-    /// It never left: it had no effect.
-    #[error("the request was not sent: {0}")]
-    NotSent(String),
-    /// It was sent, but the connection ended before the answer: it may have had its effect.
-    #[error("the connection ended before the answer came: {0}")]
-    Lost(String),
-    /// It was sent, but no answer came in time: it may have had its effect.
-    #[error("no answer came within {0} ms")]
-    TimedOut(i64),
-    /// The broker does not know the request in any version that is spoken here.
-    #[error("the broker does not speak {api} in versions {first} to {last}: it is too old or too new")]
-    Unsupported {
-        /// The API.
-        api: &'static str,
-        /// First version spoken here.
-        first: i16,
-        /// Last version spoken here.
-        last: i16,
-    },
-    /// The answer cannot be read.
-    #[error("the broker's answer to {api} cannot be read")]
-    Malformed {
-        /// The API.
-        api: &'static str,
-        /// What is wrong.
-        source: DecodeError,
-    },
-}
-
-impl RequestError {
-    /// The error with what is behind it.
-    pub(super) fn full_text(&self) -> String {
-        match self {
-            Self::Malformed { source, .. } => format!("{self}: {source}"),
-            _ => self.to_string(),
-        }
-    }
-
-    /// Whether the request may have had its effect.
-    pub(crate) fn is_in_doubt(&self) -> bool {
-        matches!(self, Self::Lost(_) | Self::TimedOut(_) | Self::Malformed { .. })
-    }
-
-    /// Whether the same request may succeed later.
-    pub(crate) fn is_retriable(&self) -> bool {
-        !matches!(self, Self::Unsupported { .. })
     }
 }
 

@@ -13,9 +13,10 @@ use super::remedy::explained;
 use super::request::{Goodbye, JOIN};
 use super::tasks::{Tasks, heard};
 use super::{Order, Shared, lock};
-use crate::call::{Slot, unanswered};
-use crate::client::{Client, CoordinatorKind, RequestError, Ticket};
+use crate::call::Slot;
+use crate::client::{Client, CoordinatorKind, Ticket};
 use crate::driver::{Actor, Turn};
+use crate::failure::{RequestError, unanswered};
 use crate::group::LEAVE;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::streams_group_heartbeat::{

@@ -3,7 +3,7 @@
 use millstream_log::{Failure, FailureKind, MemberConfig};
 use millstream_types::{Error, ErrorKind};
 
-use crate::call::refused;
+use crate::failure::refused;
 use crate::protocol::ErrorCode;
 
 /// Whether the group was made with another topology. Up to Kafka 4.3 only the text tells this from requests that

@@ -3,8 +3,8 @@
 use millstream_log::Failure;
 use millstream_types::{Partition, TopicPartition};
 
-use crate::call::refused;
 use crate::client::{Client, Lane, Node, Ticket};
+use crate::failure::refused;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 

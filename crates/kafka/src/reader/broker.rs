@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use millstream_types::TopicPartition;
 
 use super::session::{Key, Position, Session};
-use crate::client::{Client, Lane, Node, RequestError, Ticket};
+use crate::client::{Client, Lane, Node, Ticket};
+use crate::failure::RequestError;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse};
 

@@ -11,9 +11,9 @@ use super::bounds::{Bounds, BoundsTurn, may_pass};
 use super::broker::{Broker, Want, Wants};
 use super::session::Position;
 use super::{FetchOptions, Shared, lock};
-use crate::call::{refused, unanswered};
 use crate::client::{Client, Lane, Leader, TopicState};
 use crate::driver::{Actor, Turn};
+use crate::failure::{refused, unanswered};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse, PartitionData};
 

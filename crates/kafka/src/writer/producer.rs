@@ -11,9 +11,10 @@ use super::lane::PartitionLane;
 use super::send::Sends;
 use super::transaction::{Ending, Transaction};
 use super::{Order, ProduceOptions, Shared, lock};
-use crate::call::{Slot, refused};
+use crate::call::Slot;
 use crate::client::{Client, TopicState};
 use crate::driver::{Actor, Turn};
+use crate::failure::refused;
 use crate::protocol::ErrorCode;
 
 /// Sends for one writer.

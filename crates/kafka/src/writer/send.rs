@@ -7,8 +7,8 @@ use millstream_types::{Error, ErrorKind, Partition, TopicPartition};
 
 use super::lock;
 use super::producer::Producer;
-use crate::call::unanswered;
 use crate::client::{Client, Lane, Leader, Node, Ticket};
+use crate::failure::unanswered;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,

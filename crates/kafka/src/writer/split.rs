@@ -34,7 +34,7 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<[Half; 2]>, BatchError> {
         let half = if first.count() < first_count as i32 { &mut *first } else { &mut *second };
         half.append(record.timestamp, record.key, record.value, &record.headers.to_headers());
     }
-    let behind = super::lane::after(stamp.base_sequence, first.count());
+    let behind = super::sequence::after(stamp.base_sequence, first.count());
     let compression = batch.compression()?;
     let half = |builder: &mut BatchBuilder, base_sequence| {
         let (count, uncompressed) = (builder.count(), builder.len());
