@@ -108,12 +108,12 @@ fn lock(path: &Path) -> Result<File> {
     let opened = opened.map_err(|error| refused(&file, "cannot be opened", error))?;
     match opened.try_lock() {
         Ok(()) => Ok(opened),
-        Err(TryLockError::WouldBlock) => {
+        Err(error @ TryLockError::WouldBlock) => {
             let message = format!(
                 "state directory {} is in use by another process or instance; stop that one, or give this one another state.dir",
                 path.display()
             );
-            Err(Error::new(ErrorKind::Storage, message))
+            Err(Error::new(ErrorKind::Storage, message).with_source(io::Error::from(error)))
         }
         Err(TryLockError::Error(error)) => Err(refused(&file, "cannot be locked", error)),
     }

@@ -96,6 +96,21 @@ impl Error {
         &self.0.context
     }
 
+    /// Whether another process, or somebody else in this one, has what was to be opened.
+    pub fn is_in_use(&self) -> bool {
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            if cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+            {
+                return true;
+            }
+            next = cause.source();
+        }
+        false
+    }
+
     /// The error and what caused it, one a line.
     pub fn report(&self) -> String {
         let mut text = self.to_string();

@@ -3,11 +3,15 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use millstream::types::open_patiently;
 use millstream::{Error, ErrorKind, Result};
 
 /// A directory with this file belongs to the demo and may be replaced by it.
 const MARKER: &str = "millstream-demo.txt";
+/// How long a directory is waited for that another process has.
+const PATIENCE: Duration = Duration::from_secs(2);
 const MARKER_TEXT: &str = "This directory belongs to `millstream demo`, which may delete it.\n";
 
 /// Where one demo keeps its topics and state. While this lives, no other process replaces it.
@@ -47,7 +51,10 @@ impl Directory {
             fs::write(&marker, MARKER_TEXT).map_err(|error| refused("write", &marker, error))?;
         }
         let lock = File::open(&marker).map_err(|error| refused("open", &marker, error))?;
-        Self::locked(path, lock.try_lock(), lock)
+        // A demo that was killed a moment ago may not have ended yet.
+        let locked = || Self::locked(path, lock.try_lock());
+        open_patiently(PATIENCE, locked)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     /// The directory of an earlier demo, for reading.
@@ -58,16 +65,17 @@ impl Directory {
             return Err(Error::new(ErrorKind::Configuration, message));
         }
         let lock = File::open(&marker).map_err(|error| refused("open", &marker, error))?;
-        Self::locked(path, lock.try_lock_shared(), lock)
+        open_patiently(PATIENCE, || Self::locked(path, lock.try_lock_shared()))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    fn locked(path: &Path, answer: Result<(), TryLockError>, lock: File) -> Result<Self> {
+    fn locked(path: &Path, answer: std::result::Result<(), TryLockError>) -> Result<()> {
         match answer {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
+            Ok(()) => Ok(()),
+            Err(error @ TryLockError::WouldBlock) => {
                 let message =
                     format!("{} is in use by another process: give this one its own with --dir", path.display());
-                Err(Error::new(ErrorKind::Storage, message))
+                Err(Error::new(ErrorKind::Storage, message).with_source(io::Error::from(error)))
             }
             Err(TryLockError::Error(error)) => Err(refused("lock", path, error)),
         }

@@ -64,7 +64,7 @@ fn lock(fs: &dyn Fs, dir: &Path) -> Result<Box<dyn Lock>> {
                 "the log in {} is open in another process: stop that one, or give this one a directory of its own",
                 dir.display()
             );
-            return Error::new(ErrorKind::Storage, message);
+            return Error::new(ErrorKind::Storage, message).with_source(error);
         }
         fs::error("lock", &path, error)
     })

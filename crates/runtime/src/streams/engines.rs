@@ -1,11 +1,18 @@
 //! The engines of an application's stores, as configured, and the id of its process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_state::{EngineProvider, MemoryEngines};
 use millstream_topology::graph::Topology;
 use millstream_types::config::Bootstrap;
-use millstream_types::{Config, Now, Result};
+use millstream_types::{Config, Now, Result, open_patiently};
+
+/// How long a state directory is waited for that another process has, which may be about to end.
+#[cfg(feature = "fjall")]
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The same where nothing but a process id lies there: another instance may use it for good.
+const PATIENCE_FOR_ID: Duration = Duration::from_millis(100);
 
 /// Opens the state directory if the topology has persistent stores, or where a process id that is kept spares the
 /// next start a wait: on brokers. Nothing is touched otherwise.
@@ -24,20 +31,21 @@ fn in_memory(config: &Config, fresh_id: impl Fn() -> String) -> MemoryEngines {
     if !matches!(config.bootstrap(), Bootstrap::Brokers(_)) {
         return MemoryEngines::new(fresh_id());
     }
-    MemoryEngines::with_kept_id(config.state_dir(), config.application_id(), &fresh_id).unwrap_or_else(|error| {
+    let kept = || MemoryEngines::with_kept_id(config.state_dir(), config.application_id(), &fresh_id);
+    open_patiently(PATIENCE_FOR_ID, kept).unwrap_or_else(|error| {
         tracing::info!(%error, "the process id is not kept: after a crash the group waits for the session's end");
         MemoryEngines::new(fresh_id())
     })
 }
 
 #[cfg(feature = "fjall")]
-fn persistent(config: &Config, _: &str, fresh_id: impl FnOnce() -> String) -> Result<Arc<dyn EngineProvider>> {
-    let engines = millstream_state::FjallEngines::open(config.state_dir(), config.application_id(), fresh_id)?;
-    Ok(Arc::new(engines))
+fn persistent(config: &Config, _: &str, fresh_id: impl Fn() -> String) -> Result<Arc<dyn EngineProvider>> {
+    let open = || millstream_state::FjallEngines::open(config.state_dir(), config.application_id(), &fresh_id);
+    Ok(Arc::new(open_patiently(PATIENCE, open)?))
 }
 
 #[cfg(not(feature = "fjall"))]
-fn persistent(_: &Config, store: &str, _: impl FnOnce() -> String) -> Result<Arc<dyn EngineProvider>> {
+fn persistent(_: &Config, store: &str, _: impl Fn() -> String) -> Result<Arc<dyn EngineProvider>> {
     let message = format!(
         "store {store} is persistent, and this build has no engine for that (feature fjall); keep it in memory, for \
          the DSL's stores by dsl.store.suppliers.class=in_memory"

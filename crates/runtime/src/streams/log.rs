@@ -1,12 +1,16 @@
 //! The log that `bootstrap.servers` names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_log::batch::Compression;
 use millstream_log::{EmbeddedLog, Flush, Log, Options};
 use millstream_types::clock::SystemClock;
 use millstream_types::config::{Bootstrap, EmbeddedCompression, HostPort, LogFlush};
-use millstream_types::{Clock, Config, Result};
+use millstream_types::{Clock, Config, Result, open_patiently};
+
+/// How long an embedded log is waited for that another process has, which may be about to end.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Opens the log that `bootstrap.servers` names, for programs beside an application: to create topics,
 /// to write its input with a [`Producer`](crate::Producer), to read its output with a
@@ -33,7 +37,10 @@ pub(super) enum Use {
 pub(super) fn open(config: &Config, clock: &Arc<dyn Clock>, used_for: Use) -> Result<Arc<dyn Log>> {
     match config.bootstrap() {
         Bootstrap::Memory => Ok(Arc::new(EmbeddedLog::memory(log_options(config)))),
-        Bootstrap::Embedded(dir) => Ok(Arc::new(EmbeddedLog::open(dir, log_options(config))?)),
+        Bootstrap::Embedded(dir) => {
+            let open = || EmbeddedLog::open(dir, log_options(config));
+            Ok(Arc::new(open_patiently(PATIENCE, open)?))
+        }
         Bootstrap::Brokers(brokers) => connect(config, brokers, clock, used_for),
     }
 }
