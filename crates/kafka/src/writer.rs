@@ -29,7 +29,7 @@ pub(crate) struct ProduceOptions {
     pub(crate) transactional_id: Option<Arc<str>>,
     /// `transaction.timeout.ms`.
     pub(crate) transaction_timeout_ms: i32,
-    /// `linger.ms`: how long a batch waits for more records before it is sent.
+    /// `linger.ms`: how far apart batches that are not full are sent, and so how long one waits at most.
     pub(crate) linger_ms: i64,
     /// `batch.size`.
     pub(crate) batch_bytes_max: usize,
@@ -74,8 +74,9 @@ pub(crate) struct KafkaWriter {
     by_partition: BTreeMap<TopicPartition, usize>,
     /// Batches for the producer, handed over together.
     full: Vec<(usize, BatchBuilder)>,
-    /// When a batch was open first, of those that are (monotonic ns).
-    open_since_ns: Option<u64>,
+    /// When open batches were sent last (monotonic ns), and whether they were since the last step.
+    sent_ns: Option<u64>,
+    has_sent: bool,
 }
 
 /// A partition's open batch.
@@ -173,7 +174,8 @@ impl KafkaWriter {
             outlets: Vec::new(),
             by_partition: BTreeMap::new(),
             full: Vec::new(),
-            open_since_ns: None,
+            sent_ns: None,
+            has_sent: false,
         }
     }
 
@@ -181,7 +183,7 @@ impl KafkaWriter {
     fn hand_over(&mut self, is_flush: bool, order: Option<Order>) {
         let mut shared = lock(&self.shared);
         if is_flush {
-            self.open_since_ns = None;
+            self.has_sent = true;
             for (index, outlet) in self.outlets.iter_mut().enumerate() {
                 if !outlet.builder.is_empty() {
                     let empty = shared.spare.pop().unwrap_or_default();
@@ -302,13 +304,16 @@ impl Writer for KafkaWriter {
     }
 
     fn send_lingering(&mut self, now: Now) -> Option<u64> {
+        if std::mem::take(&mut self.has_sent) {
+            self.sent_ns = Some(now.mono_ns);
+        }
         if self.outlets.iter().all(|outlet| outlet.builder.is_empty()) {
-            self.open_since_ns = None;
             return None;
         }
-        let since_ns = *self.open_since_ns.get_or_insert(now.mono_ns);
+        // After a pause there is nothing to wait for: what lingers is what follows closely. So requests are as far
+        // apart as if each waited for its time, and what comes now and then does not wait.
         let linger_ns = self.options.linger_ms.unsigned_abs().saturating_mul(1_000_000);
-        let due_ns = since_ns.saturating_add(linger_ns);
+        let due_ns = self.sent_ns.map_or(now.mono_ns, |sent_ns| sent_ns.saturating_add(linger_ns));
         if now.mono_ns < due_ns {
             return Some(due_ns);
         }
@@ -319,6 +324,8 @@ impl Writer for KafkaWriter {
         }
         drop(shared);
         self.hand_over(true, None);
+        self.has_sent = false;
+        self.sent_ns = Some(now.mono_ns);
         None
     }
 

@@ -104,7 +104,9 @@ pub struct StreamThread {
     cache: CacheBudget,
     /// Records per task and step: grows while nothing else is to do, as in Kafka Streams.
     batch: usize,
+    /// When it was looked last whether there is something to commit, and when there was.
     last_commit_ns: Option<u64>,
+    committed_ns: Option<u64>,
     purge: Purge,
     trouble: Option<Trouble>,
     error: Option<Error>,
@@ -203,6 +205,7 @@ impl StreamThread {
             cache: CacheBudget::new(shared.cache_bytes()),
             batch: 1,
             last_commit_ns: None,
+            committed_ns: None,
             purge: Purge::default(),
             trouble: None,
             error: None,

@@ -168,18 +168,37 @@ fn a_lost_answer_is_asked_for_with_the_same_sequence_and_a_duplicate_counts_as_w
 }
 
 #[test]
-fn a_batch_that_does_not_fill_is_sent_once_it_has_lingered() {
+fn batches_that_do_not_fill_are_sent_so_far_apart_and_the_first_after_a_pause_at_once() {
     let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
     let mut rig = Rig::new(None, 2, &[]);
     assert_eq!(rig.writer.send_lingering(at(5)), None);
+    rig.append(1);
+    assert_eq!(rig.writer.send_lingering(at(10)), None);
+    rig.fake.settle();
     rig.append(2);
-    assert_eq!(rig.writer.send_lingering(at(10)), Some(at(110).mono_ns));
+    assert_eq!(rig.writer.send_lingering(at(11)), Some(at(110).mono_ns));
     rig.append(1);
     assert_eq!(rig.writer.send_lingering(at(109)), Some(at(110).mono_ns));
-    rig.check_seen(&["init"]);
+    rig.check_seen(&["init", "write v12 broker-0 0 sequence 0 epoch 1 count 1"]);
     assert_eq!(rig.writer.send_lingering(at(110)), None);
-    assert_eq!(rig.flush(), Ok(vec![(words(), Some(Offset(102)))]));
-    rig.check_seen(&["init", "write v12 broker-0 0 sequence 0 epoch 1 count 3"]);
+    assert_eq!(rig.flush(), Ok(vec![(words(), Some(Offset(103)))]));
+    rig.check_seen(&[
+        "init",
+        "write v12 broker-0 0 sequence 0 epoch 1 count 1",
+        "write v12 broker-0 0 sequence 1 epoch 1 count 3",
+    ]);
+}
+
+#[test]
+fn a_flush_counts_as_sent() {
+    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
+    let mut rig = Rig::new(None, 2, &[]);
+    rig.append(1);
+    rig.flush().unwrap();
+    assert_eq!(rig.writer.send_lingering(at(50)), None);
+    rig.append(1);
+    assert_eq!(rig.writer.send_lingering(at(60)), Some(at(150).mono_ns));
+    assert_eq!(rig.writer.send_lingering(at(150)), None);
 }
 
 #[test]

@@ -106,11 +106,12 @@ impl StreamThread {
         let is_paused = self.shared.is_paused();
         let processed = if is_paused { 0 } else { self.process(now)? };
         let punctuated = !is_paused && self.punctuate(now)?;
-        let committed = self.commit_if_due(now)?;
+        progress |= processed > 0 || punctuated;
+        let committed = self.commit_if_due(now, !progress)?;
         if processed > 0 {
             self.batch = if punctuated || committed { (self.batch / 2).max(1) } else { self.batch.saturating_add(1) };
         }
-        progress |= processed > 0 || punctuated || committed;
+        progress |= committed;
         self.purge(now);
         let send_ns = self.writer.send_lingering(now);
         if progress {
@@ -118,7 +119,7 @@ impl StreamThread {
         }
         self.has_idled = true;
         let apply_ns = self.apply_when_idle(now)?;
-        let wake_ns = [send_ns, commit_ns].into_iter().flatten().fold(apply_ns, u64::min);
+        let wake_ns = [send_ns, commit_ns, self.idle_commit_at()].into_iter().flatten().fold(apply_ns, u64::min);
         Ok(Step::Idle { until_ns: self.next_deadline(now).min(wake_ns) })
     }
 

@@ -19,10 +19,13 @@ const APPLY_NS_MAX: u64 = 10_000_000_000;
 const APPLY_NS_IDLE: u64 = 200_000_000;
 
 impl StreamThread {
-    /// Commits if it is time, a processor asked, or the stores hold too much; whether it did.
-    pub(super) fn commit_if_due(&mut self, now: Now) -> Result<bool> {
+    /// Commits if it is time, a processor asked, or the stores hold too much; whether it did. A thread that has nothing
+    /// else to do does not wait for the end of an interval that began when there was nothing to commit.
+    pub(super) fn commit_if_due(&mut self, now: Now, is_idle: bool) -> Result<bool> {
+        let is_due =
+            self.is_commit_due(now) || is_idle && self.idle_commit_at().is_some_and(|at_ns| at_ns <= now.mono_ns);
         // A claim under way goes first: the two could overtake each other.
-        if !self.is_commit_due(now) || self.claim.is_some() || self.commit.is_some() {
+        if !is_due || self.claim.is_some() || self.commit.is_some() {
             return Ok(false);
         }
         self.last_commit_ns = Some(now.mono_ns);
@@ -30,9 +33,18 @@ impl StreamThread {
         if !self.tasks.iter().any(Task::needs_commit) {
             return Ok(false);
         }
+        self.committed_ns = Some(now.mono_ns);
         self.start_commit(now)?;
         self.finish_commit(now)?;
         Ok(true)
+    }
+
+    /// When a thread that is idle commits what there is to commit: as long after the last commit as commits are apart.
+    pub(super) fn idle_commit_at(&self) -> Option<u64> {
+        let is_free = self.commit.is_none() && self.claim.is_none();
+        let may_start = is_free && self.tasks.iter().any(Task::needs_commit);
+        let after = |at_ns: u64| at_ns.saturating_add(self.commit_interval_ns()).saturating_add(1);
+        may_start.then(|| self.committed_ns.map_or(0, after))
     }
 
     /// Whether it is time for a commit.

@@ -29,6 +29,28 @@ fn records_are_counted_and_committed() {
 }
 
 #[test]
+fn what_comes_after_a_pause_is_committed_at_once_and_what_follows_an_interval_later() {
+    for guarantee in GUARANTEES {
+        let mut world = World::new(&[("in", 1), ("out", 1)]);
+        let mut app = App::new(&world, &counting(), &config(guarantee).build().unwrap(), disk());
+        world.settle(&mut [&mut app]);
+        let mut write_and_step = |app: &mut App, passed_ms: u64| {
+            world.now.mono_ns += passed_ms * MS;
+            world.produce("in", 0, &[("a", "x", 1)]);
+            for _ in 0..5 {
+                app.step(world.now);
+            }
+            world.committed("in", 0)
+        };
+
+        assert_eq!(write_and_step(&mut app, 0), Some(Offset(1)), "{guarantee:?}");
+        assert_eq!(write_and_step(&mut app, 99), Some(Offset(1)), "{guarantee:?}");
+        assert_eq!(write_and_step(&mut app, 2), Some(Offset(3)), "{guarantee:?}");
+        app.close(&mut world);
+    }
+}
+
+#[test]
 fn a_crash_costs_the_tail_only_and_loses_nothing() {
     for guarantee in GUARANTEES {
         let mut world = World::new(&[("in", 1), ("out", 1)]);
@@ -39,9 +61,7 @@ fn a_crash_costs_the_tail_only_and_loses_nothing() {
         world.settle(&mut [&mut app]);
         // Processed, and perhaps written, but not committed.
         world.produce("in", 0, &[("a", "x", 4)]);
-        for _ in 0..5 {
-            app.threads[0].step(world.now);
-        }
+        app.threads[0].step(world.now);
         drop(app);
 
         let mut app = App::new(&world, &counting(), &config, engines);
