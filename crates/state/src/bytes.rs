@@ -11,6 +11,7 @@ mod peek;
 mod recent;
 mod retention;
 mod rows;
+mod segmented;
 mod table;
 
 use std::collections::{BTreeMap, HashMap};
@@ -26,11 +27,11 @@ use clean::CleanRows;
 use overlay::Overlay;
 use recent::RecentKeys;
 
-use map::ByteMap;
 pub(crate) use map::{ByteRange, HASH_SEED, ordered_range};
 use retention::{FirstVisible, Stretch};
 pub(crate) use retention::{Retention, SESSION_LEN, key_of, session_key_of, session_of, window_of};
 pub(crate) use rows::{Cell, Rows};
+use segmented::SegmentedMap;
 
 /// Bytes that a store may hold more than the memory budget knows.
 const RECKON_BYTES: usize = 64 * 1024;
@@ -73,7 +74,8 @@ impl ByteStore {
         let retention = Retention::of(&facts, &*engine)?;
         let recent = recent_keys(&facts, &*engine)?;
         // Whatever is written comes with a mark.
-        let mut clean = CleanRows::new(engine.mark()?.is_none());
+        let segments = retention.as_ref().map(Retention::segments);
+        let mut clean = CleanRows::new(segments, engine.mark()?.is_none());
         // A map in memory is its own.
         let memory = memory.share(engine.is_persistent());
         clean.fit(memory.spare_max());
@@ -82,7 +84,7 @@ impl ByteStore {
             retention,
             recent,
             changelog: ChangelogBuffer::default(),
-            overlay: Overlay::new(),
+            overlay: Overlay::new(segments),
             clean,
             engine,
             memory,
@@ -135,9 +137,9 @@ impl ByteStore {
 
     /// Tells the memory budget what is held, and forgets rows at hand that have no room.
     fn reckon(&mut self) {
-        self.memory.set(self.overlay.bytes(), self.clean.bytes());
+        self.memory.set(self.overlay.held_bytes(), self.clean.bytes());
         self.clean.fit(self.memory.spare_max());
-        self.memory.set(self.overlay.bytes(), self.clean.bytes());
+        self.memory.set(self.overlay.held_bytes(), self.clean.bytes());
         self.reckon_above = self.overlay.bytes() + self.clean.bytes() + RECKON_BYTES;
     }
 
@@ -171,6 +173,9 @@ impl ByteStore {
         {
             self.dropped += 1;
             return true;
+        }
+        if let Some(retention) = &self.retention {
+            self.overlay.forget_open_before(retention.kept_from());
         }
         self.put_balance += if write.value.is_some() { 1 } else { -1 };
         self.overlay.put(write.key, write.value);
@@ -317,6 +322,7 @@ impl ByteStore {
     pub(crate) fn apply(&mut self, mark: &CommitMark) -> Result<()> {
         let (mut scanned, mut is_swept) = (Stretch::default(), false);
         if let Some(retention) = &self.retention {
+            self.overlay.forget_sealed_before(retention.saved_from());
             if retention.is_engine_dead() && self.facts.is_logged {
                 // A crash before the next batch leaves a store that is restored from its changelog.
                 self.engine.wipe()?;
@@ -324,14 +330,13 @@ impl ByteStore {
             }
             is_swept = self.clean.is_complete();
             if !is_swept {
-                let write_count = self.overlay.sealed().map_or(0, ByteMap::len);
+                let write_count = self.overlay.sealed().map_or(0, SegmentedMap::len);
                 scanned = retention.sweep(&*self.engine, write_count)?;
             }
         }
         let retention = self.retention.as_ref();
         let is_dead = |key: &[u8]| retention.is_some_and(|retention| retention.is_dead(key));
-        let sealed = self.overlay.sealed().into_iter().flat_map(ByteMap::iter);
-        let mut writes: Vec<_> = sealed.filter(|(key, _)| !is_dead(key)).collect();
+        let mut writes: Vec<_> = self.overlay.sealed().into_iter().flat_map(SegmentedMap::iter).collect();
         // All of these are dead: none is among the writes.
         writes.extend(scanned.expired.iter().map(|key| (&**key, None)));
         let sweeps = retention.is_some_and(Retention::has_dead_rows) && is_swept;
@@ -339,8 +344,8 @@ impl ByteStore {
             writes.extend(self.clean.iter().filter(|(key, _)| is_dead(key)).map(|(key, _)| (key, None)));
         }
         self.engine.apply(&mut map::sort(writes).into_iter(), mark)?;
-        if sweeps {
-            self.clean.retain(&|key| !is_dead(key));
+        if let Some(retention) = retention {
+            self.clean.forget_before(retention.saved_from());
         }
         scanned.expired.iter().for_each(|key| self.clean.remove(key));
         if let Some(retention) = &mut self.retention {
@@ -354,10 +359,7 @@ impl ByteStore {
     }
 
     /// Keeps at hand what the engine has taken.
-    fn remember(&mut self, mut taken: ByteMap) {
-        if let Some(retention) = &self.retention {
-            taken.retain(&|key| !retention.is_dead(key));
-        }
+    fn remember(&mut self, taken: SegmentedMap) {
         // What the budget does not know yet is no more than what these rows had before.
         self.reckon();
         self.clean.put_all(taken);

@@ -170,6 +170,26 @@ fn rows_past_their_retention_never_reach_the_engine() {
 }
 
 #[test]
+fn windows_that_are_over_before_the_commit_hold_no_memory() {
+    let minute = Duration::from_secs(60);
+    let supplier = Stores::persistent_window_store("w", minute, minute, false);
+    let builder = Stores::window_store_builder(supplier, Serdes::long(), Serdes::long());
+    let (mut store, engine) = open(&builder, &MemoryBudget::new(1 << 20));
+    let mut held = Vec::new();
+    for start in (0..20).map(|minute| minute * 60_000) {
+        store.enter(&origin(start, start), &Headers::new());
+        for key in 0..100 {
+            store.put(&key, Some(start), Timestamp(start)).unwrap();
+        }
+        held.push(store.uncommitted_bytes());
+    }
+    assert!(held[19] <= held[2], "more with each window: {held:?}");
+    assert_eq!(store.fetch(&3, Timestamp(19 * 60_000)).unwrap(), Some(19 * 60_000));
+    Topic::default().commit(&mut store, None);
+    assert_eq!(engine.puts.load(Ordering::Relaxed), 201, "the last two segments, and the store's time");
+}
+
+#[test]
 fn a_store_that_is_scanned_all_the_time_is_scanned_in_memory() {
     let memory = MemoryBudget::new(1 << 20);
     let (mut store, engine) = open(&counts(), &memory);

@@ -1,6 +1,8 @@
 //! Rows at hand that the engine holds as well.
 
-use super::map::{ByteMap, ByteRange};
+use super::map::ByteRange;
+use super::retention::Segments;
+use super::segmented::SegmentedMap;
 
 /// A bounded memory of what the engine answers, absent keys included.
 ///
@@ -8,8 +10,8 @@ use super::map::{ByteMap, ByteRange};
 /// becomes the old one, and when there is no room left the old one is forgotten. What is used again in
 /// time comes back. As long as nothing was forgotten the engine need not be asked at all.
 pub(crate) struct CleanRows {
-    young: ByteMap,
-    old: ByteMap,
+    young: SegmentedMap,
+    old: SegmentedMap,
     bytes_max: usize,
     /// Whether the engine holds no row that is not here.
     is_complete: bool,
@@ -17,8 +19,9 @@ pub(crate) struct CleanRows {
 
 impl CleanRows {
     /// Remembers nothing before it is [given room](Self::fit).
-    pub(crate) fn new(is_engine_empty: bool) -> Self {
-        Self { young: ByteMap::new(false), old: ByteMap::new(false), bytes_max: 0, is_complete: is_engine_empty }
+    pub(crate) fn new(segments: Option<Segments>, is_engine_empty: bool) -> Self {
+        let none = || SegmentedMap::new(segments, false);
+        Self { young: none(), old: none(), bytes_max: 0, is_complete: is_engine_empty }
     }
 
     /// Whether a row that is not here is nowhere.
@@ -62,7 +65,7 @@ impl CleanRows {
     }
 
     /// Notes a batch that the engine has taken.
-    pub(crate) fn put_all(&mut self, writes: ByteMap) {
+    pub(crate) fn put_all(&mut self, writes: SegmentedMap) {
         if self.bytes_max > 0 && self.young.is_empty() && self.old.is_empty() {
             self.young = writes;
             self.age();
@@ -110,10 +113,10 @@ impl CleanRows {
         is_able
     }
 
-    /// Keeps the rows of some keys; the engine has the others no more, or nobody asks for them.
-    pub(crate) fn retain(&mut self, keeps: &dyn Fn(&[u8]) -> bool) {
-        self.young.retain(keeps);
-        self.old.retain(keeps);
+    /// Forgets segments that start before a time: the engine has their rows no more.
+    pub(crate) fn forget_before(&mut self, start: i64) {
+        self.young.forget_before(start);
+        self.old.forget_before(start);
     }
 
     /// Holds no more than that from now on.
@@ -124,22 +127,23 @@ impl CleanRows {
 
     fn age(&mut self) {
         if self.old.is_empty() && self.young.bytes() > self.bytes_max / 2 {
-            let young = ByteMap::new(self.young.is_ordered());
+            let young = self.young.fresh(self.young.is_ordered());
             self.old = std::mem::replace(&mut self.young, young);
         }
         if self.bytes() > self.bytes_max {
-            let young = ByteMap::new(self.young.is_ordered());
+            let young = self.young.fresh(self.young.is_ordered());
             self.old = std::mem::replace(&mut self.young, young);
             self.is_complete = false;
             if self.old.bytes() > self.bytes_max {
-                self.old = ByteMap::new(false);
+                self.old = self.young.fresh(false);
             }
         }
     }
 
     /// The engine has lost all rows.
     pub(crate) fn clear(&mut self) {
-        *self = Self { bytes_max: self.bytes_max, ..Self::new(true) };
+        let none = || self.young.fresh(false);
+        *self = Self { young: none(), old: none(), bytes_max: self.bytes_max, is_complete: true };
     }
 }
 
@@ -153,7 +157,7 @@ mod tests {
 
     #[test]
     fn it_is_complete_until_it_has_to_forget() {
-        let mut clean = CleanRows::new(true);
+        let mut clean = CleanRows::new(None, true);
         clean.fit(10_000);
         let mut number = 0;
         while clean.is_complete() {
@@ -168,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_is_used_again_stays() {
-        let mut clean = CleanRows::new(true);
+        let mut clean = CleanRows::new(None, true);
         clean.fit(4000);
         clean.put(b"hot", Some(b"1"));
         for number in 0..1000 {
@@ -179,7 +183,7 @@ mod tests {
 
     #[test]
     fn without_room_nothing_is_held_and_the_engine_is_asked() {
-        let mut clean = CleanRows::new(true);
+        let mut clean = CleanRows::new(None, true);
         assert!(clean.is_engine_empty());
         clean.put(b"a", Some(b"1"));
         assert!(!clean.is_complete() && clean.bytes() == 0);
@@ -192,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_bulk_load_stops_where_the_room_ends() {
-        let mut clean = CleanRows::new(true);
+        let mut clean = CleanRows::new(None, true);
         clean.fit(4000);
         (0..1000).for_each(|number| clean.put_loaded(&row(number), Some(b"1")));
         assert!(!clean.is_complete());

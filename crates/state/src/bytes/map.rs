@@ -33,14 +33,21 @@ impl ByteMap {
         self.hashed.bytes() + self.ordered_bytes
     }
 
+    /// Bytes that rows may take before it grows.
+    pub(crate) fn room(&self) -> usize {
+        self.hashed.room()
+    }
+
+    /// Forgets all writes; keeps its room.
+    pub(crate) fn clear(&mut self) {
+        self.hashed.clear();
+        self.ordered.clear();
+        self.ordered_bytes = 0;
+    }
+
     /// Number of keys.
     pub(crate) fn len(&self) -> usize {
         self.hashed.len() + self.ordered.len()
-    }
-
-    /// Whether the keys are kept in order.
-    pub(crate) fn is_ordered(&self) -> bool {
-        self.is_ordered
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -113,18 +120,6 @@ impl ByteMap {
     /// All writes, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
         self.hashed.iter().chain(self.ordered.iter().map(|(key, value)| (&**key, value.as_deref())))
-    }
-
-    /// Keeps the writes of some keys.
-    pub(crate) fn retain(&mut self, keeps: &dyn Fn(&[u8]) -> bool) {
-        self.hashed.retain(keeps);
-        self.ordered.retain(|key, value| {
-            let is_kept = keeps(key);
-            if !is_kept {
-                self.ordered_bytes -= key.len() + value.as_ref().map_or(0, |value| value.len()) + ENTRY_BYTES;
-            }
-            is_kept
-        });
     }
 }
 

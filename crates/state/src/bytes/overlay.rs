@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::map::{ByteMap, ByteRange};
+use super::map::ByteRange;
+use super::retention::Segments;
+use super::segmented::SegmentedMap;
 
 /// Keys from which on it pays to touch them before they are read: fewer are near anyway.
 const READ_AHEAD_FROM: usize = 1024;
@@ -20,14 +22,16 @@ const SCANS_UNTIL_ALL_ORDERED: u32 = 1000;
 /// Point access is hashed. A store that is scanned again and again (stream-stream joins, sliding
 /// windows) gets an ordered map, so that a scan costs its range and not the whole overlay.
 pub(crate) struct Overlay {
-    open: ByteMap,
-    sealed: Option<ByteMap>,
+    open: SegmentedMap,
+    sealed: Option<SegmentedMap>,
+    /// Segments of the open part that start before are forgotten.
+    forgotten_before: i64,
     scan_count: u32,
 }
 
 impl Overlay {
-    pub(crate) fn new() -> Self {
-        Self { open: ByteMap::new(false), sealed: None, scan_count: 0 }
+    pub(crate) fn new(segments: Option<Segments>) -> Self {
+        Self { open: SegmentedMap::new(segments, false), sealed: None, forgotten_before: i64::MIN, scan_count: 0 }
     }
 
     /// The newest write of a key; `Some(None)` if that was a delete.
@@ -64,20 +68,43 @@ impl Overlay {
     /// Lays the newest writes of a range, copied, over others.
     pub(crate) fn collect(&self, range: &ByteRange, writes: &mut BTreeMap<Vec<u8>, Option<Vec<u8>>>) {
         for layer in self.sealed.iter().chain([&self.open]) {
-            layer.each_in(range, |key, value| {
+            layer.each_in(range, &mut |key, value| {
                 writes.insert(key.to_vec(), value.map(<[u8]>::to_vec));
             });
         }
     }
 
+    /// Forgets open segments that start before a time: no commit needs what is over when it is made. What is sealed may
+    /// be of a commit that knew of no later time.
+    pub(crate) fn forget_open_before(&mut self, start: i64) {
+        if start > self.forgotten_before {
+            self.forgotten_before = start;
+            self.open.recycle_before(start);
+        }
+    }
+
+    /// Forgets sealed segments that start before a time.
+    pub(crate) fn forget_sealed_before(&mut self, start: i64) {
+        if let Some(sealed) = &mut self.sealed {
+            sealed.forget_before(start);
+        }
+    }
+
+    /// Bytes of writes.
     pub(crate) fn bytes(&self) -> usize {
-        self.open.bytes() + self.sealed.as_ref().map_or(0, ByteMap::bytes)
+        self.open.bytes() + self.sealed.as_ref().map_or(0, SegmentedMap::bytes)
+    }
+
+    /// Bytes held.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes() + self.open.spare_bytes()
     }
 
     /// Closes the open part. Later writes go to a new one.
     pub(crate) fn seal(&mut self) {
         let is_ordered = self.scan_count > SCANS_UNTIL_ORDERED;
-        let open = std::mem::replace(&mut self.open, ByteMap::new(is_ordered));
+        let open = self.open.fresh(is_ordered);
+        let open = std::mem::replace(&mut self.open, open);
         self.scan_count = 0;
         match &mut self.sealed {
             // An apply failed: this commit joins the one that waits, and both go in one batch.
@@ -87,16 +114,16 @@ impl Overlay {
     }
 
     /// What the next apply writes.
-    pub(crate) fn sealed(&self) -> Option<&ByteMap> {
+    pub(crate) fn sealed(&self) -> Option<&SegmentedMap> {
         self.sealed.as_ref()
     }
 
     /// Takes the sealed part out, once the engine has it.
-    pub(crate) fn take_sealed(&mut self) -> Option<ByteMap> {
+    pub(crate) fn take_sealed(&mut self) -> Option<SegmentedMap> {
         self.sealed.take()
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::new();
+        *self = Self { open: self.open.fresh(false), sealed: None, forgotten_before: i64::MIN, scan_count: 0 };
     }
 }

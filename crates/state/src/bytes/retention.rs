@@ -61,6 +61,36 @@ impl FirstVisible {
     }
 }
 
+/// The segments of time that rows lie in.
+#[derive(Clone, Copy)]
+pub(crate) struct Segments {
+    layout: Layout,
+    length_ms: i64,
+}
+
+impl Segments {
+    /// Segments of windows' rows.
+    #[cfg(test)]
+    pub(crate) fn of_windows(length_ms: i64) -> Self {
+        Self { layout: Layout::Window, length_ms }
+    }
+
+    /// A row's time; the end of time for what is no row of a window or session.
+    pub(crate) fn time_of(self, key: &[u8]) -> i64 {
+        self.layout.time_of(key).unwrap_or(i64::MAX)
+    }
+
+    /// Start of the segment of a time.
+    pub(crate) fn start_of(self, time: i64) -> i64 {
+        time.saturating_sub(time.rem_euclid(self.length_ms))
+    }
+
+    /// Whether a time lies in the segment that starts there.
+    pub(crate) fn is_within(self, start: i64, time: i64) -> bool {
+        start <= time && time.wrapping_sub(start) < self.length_ms
+    }
+}
+
 /// A window or session store's time and what follows from it.
 pub(crate) struct Retention {
     layout: Layout,
@@ -72,6 +102,8 @@ pub(crate) struct Retention {
     is_exact: bool,
     /// The newest time put into the store; -1 before the first.
     time: i64,
+    /// Start of the oldest segment that lives at that time.
+    kept_from: i64,
     /// Sequence number of the last duplicate.
     sequence: u32,
     /// Time and sequence number of the last commit.
@@ -134,19 +166,37 @@ impl Retention {
         let layout = if facts.kind.has_sessions() { Layout::Session } else { Layout::Window };
         // Kafka Streams' time-ordered window stores show one millisecond more.
         let extra = facts.is_persistent && facts.is_time_ordered && layout == Layout::Window;
-        Ok(Some(Self {
+        let mut retention = Self {
             layout,
             retention_ms,
             shown_ms: retention_ms.saturating_add(i64::from(extra)),
             segment_ms: (retention_ms / 2).max(SEGMENT_MS_MIN),
             is_exact: !facts.is_persistent,
             time,
+            kept_from: 0,
             sequence,
             saved: (time, sequence),
             applied: time,
             swept_before: 0,
             sweep: None,
-        }))
+        };
+        retention.kept_from = retention.first_kept(time);
+        Ok(Some(retention))
+    }
+
+    /// The segments that rows lie in.
+    pub(crate) fn segments(&self) -> Segments {
+        Segments { layout: self.layout, length_ms: self.segment_ms }
+    }
+
+    /// Start of the oldest segment that lives: nothing shows rows before it any more.
+    pub(crate) fn kept_from(&self) -> i64 {
+        self.kept_from
+    }
+
+    /// The same at the time of the last commit: rows of a batch for the engine that are older are in dead segments.
+    pub(crate) fn saved_from(&self) -> i64 {
+        self.first_kept(self.saved.0)
     }
 
     /// Length of a segment of time, in ms.
@@ -181,7 +231,7 @@ impl Retention {
         if self.is_exact {
             return self.first_visible();
         }
-        Some(FirstVisible { layout: self.layout, time: self.first_kept(self.time) })
+        Some(FirstVisible { layout: self.layout, time: self.kept_from })
     }
 
     /// Whether a row is shown.
@@ -202,8 +252,9 @@ impl Retention {
 
     /// Lets time, and the sequence number, move on to a row's window.
     pub(crate) fn note(&mut self, key: &[u8]) {
-        if let Some(time) = self.layout.time_of(key) {
-            self.time = self.time.max(time);
+        if let Some(time) = self.layout.time_of(key).filter(|time| *time > self.time) {
+            self.time = time;
+            self.kept_from = self.first_kept(time);
         }
         if let (Layout::Window, Some((_, sequence))) = (self.layout, window_of(key)) {
             self.sequence = self.sequence.max(sequence);
@@ -215,7 +266,7 @@ impl Retention {
         if self.is_exact {
             return self.is_visible(key);
         }
-        self.layout.time_of(key).is_none_or(|time| time >= self.first_kept(self.time))
+        self.layout.time_of(key).is_none_or(|time| time >= self.kept_from)
     }
 
     /// Whether a row of a batch for the engine is in a dead segment by now.

@@ -23,7 +23,7 @@ where
         &self,
         table: &WindowTable<K, V, A, Self::Store>,
         ctx: &mut Out<'_, K, A>,
-        (key, value): (K, V),
+        input: (K, V),
         at: &Arrival,
     ) -> Result<bool, ProcessorError> {
         let time = at.time();
@@ -31,17 +31,17 @@ where
             return Err(no_end(time));
         }
         let mut starts = self.starts_of(time).peekable();
-        let mut value = Some(value);
+        let mut input = Some(input);
         while let Some(start) = starts.next() {
-            // The last window takes the value itself, the others a copy.
-            let value = if starts.peek().is_some() { value.clone() } else { value.take() };
-            let Some(value) = value else { break };
+            // The last window takes key and value themselves, the others a copy.
+            let input = if starts.peek().is_some() { input.clone() } else { input.take() };
+            let Some((key, value)) = input else { break };
             let window = Window { start, end: Timestamp(start.0.saturating_add(self.size_ms())) };
             if window.end.0 <= at.close_time {
                 table.drop_late(ctx, window, at);
                 continue;
             }
-            let key = Windowed { key: key.clone(), window };
+            let key = Windowed { key, window };
             let stored = table.output.row(ctx, &key)?;
             table.update(ctx, (key, value), stored, at)?;
         }

@@ -1,0 +1,181 @@
+//! Writes by key, those of a window or session store in parts by segment of time.
+//!
+//! A segment that is over is forgotten as a whole: its rows are not walked through, and the memory of its table serves
+//! the next segment. What is looked up is mostly in the newest one, whose table is small.
+
+use super::map::{ByteMap, ByteRange};
+use super::retention::Segments;
+
+/// The last write of each key; `None` deletes.
+pub(crate) struct SegmentedMap {
+    /// None for stores without windows: all their rows are one part.
+    segments: Option<Segments>,
+    is_ordered: bool,
+    /// Few, the newest last: a store keeps three segments at most before they are over.
+    parts: Vec<Part>,
+    /// A part that was forgotten: its memory is used again.
+    spare: Option<ByteMap>,
+}
+
+struct Part {
+    /// Start of the segment.
+    start: i64,
+    writes: ByteMap,
+}
+
+impl SegmentedMap {
+    pub(crate) fn new(segments: Option<Segments>, is_ordered: bool) -> Self {
+        Self { segments, is_ordered, parts: Vec::new(), spare: None }
+    }
+
+    /// Another one for the same kind of rows, without any.
+    pub(crate) fn fresh(&self, is_ordered: bool) -> Self {
+        Self::new(self.segments, is_ordered)
+    }
+
+    fn part(&self, key: &[u8]) -> Option<&ByteMap> {
+        let Some(segments) = self.segments else { return self.parts.first().map(|part| &part.writes) };
+        let time = segments.time_of(key);
+        self.parts.iter().rev().find(|part| segments.is_within(part.start, time)).map(|part| &part.writes)
+    }
+
+    fn part_mut(&mut self, key: &[u8]) -> Option<&mut ByteMap> {
+        let Some(segments) = self.segments else { return self.parts.first_mut().map(|part| &mut part.writes) };
+        let time = segments.time_of(key);
+        self.parts.iter_mut().rev().find(|part| segments.is_within(part.start, time)).map(|part| &mut part.writes)
+    }
+
+    /// Bytes held, without what is spare.
+    pub(crate) fn bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.writes.bytes()).sum()
+    }
+
+    /// Bytes held for rows that come.
+    pub(crate) fn spare_bytes(&self) -> usize {
+        self.spare.as_ref().map_or(0, ByteMap::room)
+    }
+
+    /// Number of keys.
+    pub(crate) fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.writes.len()).sum()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.iter().all(|part| part.writes.is_empty())
+    }
+
+    /// Whether the keys are kept in order.
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.is_ordered
+    }
+
+    /// The last write of a key; `Some(None)` if that was a delete.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
+        self.part(key)?.get(key)
+    }
+
+    pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>) {
+        if let Some(writes) = self.part_mut(key) {
+            writes.put(key, value);
+            return;
+        }
+        let mut writes = self.spare.take().unwrap_or_else(|| ByteMap::new(self.is_ordered));
+        writes.put(key, value);
+        let start = self.segments.map_or(0, |segments| segments.start_of(segments.time_of(key)));
+        let at = self.parts.partition_point(|part| part.start < start);
+        self.parts.insert(at, Part { start, writes });
+    }
+
+    pub(crate) fn remove(&mut self, key: &[u8]) {
+        if let Some(writes) = self.part_mut(key) {
+            writes.remove(key);
+        }
+    }
+
+    /// Forgets the segments that start before a time.
+    pub(crate) fn forget_before(&mut self, start: i64) {
+        if self.segments.is_some() {
+            self.parts.retain(|part| part.start >= start);
+        }
+    }
+
+    /// The same, keeping the memory of one for those that come.
+    pub(crate) fn recycle_before(&mut self, start: i64) {
+        if self.segments.is_none() {
+            return;
+        }
+        for mut part in self.parts.extract_if(.., |part| part.start < start) {
+            if !self.is_ordered {
+                part.writes.clear();
+                self.spare = Some(part.writes);
+            }
+        }
+    }
+
+    /// Orders the keys from now on.
+    pub(crate) fn make_ordered(&mut self) {
+        self.is_ordered = true;
+        self.spare = None;
+        self.parts.iter_mut().for_each(|part| part.writes.make_ordered());
+    }
+
+    /// Calls `each` for the writes with `from <= key < to`, in no order.
+    pub(crate) fn each_in(&self, range: &ByteRange, each: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
+        self.parts.iter().for_each(|part| part.writes.each_in(range, &mut *each));
+    }
+
+    /// All writes, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.parts.iter().flat_map(|part| part.writes.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(key: &str, start: i64) -> Vec<u8> {
+        [key.as_bytes(), &start.to_be_bytes(), &[0; 4]].concat()
+    }
+
+    fn of_minutes() -> SegmentedMap {
+        SegmentedMap::new(Some(Segments::of_windows(60_000)), false)
+    }
+
+    #[test]
+    fn segments_that_are_over_go_and_leave_the_others() {
+        let mut map = of_minutes();
+        for start in [120_000, 0, 60_000, 119_999, i64::MAX] {
+            map.put(&row("k", start), Some(&start.to_be_bytes()));
+        }
+        map.put(&[], Some(b"no row of a window"));
+        map.forget_before(60_000);
+        let has = |start| map.get(&row("k", start)).is_some();
+        assert_eq!([0, 60_000, 119_999, 120_000, i64::MAX].map(has), [false, true, true, true, true]);
+        assert_eq!((map.get(&[]), map.len()), (Some(Some(&b"no row of a window"[..])), 5));
+        map.remove(&row("k", 60_000));
+        assert_eq!(map.iter().count(), 4);
+    }
+
+    #[test]
+    fn memory_of_a_segment_that_is_over_is_used_again() {
+        let mut map = of_minutes();
+        for minute in 0..10 {
+            (0..1000).for_each(|key| map.put(&row(&format!("key-{key}"), minute * 60_000), Some(b"12345678")));
+            map.recycle_before((minute - 1) * 60_000);
+            assert!(map.parts.len() <= 2 && map.bytes() < 2 * 1000 * 64);
+            assert_eq!(map.spare.is_some(), minute >= 2, "minute {minute}");
+        }
+        assert_eq!(map.get(&row("key-1", 480_000)), Some(Some(&b"12345678"[..])));
+        assert_eq!(map.get(&row("key-1", 420_000)), None);
+    }
+
+    #[test]
+    fn a_store_without_windows_is_one_part() {
+        let mut map = SegmentedMap::new(None, false);
+        (0..100).for_each(|key| map.put(&row("k", key * 1_000_000), None));
+        map.forget_before(i64::MAX);
+        map.recycle_before(i64::MAX);
+        assert_eq!((map.len(), map.parts.len()), (100, 1));
+    }
+}
