@@ -11,8 +11,10 @@
 //! ```
 #![expect(clippy::disallowed_methods, reason = "the home of this crate's file access")]
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+mod rights;
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +26,12 @@ const FORMAT_FILE: &str = "millstream-format";
 const THREADS_FILE: &str = "millstream-threads";
 const PROCESS_FILE: &str = "kafka-streams-process-metadata";
 const LOCK_FILE: &str = ".lock";
+/// None of the small files is ever longer.
+const FILE_BYTES_MAX: u64 = 4096;
+/// Longer than any UUID: what is read here goes into every member's id.
+const PROCESS_ID_LEN_MAX: usize = 64;
+/// A kept number of threads above this is damage: each costs a request at the start.
+const THREADS_MAX: usize = 10_000;
 
 /// A locked state directory. The lock goes with the value.
 #[derive(Debug)]
@@ -35,12 +43,12 @@ pub(crate) struct StateDirectory {
 }
 
 impl StateDirectory {
-    /// Makes the directory if need be, locks it and looks whether it is this application's.
+    /// Makes the directory if need be, locks it and looks whether it is this user's and this application's.
     /// `fresh_id` gives the process id at the first use.
     pub(crate) fn open(state_dir: &Path, application_id: &str, fresh_id: impl FnOnce() -> String) -> Result<Self> {
         check_name(application_id)?;
         let path = state_dir.join(application_id);
-        create(&path).map_err(|error| refused(&path, "cannot be created", error))?;
+        rights::prepare(state_dir, &path)?;
         let lock = lock(&path)?;
         check_format(&path, application_id)?;
         let process_id = process_id(&path, fresh_id)?;
@@ -53,8 +61,8 @@ impl StateDirectory {
 
     /// Highest number of a thread that has written transactions, as it was kept; 0 where none was, or it cannot be read.
     pub(crate) fn kept_threads(&self) -> usize {
-        let text = fs::read_to_string(self.path.join(THREADS_FILE)).unwrap_or_default();
-        text.trim().parse().unwrap_or(0)
+        let text = read(&self.path.join(THREADS_FILE)).unwrap_or_default();
+        text.trim().parse().ok().filter(|highest| *highest <= THREADS_MAX).unwrap_or(0)
     }
 
     pub(crate) fn keep_threads(&self, highest: usize) -> Result<()> {
@@ -94,18 +102,9 @@ fn check_name(application_id: &str) -> Result<()> {
     Err(Error::new(ErrorKind::Configuration, message))
 }
 
-fn create(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o750);
-    builder.create(path)
-}
-
 fn lock(path: &Path) -> Result<File> {
     let file = path.join(LOCK_FILE);
-    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&file);
-    let opened = opened.map_err(|error| refused(&file, "cannot be opened", error))?;
+    let opened = rights::writable(&file, false).map_err(|error| refused(&file, "cannot be opened", error))?;
     match opened.try_lock() {
         Ok(()) => Ok(opened),
         Err(error @ TryLockError::WouldBlock) => {
@@ -122,7 +121,7 @@ fn lock(path: &Path) -> Result<File> {
 /// Reads the format file, or writes it at the first use.
 fn check_format(path: &Path, application_id: &str) -> Result<()> {
     let file = path.join(FORMAT_FILE);
-    let text = match fs::read_to_string(&file) {
+    let text = match read(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let text = format!("format={FORMAT}\napplication.id={application_id}\n");
@@ -158,7 +157,7 @@ fn check_format(path: &Path, application_id: &str) -> Result<()> {
 /// The process id of the directory. As in Kafka Streams one that cannot be read is replaced.
 fn process_id(path: &Path, fresh_id: impl FnOnce() -> String) -> Result<Arc<str>> {
     let file = path.join(PROCESS_FILE);
-    match fs::read_to_string(&file) {
+    match read(&file) {
         Ok(text) => {
             if let Some(id) = parse_process_id(&text) {
                 return Ok(id.into());
@@ -179,14 +178,21 @@ fn parse_process_id(text: &str) -> Option<&str> {
     let quoted = after.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
     let (id, _) = quoted.split_once('"')?;
     let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    (!id.is_empty() && is_plain).then_some(id)
+    (!id.is_empty() && id.len() <= PROCESS_ID_LEN_MAX && is_plain).then_some(id)
+}
+
+/// Reads a small file. What is no text cannot be understood later, which says more.
+fn read(file: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Writes a small file whole or not at all.
 fn write(directory: &Path, file: &Path, text: &str) -> Result<()> {
     let temporary = file.with_extension("tmp");
     let written = (|| {
-        let mut open = File::create(&temporary)?;
+        let mut open = rights::writable(&temporary, true)?;
         open.write_all(text.as_bytes())?;
         // The content must be there before the name, or a crash leaves an empty file.
         open.sync_all()?;

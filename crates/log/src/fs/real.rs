@@ -13,7 +13,11 @@ pub(crate) struct RealFs;
 #[expect(clippy::disallowed_methods, reason = "the one home of files in this crate")]
 impl Fs for RealFs {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(path)
+        let mut builder = std::fs::DirBuilder::new();
+        // What records say is the owner's business.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(path)
     }
 
     fn names(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -28,7 +32,7 @@ impl Fs for RealFs {
 
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Box<dyn FsFile>> {
         let is_fresh = mode == Mode::Fresh;
-        let file = OpenOptions::new().read(true).write(true).create(is_fresh).truncate(is_fresh).open(path)?;
+        let file = readable(is_fresh).truncate(is_fresh).open(path)?;
         Ok(Box::new(RealFile(file)))
     }
 
@@ -53,13 +57,23 @@ impl Fs for RealFs {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = readable(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(RealLock { _file: file })),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+}
+
+/// A file to read and write, for its owner only where it is made.
+#[expect(clippy::disallowed_methods, reason = "the one home of files in this crate")]
+fn readable(is_created: bool) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(is_created);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 #[derive(Debug)]
@@ -111,3 +125,22 @@ struct RealLock {
 }
 
 impl Lock for RealLock {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_made_is_for_its_owner_only() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = temporary.path().join("log").join("words-0");
+        RealFs.create_dir(&dir).unwrap();
+        drop(RealFs.open(&dir.join("segment"), Mode::Fresh).unwrap());
+        drop(RealFs.lock(&dir.join("lock")).unwrap());
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&temporary.path().join("log")), mode(&dir)), (0o700, 0o700));
+        assert_eq!((mode(&dir.join("segment")), mode(&dir.join("lock"))), (0o600, 0o600));
+    }
+}

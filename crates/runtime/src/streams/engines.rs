@@ -40,6 +40,10 @@ fn in_memory(config: &Config, fresh_id: impl Fn() -> String) -> MemoryEngines {
 
 #[cfg(feature = "fjall")]
 fn persistent(config: &Config, _: &str, fresh_id: impl Fn() -> String) -> Result<Arc<dyn EngineProvider>> {
+    if config.state_dir().starts_with(std::env::temp_dir()) {
+        let dir = config.state_dir().display().to_string();
+        tracing::warn!(dir, "local state lies where the system may delete it: set state.dir to a place that is kept");
+    }
     let open = || millstream_state::FjallEngines::open(config.state_dir(), config.application_id(), &fresh_id);
     Ok(Arc::new(open_patiently(PATIENCE, open)?))
 }
