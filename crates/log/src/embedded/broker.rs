@@ -159,13 +159,7 @@ impl Broker {
 
     fn check_topic(&self, topic: &NewTopic) -> Answer<()> {
         let name = &*topic.name;
-        let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if name.is_empty()
-            || name.len() > TOPIC_NAME_LEN_MAX
-            || name == "."
-            || name == ".."
-            || !name.bytes().all(is_legal)
-        {
+        if !is_topic_name(name) {
             let rule = "1 to 249 letters, digits, '.', '_' or '-', and neither '.' nor '..'";
             return Err(fatal(ErrorKind::Configuration, format!("{name:?} is no topic name: it takes {rule}")));
         }
@@ -355,4 +349,10 @@ fn mix(seed: u64, number: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// Whether Kafka takes this name for a topic. It becomes the name of a directory, too.
+pub(super) fn is_topic_name(name: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=TOPIC_NAME_LEN_MAX).contains(&name.len()) && name != "." && name != ".." && name.bytes().all(is_legal)
 }

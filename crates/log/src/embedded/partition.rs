@@ -82,7 +82,8 @@ impl Partition {
     /// Takes note of a batch that is there already.
     pub(super) fn observe(&mut self, header: &BatchHeader, control: Option<&Batch>) -> Result<()> {
         if let Some(batch) = control.filter(|batch| batch.is_control()) {
-            self.ended(header.producer_id, Marker::read(batch)?, header.base_offset);
+            let marker = Marker::read(batch)?.ok_or(BatchError::Control { base: header.base_offset })?;
+            self.ended(header.producer_id, marker, header.base_offset);
         } else if header.is_transactional() {
             self.open.entry(header.producer_id).or_insert(header.base_offset);
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use millstream_types::{Offset, Partition, TopicPartition};
 
+use crate::embedded::broker::is_topic_name;
 use crate::seam::CommittedOffset;
 
 /// A change of what the partitions' own files do not say.
@@ -105,7 +106,8 @@ impl Entry {
                 next_producer_id: from.i64()?,
             },
             2 => Self::TopicCreated {
-                name: from.text()?,
+                // It leads to files.
+                name: from.text().filter(|name| is_topic_name(name))?,
                 id: u128::from_be_bytes(from.array()?),
                 partitions: from.i32()?,
                 configs: from.list(|from| Some((from.text()?.to_string(), from.text()?.to_string())))?,
@@ -253,6 +255,16 @@ mod tests {
             entry.write(&mut bytes);
         }
         assert_eq!(Entry::read_all(&bytes), Some(entries()));
+    }
+
+    #[test]
+    fn a_topic_that_would_lead_elsewhere_is_refused() {
+        for name in ["../../etc", "..", "/etc", "a/b", "", "a\0"] {
+            let entry = Entry::TopicCreated { name: name.into(), id: 1, partitions: 1, configs: Vec::new() };
+            let mut bytes = Vec::new();
+            entry.write(&mut bytes);
+            assert_eq!(Entry::read_all(&bytes), None, "{name:?}");
+        }
     }
 
     #[test]
