@@ -7,8 +7,8 @@ use millstream_types::{Headers, Offset, Timestamp};
 
 use super::Target;
 
-/// A small batch may decompress to 64 MiB, and growing takes as much again.
-const MEMORY_MAX: u64 = 320 << 20;
+/// A small batch may decompress to 64 MiB, and growing takes half of that again.
+const MEMORY_MAX: u64 = 112 << 20;
 /// Where the checksum stands, and from where on it counts.
 const CRC: std::ops::Range<usize> = 17..21;
 
@@ -78,7 +78,7 @@ pub(super) fn fetched() -> Target {
 }
 
 /// Makes the checksum of the batch at `at` right; where the next one begins.
-fn check_in(bytes: &mut [u8], at: usize) -> Option<usize> {
+pub(super) fn check_in(bytes: &mut [u8], at: usize) -> Option<usize> {
     let rest = bytes.get_mut(at..).filter(|rest| rest.len() > CRC.end)?;
     let length = rest.get(8..12)?.first_chunk::<4>().map(|length| i32::from_be_bytes(*length))?;
     let end = usize::try_from(length).ok()?.checked_add(12)?;

@@ -52,7 +52,8 @@ pub(crate) fn sort(
         }
         sorted.next = last + 1;
         if batch.is_control() {
-            if matches!(Marker::read(&batch), Ok(Marker::Abort)) {
+            let marker = Marker::read(&batch).map_err(|error| (batch.base_offset().0, error))?;
+            if marker == Some(Marker::Abort) {
                 aborting.remove(&batch.producer_id());
             }
             continue;

@@ -168,6 +168,39 @@ fn records_of_aborted_transactions_and_markers_are_left_out() {
 }
 
 #[test]
+fn a_control_batch_that_is_no_marker_is_an_error_and_one_of_another_kind_is_left_out() {
+    // Version and kind of its record's key; nothing of what follows a marker that cannot be read may be given.
+    let cases: [(&[u8], bool); 5] = [
+        (&[0, 0, 0, 0], true),
+        (&[0, 0, 0, 9], true),
+        (&[0, 1, 0, 0, 7], true),
+        (&[0, 0, 0], false),
+        (&[0xff; 4], false),
+    ];
+    for (key, is_marker) in cases {
+        let mut builder = BatchBuilder::new();
+        builder.append(Timestamp(0), Some(key), Some(&[0; 6]), &Headers::new());
+        let stamp = Stamp { producer_id: 2, producer_epoch: 0, base_sequence: -1, is_transactional: true };
+        let mut control = at(8, &builder.finish(stamp, Compression::None));
+        control[22] |= 1 << 5;
+        let crc = crc32c::crc32c(&control[21..]);
+        control[17..21].copy_from_slice(&crc.to_be_bytes());
+        let (mut fake, mut reader, _) = reading(Isolation::ReadCommitted, move |number, _| {
+            let records = [batch(7, b"a", None), control.clone(), batch(9, b"b", None)].concat();
+            (number == 0).then(|| fetched(data(records, 10)))
+        });
+        let events = events(&mut fake, &mut reader);
+        if is_marker {
+            assert_eq!(values(&events), ["a", "b"], "{key:?}");
+            continue;
+        }
+        let [ReaderEvent::Failed(failure)] = &events[..] else { panic!("{key:?}: {events:?}") };
+        assert_eq!(failure.kind, FailureKind::Fatal);
+        assert_eq!(failure.error.context().offset, Some(Offset(8)), "{failure}");
+    }
+}
+
+#[test]
 fn a_batch_cut_at_the_limit_is_fetched_again() {
     let (mut fake, mut reader, fetches) = reading(Isolation::ReadUncommitted, |number, _| match number {
         0 => {

@@ -15,10 +15,12 @@ use super::BatchError;
 
 /// A batch may not decompress to more. A broker's largest batch is far below.
 const DECOMPRESSED_BYTES_MAX: usize = 512 << 20;
-/// A small batch may not decompress to more, however well its records repeat.
+/// Up to this size a batch may decompress, however well its records repeat.
 const DECOMPRESSED_BYTES_SMALL: usize = 64 << 20;
-/// More than the best ratio lz4 can reach; a block that claims more is damaged.
-const RATIO_MAX: usize = 256;
+/// Above it, to so many times its own size: a broker must send much to make us hold much.
+const RATIO_MAX: usize = 32;
+/// Least room made at once.
+const ROOM_MIN: usize = 4 << 10;
 
 /// How a batch's records are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,16 +75,17 @@ impl Compression {
 
     /// The records of a batch.
     pub(super) fn decompress(self, section: Bytes) -> Result<Bytes, BatchError> {
-        let length = section.len().saturating_mul(RATIO_MAX);
-        let limit = length.clamp(DECOMPRESSED_BYTES_SMALL, DECOMPRESSED_BYTES_MAX);
+        let limit = section.len().saturating_mul(RATIO_MAX);
+        let limit = limit.clamp(DECOMPRESSED_BYTES_SMALL, DECOMPRESSED_BYTES_MAX);
         match self {
             Self::None => Ok(section),
-            Self::Gzip => read_all(MultiGzDecoder::new(&*section), limit),
+            Self::Gzip => read_all(MultiGzDecoder::new(&*section), limit).map(Bytes::from),
             Self::Snappy => snappy::decompress(&section, limit).map(Bytes::from),
-            Self::Lz4 => lz4::decompress(&section, length.min(DECOMPRESSED_BYTES_MAX)).map(Bytes::from),
+            Self::Lz4 => lz4::decompress(&section, limit).map(Bytes::from),
             Self::Zstd => {
                 let decoder = StreamingDecoder::new(&*section);
-                read_all(decoder.map_err(|error| BatchError::Decompress { detail: error.to_string() })?, limit)
+                let decoder = decoder.map_err(|error| BatchError::Decompress { detail: error.to_string() })?;
+                read_all(decoder, limit).map(Bytes::from)
             }
         }
     }
@@ -96,13 +99,37 @@ fn gzip(records: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Everything a decoder gives, up to a limit.
-fn read_all(decoder: impl Read, limit: usize) -> Result<Bytes, BatchError> {
+fn read_all(mut decoder: impl Read, limit: usize) -> Result<Vec<u8>, BatchError> {
     let mut records = Vec::new();
-    decoder
-        .take(limit as u64 + 1)
-        .read_to_end(&mut records)
-        .map_err(|error| BatchError::Decompress { detail: error.to_string() })?;
-    if records.len() > limit { Err(BatchError::Decompressed { limit }) } else { Ok(records.into()) }
+    loop {
+        make_room(&mut records, 1, limit);
+        let room = records.capacity() - records.len();
+        let read = decoder
+            .by_ref()
+            .take(room as u64)
+            .read_to_end(&mut records)
+            .map_err(|error| BatchError::Decompress { detail: error.to_string() })?;
+        if records.len() > limit {
+            return Err(BatchError::Decompressed { limit });
+        }
+        if read < room {
+            return Ok(records);
+        }
+    }
+}
+
+/// Makes room for so many bytes more. It doubles in such a way that the last room is the limit and a byte: while that
+/// is taken, no more than half of it is held besides.
+fn make_room(records: &mut Vec<u8>, more: usize, limit: usize) {
+    let needed = records.len().saturating_add(more);
+    if needed <= records.capacity() {
+        return;
+    }
+    let mut room = limit.saturating_add(1).max(needed);
+    while room.div_ceil(2) >= needed.max(ROOM_MIN) {
+        room = room.div_ceil(2);
+    }
+    records.reserve_exact(room - records.len());
 }
 
 fn damaged(what: &str) -> BatchError {

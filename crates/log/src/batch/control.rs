@@ -28,20 +28,26 @@ impl Marker {
         builder.finish_control(Stamp { producer_id, producer_epoch, base_sequence: -1, is_transactional: true })
     }
 
-    /// Reads a control batch.
+    /// Reads a control batch. `None` where it says something else, or its record was compacted away.
     ///
     /// # Errors
-    /// [`BatchError::Control`] for a data batch, or a control record of another kind.
-    pub fn read(batch: &Batch) -> Result<Self, BatchError> {
+    /// [`BatchError::Control`] for a data batch, or a control record that is none: who read on would give
+    /// records of aborted transactions, or leave out those of committed ones.
+    pub fn read(batch: &Batch) -> Result<Option<Self>, BatchError> {
         let refused = BatchError::Control { base: batch.base_offset().0 };
         if !batch.is_control() || batch.compression()? != Compression::None {
             return Err(refused);
         }
         let mut records = batch.cursor(Offset(0))?;
-        let key = records.next_record()?.and_then(|record| record.key);
-        match key {
-            Some([_, _, 0, 0]) => Ok(Self::Abort),
-            Some([_, _, 0, 1]) => Ok(Self::Commit),
+        let Some(record) = records.next_record()? else { return Ok(None) };
+        // Version and kind; what later versions may have behind them is none of ours.
+        match record.key {
+            Some([high, _, kind @ ..]) if *high < 0x80 => match kind {
+                [0, 0, ..] => Ok(Some(Self::Abort)),
+                [0, 1, ..] => Ok(Some(Self::Commit)),
+                [_, _, ..] => Ok(None),
+                _ => Err(refused),
+            },
             _ => Err(refused),
         }
     }

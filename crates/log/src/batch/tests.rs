@@ -131,7 +131,7 @@ fn markers_are_written_and_read() {
         let (batch, _) = Batch::parse(marker.batch(9, 2, Timestamp(5))).unwrap();
         assert!(batch.is_control() && batch.is_transactional());
         assert_eq!((batch.producer_id(), batch.producer_epoch(), batch.base_sequence()), (9, 2, -1));
-        assert_eq!(Marker::read(&batch), Ok(marker));
+        assert_eq!(Marker::read(&batch), Ok(Some(marker)));
     }
     let (batch, _) = Batch::parse(build(Stamp::NONE, Compression::None)).unwrap();
     assert_eq!(Marker::read(&batch), Err(BatchError::Control { base: 0 }));

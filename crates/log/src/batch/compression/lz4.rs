@@ -1,11 +1,9 @@
 //! LZ4 frames, as Kafka writes them.
 
-use std::io::Read;
-
 use lz4_flex::block;
 use lz4_flex::frame::FrameDecoder;
 
-use super::{RATIO_MAX, damaged};
+use super::{damaged, make_room, read_all};
 use crate::batch::BatchError;
 
 /// Magic number, flags (version 1, independent blocks), block size (64 KiB) and header checksum.
@@ -14,6 +12,8 @@ const FRAME_HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
 const BLOCK_LEN: usize = 64 << 10;
 /// In a block's length: the block is not compressed.
 const RAW_BLOCK: u32 = 1 << 31;
+/// More than the best ratio lz4 can reach; a block that claims more is damaged.
+const RATIO_MAX: usize = 256;
 
 /// Writes one frame. By hand, since a frame encoder brings buffers of its own for every batch.
 pub(super) fn compress(records: &[u8], out: &mut Vec<u8>) {
@@ -57,14 +57,7 @@ pub(super) fn decompress(frame: &[u8], limit: usize) -> Result<Vec<u8>, BatchErr
             decompress_blocks(blocks, block_len, checksum_len, limit)
         }
         [] => Err(damaged("frame header")),
-        _ => {
-            let mut records = Vec::new();
-            FrameDecoder::new(frame)
-                .take(limit as u64 + 1)
-                .read_to_end(&mut records)
-                .map_err(|error| BatchError::Decompress { detail: error.to_string() })?;
-            if records.len() > limit { Err(BatchError::Decompressed { limit }) } else { Ok(records) }
-        }
+        _ => read_all(FrameDecoder::new(frame), limit),
     }
 }
 
@@ -87,13 +80,23 @@ fn decompress_blocks(
         rest = tail.get(checksum_len..).ok_or_else(|| damaged("block checksum"))?;
         let start = records.len();
         if length & RAW_BLOCK != 0 {
+            make_room(&mut records, block.len(), limit);
             records.extend_from_slice(block);
         } else {
             // No block grows by more than the ratio, whatever the frame allows.
-            records.resize(start + block_len.min(len.saturating_mul(RATIO_MAX)), 0);
+            let room = block_len.min(len.saturating_mul(RATIO_MAX));
+            let left = limit.saturating_add(1).saturating_sub(start);
+            let (room, is_cut) = (room.min(left), room > left);
+            make_room(&mut records, room, limit);
+            records.resize(start + room, 0);
             let target = records.get_mut(start..).unwrap_or_default();
-            let written = block::decompress_into(block, target)
-                .map_err(|error| BatchError::Decompress { detail: error.to_string() })?;
+            let written = block::decompress_into(block, target).map_err(|error| {
+                if is_cut {
+                    BatchError::Decompressed { limit }
+                } else {
+                    BatchError::Decompress { detail: error.to_string() }
+                }
+            })?;
             records.truncate(start + written);
         }
         if records.len() > limit {

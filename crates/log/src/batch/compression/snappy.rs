@@ -5,7 +5,7 @@
 //! 82 'S' 'N' 'A' 'P' 'P' 'Y' 00 | version i32 | least version i32 | blocks: length i32, snappy block
 //! ```
 
-use super::damaged;
+use super::{damaged, make_room};
 use crate::batch::BatchError;
 
 const MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
@@ -55,6 +55,7 @@ fn block(compressed: &[u8], limit: usize, records: &mut Vec<u8>) -> Result<(), B
     if start.saturating_add(length) > limit {
         return Err(BatchError::Decompressed { limit });
     }
+    make_room(records, length, limit);
     records.resize(start + length, 0);
     let target = records.get_mut(start..).unwrap_or_default();
     snap::raw::Decoder::new().decompress(compressed, target).map_err(failed)?;

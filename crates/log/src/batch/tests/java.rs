@@ -67,7 +67,7 @@ fn javas_batches_are_read() {
         assert_eq!(batch.header().leader_epoch, 5);
     }
     let (marker, _) = Batch::parse(bytes(COMMIT)).unwrap();
-    assert_eq!(Marker::read(&marker), Ok(Marker::Commit));
+    assert_eq!(Marker::read(&marker), Ok(Some(Marker::Commit)));
 }
 
 /// Byte for byte, but for what a broker sets.
