@@ -16,6 +16,7 @@ use millstream_types::Now;
 pub(crate) use cluster::{Cluster, Leader, TopicState};
 pub(crate) use coordinators::CoordinatorKind;
 use coordinators::{Coordinators, Search};
+pub(crate) use link::TRANSACTION_VERSION;
 use link::{Link, LinkState};
 use millstream_log::Failure;
 pub(crate) use options::ClientOptions;
@@ -132,6 +133,19 @@ impl Client {
         R::Response: Send,
     {
         self.enqueue(node, Body::of(request).up_to(version), self.options.request_timeout_ms)
+    }
+
+    /// [`send`](Self::send) from who is told to the broker by the client's id and this behind it.
+    pub(crate) fn send_as<R: Request + Send + 'static>(
+        &mut self,
+        node: Node,
+        request: R,
+        suffix: &Arc<str>,
+    ) -> Ticket<R>
+    where
+        R::Response: Send,
+    {
+        self.enqueue(node, Body::of(request).of_client(suffix), self.options.request_timeout_ms)
     }
 
     /// [`send`](Self::send) that waits so long for the answer, in ms.

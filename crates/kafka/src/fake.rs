@@ -16,11 +16,12 @@ use crate::net::{Address, ConnectionId, Transport, TransportEvent};
 use crate::protocol::messages::api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey,
 };
+use crate::protocol::messages::each;
 use crate::protocol::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
 use crate::protocol::messages::metadata::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use crate::protocol::{ErrorCode, Reader, Request, RequestHeader, encode_response, split_request};
+use crate::protocol::{ErrorCode, Reader, Request, RequestHeader, Visitor, encode_response, split_request};
 
 pub(crate) use obliging::{Counts, FETCHED, Fate, Obliging, Place};
 
@@ -137,6 +138,20 @@ impl FakeTransport {
             is_stalled: false,
             seen: Vec::new(),
         }
+    }
+
+    /// Brokers as old as any that are spoken with: of each request the first version, and the transactions of then.
+    pub(crate) fn of_oldest(mut self) -> Self {
+        struct First(Vec<(i16, i16, i16)>);
+        impl Visitor for First {
+            fn visit<R: Request>(&mut self) {
+                self.0.push((R::KEY, 0, *R::VERSIONS.start()));
+            }
+        }
+        let mut first = First(Vec::new());
+        each(&mut first);
+        (self.versions, self.transaction_version) = (first.0, 0);
+        self
     }
 
     /// Whether there is a connection to this host.

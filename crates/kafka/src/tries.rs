@@ -1,6 +1,7 @@
 //! Requests that are tried until they are answered for good: those to coordinators, which move, load
 //! and wait for transactions to end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millstream_log::{Failure, FailureKind};
@@ -186,12 +187,16 @@ impl Verdict {
 
     /// The first code that counts of the partitions', of which there should be so many.
     pub(crate) fn of<'a>(expected: usize, codes: impl Iterator<Item = (&'a str, i32, i16)>) -> Self {
-        let mut count = 0;
-        match codes.inspect(|_| count += 1).min_by_key(|(_, _, code)| rank(*code)) {
+        // What is told twice is not told of two.
+        let mut told = BTreeSet::new();
+        let codes = codes.inspect(|(topic, partition, _)| {
+            told.insert((*topic, *partition));
+        });
+        match codes.min_by_key(|(_, _, code)| rank(*code)) {
             Some((topic, partition, code)) if code != 0 => {
                 Self::Refused(ErrorCode(code), Some(TopicPartition::new(topic, partition)))
             }
-            _ if count < expected => Self::Incomplete,
+            _ if told.len() < expected => Self::Incomplete,
             _ => Self::Done,
         }
     }

@@ -65,8 +65,10 @@ impl Topics {
             let topic = answer.topics.iter().find(|topic| topic.name.as_deref() == Some(&**name));
             match topic.map(|topic| (topic, ErrorCode(topic.error_code))) {
                 Some((topic, ErrorCode::NONE)) => found.push(Some(described(topic))),
-                None | Some((_, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID)) => {
-                    found.push(None);
+                Some((_, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID)) => found.push(None),
+                None => {
+                    let message = format!("asking for topic {name}: the broker's answer leaves it out");
+                    return Some(Err(retriable(message)));
                 }
                 Some((_, code)) => return Some(Err(refused(&format!("asking for topic {name}"), code, None))),
             }

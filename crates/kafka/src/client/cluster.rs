@@ -195,7 +195,8 @@ impl Cluster {
             })
             .collect();
         for topic in &response.topics {
-            let Some(name) = &topic.name else { continue };
+            // What was not asked for is not kept: a broker could tell of ever more.
+            let Some(name) = topic.name.as_ref().filter(|name| self.wanted.contains(name.as_str())) else { continue };
             let state = match ErrorCode(topic.error_code) {
                 ErrorCode::NONE => {
                     let mut partitions = Vec::new();

@@ -16,6 +16,10 @@ use crate::protocol::{ErrorCode, Request, decode_response, encode_request};
 /// other, in order.
 const IN_FLIGHT_MAX: usize = 32;
 const NAME: &str = "millstream";
+/// Features that anybody here asks for; others are not kept.
+const FEATURES: [&str; 1] = [TRANSACTION_VERSION];
+/// The feature by which brokers say which transactions they know.
+pub(crate) const TRANSACTION_VERSION: &str = "transaction.version";
 
 /// The way to one broker.
 pub(super) struct Link {
@@ -125,9 +129,8 @@ impl Link {
             let versions = answer.map_err(|error| format!("this is no broker of Kafka 2.4 or newer: {error}"))?;
             self.versions = Some(table(&versions)?);
             self.throttle(now.mono_ms(), i64::from(versions.throttle_time_ms), options);
-            features.extend(
-                versions.finalized_features.into_iter().map(|feature| (feature.name, feature.max_version_level)),
-            );
+            let known = versions.finalized_features.into_iter().filter(|feature| FEATURES.contains(&&*feature.name));
+            features.extend(known.map(|feature| (feature.name, feature.max_version_level)));
             if self.failures > 0 {
                 tracing::info!(address = %self.address, failures = self.failures, "a broker can be reached again");
                 self.failures = 0;

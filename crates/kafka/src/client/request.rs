@@ -72,6 +72,8 @@ pub(super) struct Body {
     pub(super) api: &'static str,
     first: i16,
     last: i16,
+    /// What follows the client's id, where it is told who in it asks.
+    client_suffix: Option<Arc<str>>,
     encode: Box<dyn Fn(i16, i32, &str, &mut Vec<u8>) + Send>,
     decode: fn(Bytes, i16, i32) -> Result<Decoded, DecodeError>,
 }
@@ -98,6 +100,7 @@ impl Body {
             api: R::NAME,
             first: *R::VERSIONS.start(),
             last: *R::VERSIONS.end(),
+            client_suffix: None,
             encode: Box::new(move |version, correlation, client, out| {
                 encode_request(&request, version, correlation, client, out);
             }),
@@ -115,6 +118,12 @@ impl Body {
         self
     }
 
+    /// The same from who is told to the broker by the client's id and what follows here.
+    pub(super) fn of_client(mut self, suffix: &Arc<str>) -> Self {
+        self.client_suffix = Some(Arc::clone(suffix));
+        self
+    }
+
     /// The highest version that both sides speak.
     pub(super) fn version(&self, broker: Option<(i16, i16)>) -> Result<i16, RequestError> {
         let unsupported = RequestError::Unsupported { api: self.api, first: self.first, last: self.last };
@@ -124,7 +133,10 @@ impl Body {
     }
 
     pub(super) fn encode(&self, version: i16, correlation: i32, client_id: &str, out: &mut Vec<u8>) {
-        (self.encode)(version, correlation, client_id, out);
+        match &self.client_suffix {
+            None => (self.encode)(version, correlation, client_id, out),
+            Some(suffix) => (self.encode)(version, correlation, &format!("{client_id}{suffix}"), out),
+        }
     }
 
     pub(super) fn decode(&self, frame: Bytes, version: i16, correlation: i32) -> Result<Decoded, RequestError> {

@@ -206,6 +206,8 @@ fn metadata_tells_leaders_and_newer_hints_win() {
     assert_eq!(cluster.leader("words", 1), Some(Leader { broker: Some(0), epoch: 5 }));
     assert_eq!(cluster.leader("words", 2), None);
     assert!(matches!(cluster.topic("words"), Some(TopicState::Known { id: 77, .. })));
+    cluster.update(&metadata("never-asked-for", 2), 6);
+    assert_eq!(cluster.topic("never-asked-for"), None);
 }
 
 #[test]

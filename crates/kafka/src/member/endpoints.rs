@@ -15,7 +15,7 @@ pub(super) fn told(endpoint: &HostPort) -> RequestEndpoint {
     RequestEndpoint { host: endpoint.host.clone(), port: endpoint.port }
 }
 
-/// In a response, which has each member of a process for itself.
+/// In a response, which has each member of a process for itself. It is made of what other members say.
 pub(super) fn heard(told: Vec<EndpointToPartitions>) -> Vec<EndpointPartitions> {
     let mut by_endpoint: BTreeMap<HostPort, (Vec<TopicPartition>, Vec<TopicPartition>)> = BTreeMap::new();
     for member in told {
@@ -39,6 +39,7 @@ pub(super) fn heard(told: Vec<EndpointToPartitions>) -> Vec<EndpointPartitions> 
 
 fn partitions(told: &[TopicPartitions]) -> impl Iterator<Item = TopicPartition> {
     told.iter().flat_map(|topic| {
-        topic.partitions.iter().map(|partition| TopicPartition::new(topic.topic.as_str(), *partition))
+        let numbers = topic.partitions.iter().filter(|partition| **partition >= 0);
+        numbers.map(|partition| TopicPartition::new(topic.topic.as_str(), *partition))
     })
 }

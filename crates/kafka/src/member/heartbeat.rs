@@ -10,7 +10,7 @@ use super::adoption::Adoption;
 use super::endpoints;
 use super::others::{Leftovers, Others};
 use super::remedy::explained;
-use super::request::{Goodbye, JOIN};
+use super::request::{Goodbye, JOIN, client_suffix};
 use super::tasks::{Tasks, heard};
 use super::{Order, Shared, lock};
 use crate::call::Slot;
@@ -89,6 +89,8 @@ pub(super) struct Heartbeats {
     pub(super) endpoint_epoch: i32,
     /// Since when the broker fails at each heartbeat.
     fails_since_ms: Option<i64>,
+    /// Its thread, as the group shows it behind the client's id.
+    client_suffix: Arc<str>,
     /// Whether the group is to be told that the application ends.
     pub(super) ends_application: bool,
 }
@@ -114,6 +116,7 @@ impl Heartbeats {
     pub(super) fn new(shared: Arc<Mutex<Shared>>, config: MemberConfig, renewals: Renewals) -> Self {
         Self {
             shared,
+            client_suffix: client_suffix(&config.member_id),
             config,
             state: State::Outside,
             topology: GroupTopology::default(),
@@ -453,7 +456,7 @@ impl Actor for Heartbeats {
                 self.renewals_known = self.renewals.ended(&self.config.group);
             }
             if let Some(node) = client.coordinator(CoordinatorKind::Group, &self.config.group) {
-                self.under_way = Some(client.send(node, self.request()));
+                self.under_way = Some(client.send_as(node, self.request(), &self.client_suffix));
                 // What changes from now on is told with the next one, whatever is answered to this one.
                 self.must_tell = false;
             } else {

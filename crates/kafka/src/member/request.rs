@@ -1,11 +1,19 @@
 //! What a heartbeat tells: the whole at first, later only what has changed.
 
+use std::sync::Arc;
+
 use super::endpoints;
 use super::heartbeat::{Heartbeats, State};
 use super::tasks::told;
 use super::topology::topology;
 use crate::group::{LEAVE, closed_tag};
 use crate::protocol::messages::streams_group_heartbeat::{KeyValue, StreamsGroupHeartbeatRequest};
+
+/// What Kafka Streams' clients have behind `client.id`, by which the group's tools show a member.
+pub(super) fn client_suffix(member_id: &str) -> Arc<str> {
+    let thread = member_id.rfind("-StreamThread-").and_then(|at| member_id.get(at..));
+    thread.map_or_else(|| "".into(), |thread| format!("{thread}-consumer").into())
+}
 
 /// Epoch of a member that joins.
 pub(super) const JOIN: i32 = 0;

@@ -35,6 +35,8 @@ struct Rig {
     fake: Fake,
     member: KafkaMember,
     heartbeats: Heartbeats,
+    /// The client id of each heartbeat.
+    clients: Arc<Mutex<Vec<String>>>,
     commits: Epochs,
     described: Described,
 }
@@ -63,6 +65,8 @@ fn joined_with(
 ) -> Rig {
     let (heartbeats, commits, described) = (Heartbeats::default(), Epochs::default(), Described::default());
     let (seen, committed, processes) = (Arc::clone(&heartbeats), Arc::clone(&commits), Arc::clone(&described));
+    let clients = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&clients);
     let script = move |_: &Address, header: &RequestHeader, body| match header.key {
         MetadataRequest::KEY => Reply::to::<MetadataRequest>(header, &metadata("words", 2)),
         FindCoordinatorRequest::KEY => coordinator(header),
@@ -101,6 +105,7 @@ fn joined_with(
             Reply::to::<StreamsGroupDescribeRequest>(header, &response)
         }
         _ => {
+            told.lock().unwrap().push(header.client_id.clone());
             let request = read::<StreamsGroupHeartbeatRequest>(header, body);
             let number = seen.lock().unwrap().len();
             let response = answer(number, &request);
@@ -119,7 +124,7 @@ fn joined_with(
         ..SubtopologyFacts::default()
     };
     member.join(GroupTopology { subtopologies: vec![facts] });
-    Rig { fake, member, heartbeats, commits, described }
+    Rig { fake, member, heartbeats, clients, commits, described }
 }
 
 fn told(epoch: i32, partitions: &[i32]) -> StreamsGroupHeartbeatResponse {
@@ -431,4 +436,17 @@ fn commits_carry_the_newest_epoch_of_the_membership() {
     let commit = rig.member.commit(vec![(TopicPartition::new("words", 0), offset)]);
     rig.fake.wait(commit).unwrap();
     assert_eq!(rig.commits.lock().unwrap().last(), Some(&5));
+}
+
+#[test]
+fn the_group_sees_the_thread_behind_the_clients_id() {
+    let named = |member_id: &str| {
+        let config = MemberConfig { member_id: member_id.into(), ..config() };
+        let mut rig = joined_with(config, |_, _| told(5, &[0]));
+        rig.fake.advance(200);
+        let clients = rig.clients.lock().unwrap();
+        clients.first().cloned().unwrap_or_default()
+    };
+    assert_eq!(named("app-p-StreamThread-2"), "app-p-StreamThread-2-consumer");
+    assert_eq!(named("m"), "app-p");
 }

@@ -10,7 +10,7 @@ use millstream_types::TopicPartition;
 use super::lane::PartitionLane;
 use super::{ProduceOptions, Shared, lock};
 use crate::by_topic::by_topic;
-use crate::client::{Client, CoordinatorKind};
+use crate::client::{Client, CoordinatorKind, TRANSACTION_VERSION};
 use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use crate::protocol::messages::add_partitions_to_txn::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
 use crate::protocol::messages::end_txn::EndTxnRequest;
@@ -24,7 +24,6 @@ use crate::tries::{At, Tries, Verdict};
 const END_TXN_V1: i16 = 4;
 const OFFSET_COMMIT_V1: i16 = 4;
 /// The feature whose level says which version the cluster speaks, and the level of KIP-890.
-const FEATURE: &str = "transaction.version";
 const FEATURE_V2: i16 = 2;
 
 /// Who the producer is, and whether a transaction is open.
@@ -121,7 +120,7 @@ impl Transaction {
             self.init.turn(client, "initialising the producer", at, i16::MAX, request, |answer| answer.error_code)?;
         Some(answer.map(|answer| {
             self.producer = Some((answer.producer_id, answer.producer_epoch));
-            self.is_v2 = client.feature(FEATURE) >= FEATURE_V2;
+            self.is_v2 = client.feature(TRANSACTION_VERSION) >= FEATURE_V2;
         }))
     }
 

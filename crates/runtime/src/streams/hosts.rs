@@ -155,7 +155,7 @@ impl Places {
         let origins = self.sources.get(store)?;
         let is_origin = |at: &&TopicPartition| origins.iter().any(|origin| origin.has(at));
         let all = endpoints.iter().flat_map(|endpoint| endpoint.active.iter().chain(&endpoint.standby));
-        let count = all.filter(is_origin).map(|at| at.partition.0 + 1).max()?;
+        let count = all.filter(is_origin).map(|at| at.partition.0.saturating_add(1)).max()?;
         let partition = Partition(partition(count));
         let has = |held: &[TopicPartition]| held.iter().any(|at| at.partition == partition && is_origin(&at));
         let active = endpoints.iter().find(|endpoint| has(&endpoint.active))?;
@@ -234,5 +234,13 @@ mod tests {
         assert_eq!(found, expected);
         assert_eq!(places().host_of("counts", &endpoints, |_| 0), None, "nobody reads its topic");
         assert_eq!(places().host_of("other", &endpoints, |_| 0), None);
+    }
+
+    #[test]
+    fn a_partition_that_no_topic_has_is_no_reason_to_stop() {
+        for partition in [i32::MAX, -1, i32::MIN] {
+            let endpoints = [endpoint(1, &[("words", partition)], &[])];
+            assert_eq!(places().host_of("raw", &endpoints, |count| partition_for_key(b"key", count)), None);
+        }
     }
 }

@@ -28,6 +28,12 @@ impl Rig {
         Self { fake: Fake::new(transport), counts }
     }
 
+    /// The same with the oldest brokers.
+    pub(super) fn of_oldest(fates: &[Fate]) -> Self {
+        let (transport, counts) = Obliging::transport(fates);
+        Self { fake: Fake::new(transport.of_oldest()), counts }
+    }
+
     pub(super) fn count(&self, key: i16) -> usize {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.get(&key).map_or(0, |(count, _)| *count)
