@@ -1,6 +1,7 @@
 //! What is fuzzed.
 
 mod batches;
+mod files;
 mod protocol;
 mod serdes;
 mod stores;
@@ -43,6 +44,11 @@ pub fn all() -> Vec<Target> {
         stores::change_buffer(),
         stores::stream_buffer(),
         streams::topics(),
+        files::journals(),
+        files::segments(),
+        files::state_directories(),
+        files::marks(),
         text::settings(),
+        text::commit_metadata(),
     ]
 }

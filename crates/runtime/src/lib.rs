@@ -5,6 +5,7 @@
 //! without any log around it.
 
 mod client;
+pub mod fuzzing;
 pub mod globals;
 mod guard;
 mod handlers;

@@ -40,7 +40,7 @@ pub use output::TaskOutput;
 use changelogs::Changelogs;
 use env::TaskEnv;
 use held::Held;
-use metadata::CommitMetadata;
+pub(crate) use metadata::CommitMetadata;
 use queue::{HeadState, QueueRules, RecordQueue};
 use queues::RecordQueues;
 use routes::Routes;

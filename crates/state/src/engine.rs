@@ -3,7 +3,7 @@
 #[cfg(feature = "fjall")]
 mod fjall;
 #[cfg(feature = "fjall")]
-mod mark;
+pub(crate) mod mark;
 mod memory;
 mod memory_engines;
 

@@ -12,6 +12,7 @@ mod directory;
 mod dsl_suppliers;
 mod engine;
 mod facts;
+pub mod fuzzing;
 mod headed;
 mod iterator;
 mod key_value;

@@ -9,6 +9,14 @@ use super::Target;
 const RIGHT: &str = "application.id = app\n# so\nbootstrap.servers=a:1, [::1]:2 \\\n ,c:3\nbootstrap.servers:memory:\n\
                      processing.guarantee exactly_once_v2\nmain.consumer.fetch.min.bytes=5\ncommit.interval.ms=\\u0031\n";
 
+/// What is committed with an offset: any member of the group may have written it.
+pub(super) fn commit_metadata() -> Target {
+    let run = |bytes: &[u8]| millstream_runtime::fuzzing::commit_metadata(&String::from_utf8_lossy(bytes));
+    let texts = ["AgAAAAAAAAfQ", "AgAAAAAAAOpgAAAAAQAAAA53aW5jbG9zZS1jb3VudAAAAAAAAOpg", "AQAAAAAAAAfQ"];
+    let right = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    Target { name: "commit-metadata", right, run, memory_max: 4 << 20 }
+}
+
 pub(super) fn settings() -> Target {
     let run = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes);

@@ -13,7 +13,7 @@ use super::CommitMark;
 
 const VERSION: u8 = 1;
 
-pub(super) fn encode(mark: &CommitMark) -> Vec<u8> {
+pub(crate) fn encode(mark: &CommitMark) -> Vec<u8> {
     let mut out = vec![VERSION];
     out.extend_from_slice(&mark.changelog_offset.0.to_be_bytes());
     out.extend_from_slice(&mark.topic_id.to_be_bytes());
@@ -30,7 +30,7 @@ pub(super) fn encode(mark: &CommitMark) -> Vec<u8> {
 }
 
 /// Reads a mark; `None` if these are no mark's bytes.
-pub(super) fn decode(bytes: &[u8]) -> Option<CommitMark> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<CommitMark> {
     let mut rest = bytes;
     let [version] = take(&mut rest)?;
     if version != VERSION {
