@@ -9,7 +9,7 @@ use millstream_types::{Error, ErrorKind, Result};
 
 use super::refused;
 
-/// What this process finds out about itself by making a file.
+/// Begins the name of the file that tells this process who it is: its owner. Others may look at the same time.
 const PROBE_FILE: &str = ".owner";
 
 /// Makes the directory if need be, for its owner only, and refuses one that others can look into or replace.
@@ -57,9 +57,13 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 fn refuse_link(path: &Path) -> Result<()> {
-    let found = fs::symlink_metadata(path).map_err(|error| refused(path, "cannot be looked at", error))?;
-    if !found.is_symlink() {
-        return Ok(());
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => {}
+        // Files come and go.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(refused(path, "cannot be looked at", error));
+        }
+        _ => return Ok(()),
     }
     let message = format!(
         "{} is a symbolic link, which may lead anywhere; set state.dir to the place it should lead to, and remove it",
@@ -95,7 +99,7 @@ fn is_for_everybody(path: &Path) -> bool {
 #[cfg(unix)]
 fn own_user(path: &Path) -> Result<u32> {
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-    let file = path.join(PROBE_FILE);
+    let file = path.join(format!("{PROBE_FILE}-{}", std::process::id()));
     let probed = (|| {
         // Of a process that was killed in between.
         match fs::remove_file(&file) {
