@@ -45,6 +45,10 @@ fn main() -> ExitCode {
         ["conformance", more @ ..] => conformance(more),
         ["fuzz", more @ ..] => fuzz::run(&tidy::root(), more),
         ["kafka", more @ ..] => kafka(more),
+        ["chaos", "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
         ["chaos", more @ ..] => chaos(more),
         ["protocol"] => protocol::generate(&tidy::root()),
         ["help" | "--help" | "-h"] => {
@@ -102,9 +106,22 @@ fn kafka(more: &[&str]) -> Result<(), String> {
 
 /// The tests of that name, made longer.
 fn chaos(more: &[&str]) -> Result<(), String> {
+    // Asked before minutes of building, and of killing without what was wanted.
+    if let Some(unknown) = more.iter().find(|part| !is_part_of_plan(part)) {
+        return Err(format!("chaos does not know {unknown}\n\n{HELP}"));
+    }
     let plan = [&["kills=50"], more].concat().join(",");
     let arguments = ["test", "-p", "millstream", "--test", "chaos", "--", "--nocapture"];
     command::cargo_with("chaos", &arguments, &[("MILLSTREAM_CHAOS", &plan)])
+}
+
+/// Whether the chaos tests know such a setting.
+fn is_part_of_plan(part: &str) -> bool {
+    match part.split_once('=') {
+        Some(("kills" | "seed", number)) => number.parse::<u32>().is_ok(),
+        Some(("brokers", how)) => how == "kill",
+        _ => false,
+    }
 }
 
 fn tidy() -> Result<(), String> {
@@ -115,4 +132,19 @@ fn tidy() -> Result<(), String> {
     }
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     Err(format!("{}\n{} untidy places", lines.join("\n"), lines.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_part_of_plan;
+
+    #[test]
+    fn chaos_is_asked_for_what_it_knows() {
+        for part in ["kills=5", "seed=7", "brokers=kill"] {
+            assert!(is_part_of_plan(part), "{part}");
+        }
+        for part in ["--kills=5", "kills", "kills=many", "seed=-1", "brokers=stop", "threads=2"] {
+            assert!(!is_part_of_plan(part), "{part}");
+        }
+    }
 }
