@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::broker::{Broker, Common, StartError};
 use crate::jars::Jars;
 use crate::keeper::Keeper;
-use crate::ports;
+use crate::{ports, probe, wait};
+
+/// Replicas that are not in sync by then never will be.
+const SYNC_LIMIT: Duration = Duration::from_secs(120);
 
 /// How often new ports are taken when somebody else was faster.
 const TRIES_MAX: usize = 5;
@@ -203,6 +206,17 @@ impl Cluster {
             StartError::PortTaken => format!("port {} of broker {node} was taken meanwhile", broker.port),
             StartError::Other(text) => text,
         })
+    }
+
+    /// Waits until every partition has a leader and all its replicas are in sync, as whoever restarts broker after
+    /// broker does before the next one. All brokers must run.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub fn wait_in_sync(&self) -> Result<(), String> {
+        let is_in_sync = |broker: &Broker| probe::partitions_behind(broker.port) == Some(0);
+        wait::until(SYNC_LIMIT, || self.brokers.iter().all(is_in_sync).then_some(()))
+            .ok_or_else(|| format!("replicas are not in sync after {} s", SYNC_LIMIT.as_secs()))
     }
 
     /// What a broker logged since it was started last: warnings and errors.

@@ -14,6 +14,9 @@ fn a_killed_broker_comes_back_with_its_data_and_the_others_went_on() {
     let shown = cluster.tool(TOPICS, &["--bootstrap-server", &bootstrap, "--list"]).expect("two brokers answer");
     assert_eq!(shown.trim(), "kept");
     cluster.restart(1).expect("the first comes back");
+    cluster.wait_in_sync().expect("and has what it missed");
+    let behind = ["--bootstrap-server", &bootstrap, "--describe", "--under-replicated-partitions"];
+    assert_eq!(cluster.tool(TOPICS, &behind).expect("all answer").trim(), "");
     cluster.stop(2).expect("the second hands over and stops");
     let first = bootstrap.split(',').next().expect("an address");
     let shown = cluster.tool(TOPICS, &["--bootstrap-server", first, "--list"]).expect("the first answers");
