@@ -12,6 +12,7 @@ mod directory;
 mod dsl_suppliers;
 mod engine;
 mod facts;
+#[cfg(feature = "fjall")]
 pub mod fuzzing;
 mod headed;
 mod iterator;
