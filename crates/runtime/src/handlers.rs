@@ -40,6 +40,7 @@ impl Handlers {
                 chosen(config.production_exception_handler(), Arc::new(LogAndFail), Arc::new(LogAndContinue))
             }),
             dead_letter_topic: config.dead_letter_queue_topic().map(Into::into),
+            keeps_raw_records: self.processing.is_some() || config.dead_letter_queue_topic().is_some(),
             config: Some(Arc::new(config.clone())),
             metrics: StreamsMetrics::new(config),
             ..FlowOptions::default()

@@ -351,6 +351,7 @@ impl<K, V> RecordCache<K, V> {
             partition: source.partition,
             offset: entry.origin_offset,
             timestamp: entry.origin_timestamp,
+            raw: source.raw,
         };
         (origin, self.headers.get(slot as usize).cloned().unwrap_or_default())
     }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use millstream_types::{Headers, Offset, Partition, Result, TaskId, Timestamp};
+use millstream_types::{Headers, Offset, Partition, RawRecord, Result, TaskId, Timestamp};
 
 use crate::{CommitMark, Engine, EngineProvider, StoreFacts};
 
@@ -19,12 +19,14 @@ pub struct Origin {
     pub offset: Offset,
     /// Timestamp of the record as it was forwarded to the node that writes.
     pub timestamp: Timestamp,
+    /// The input record as it was read, where an exception handler may ask for it.
+    pub raw: Option<Arc<RawRecord>>,
 }
 
 impl Origin {
     /// No record: what holds before the first one.
     pub(crate) const NONE: Self =
-        Self { topic: None, partition: Partition(-1), offset: Offset(-1), timestamp: Timestamp::UNKNOWN };
+        Self { topic: None, partition: Partition(-1), offset: Offset(-1), timestamp: Timestamp::UNKNOWN, raw: None };
 
     /// Becomes a copy of another; cheap where the topic is the same.
     pub(crate) fn set(&mut self, origin: &Self) {
@@ -39,6 +41,9 @@ impl Origin {
         self.partition = origin.partition;
         self.offset = origin.offset;
         self.timestamp = origin.timestamp;
+        if self.raw.is_some() || origin.raw.is_some() {
+            self.raw.clone_from(&origin.raw);
+        }
     }
 }
 

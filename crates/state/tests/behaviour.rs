@@ -26,6 +26,7 @@ fn enter(store: &mut dyn StateStore, timestamp: i64) {
             partition: Partition(2),
             offset: Offset(timestamp),
             timestamp: Timestamp(timestamp),
+            raw: None,
         },
         &Headers::new(),
     );

@@ -117,8 +117,13 @@ where
             let engine = store.open_engine(Some(task), &MemoryEngines::new("mock"))?;
             Ok(StoreEnv { cache: CacheBudget::new(config.statestore_cache_max_bytes()), ..StoreEnv::new(engine) })
         })?;
-        let origin =
-            Origin { topic: None, partition: Partition(-1), offset: Offset(-1), timestamp: Timestamp::UNKNOWN };
+        let origin = Origin {
+            topic: None,
+            partition: Partition(-1),
+            offset: Offset(-1),
+            timestamp: Timestamp::UNKNOWN,
+            raw: None,
+        };
         Ok(Self { flow, env: MockEnv::default(), origin, headers: Headers::new(), kept })
     }
 
@@ -133,7 +138,7 @@ where
     /// Says where the record being processed comes from, and what its timestamp and headers are.
     pub fn set_record(&mut self, metadata: RecordMetadata, timestamp: Timestamp, headers: Headers) {
         let RecordMetadata { topic, partition, offset } = metadata;
-        self.origin = Origin { topic, partition, offset, timestamp };
+        self.origin = Origin { topic, partition, offset, timestamp, raw: None };
         self.headers = headers;
     }
 

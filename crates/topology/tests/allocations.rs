@@ -63,8 +63,13 @@ impl Running {
         flow.init(&mut Nowhere, Timestamp::UNKNOWN).unwrap();
         let source = flow.source(&nodes[0]).unwrap();
         let head = flow.new_head(source).unwrap();
-        let origin =
-            Origin { topic: Some("in".into()), partition: Partition(0), offset: Offset(0), timestamp: Timestamp(0) };
+        let origin = Origin {
+            topic: Some("in".into()),
+            partition: Partition(0),
+            offset: Offset(0),
+            timestamp: Timestamp(0),
+            raw: None,
+        };
         Self { flow, source, head, origin }
     }
 

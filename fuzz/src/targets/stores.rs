@@ -201,7 +201,8 @@ fn opened<S: StateStore>(builder: &StoreBuilder<S>) -> Result<S> {
     let engine = MemoryEngines::new("fuzz").open(Some(TASK), builder.facts())?;
     let mut store = builder.build_store(StoreEnv::new(engine))?;
     let (topic, partition) = (Some("in".into()), Partition(0));
-    store.enter(&Origin { topic, partition, offset: Offset(3), timestamp: Timestamp(5) }, &Headers::new());
+    let origin = Origin { topic, partition, offset: Offset(3), timestamp: Timestamp(5), raw: None };
+    store.enter(&origin, &Headers::new());
     Ok(store)
 }
 

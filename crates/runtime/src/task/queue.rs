@@ -76,6 +76,7 @@ impl RecordQueue {
             partition: partition.partition,
             offset: Offset(-1),
             timestamp: Timestamp::UNKNOWN,
+            raw: None,
         };
         Self {
             partition,

@@ -34,7 +34,7 @@ pub(super) fn decode(
         None => {
             let mut reader = Reader(value);
             let time = reader.i64()?;
-            let origin = Origin { topic: None, partition: Partition(-1), offset, timestamp };
+            let origin = Origin { topic: None, partition: Partition(-1), offset, timestamp, raw: None };
             let (old, new) = change(reader)?;
             let prior = buffered_prior.cloned().or_else(|| old.clone());
             Some((time, BufferValue::new((origin, headers.clone()), prior, old, new)))

@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
             headers.add(name, self.sized()?.map(Bytes::copy_from_slice));
         }
         let topic = (!topic.is_empty()).then(|| Arc::from(topic));
-        Some((Origin { topic, partition, offset, timestamp }, headers))
+        Some((Origin { topic, partition, offset, timestamp, raw: None }, headers))
     }
 }
 
@@ -193,6 +193,7 @@ mod tests {
             partition: Partition(1),
             offset: Offset(0),
             timestamp: Timestamp(1000),
+            raw: None,
         };
         let headers =
             headers.iter().map(|(name, value)| Header { key: (*name).into(), value: value.map(Bytes::from_static) });

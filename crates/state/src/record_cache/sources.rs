@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_types::Partition;
+use millstream_types::{Partition, RawRecord};
 
 use crate::Origin;
 
@@ -19,12 +19,15 @@ pub(super) struct Sources {
     last: u16,
     /// By slot, those of rows that came when all numbers were taken.
     others: BTreeMap<u32, Source>,
+    /// By slot, the input records themselves; none where nobody asks for them.
+    raws: Vec<Option<Arc<RawRecord>>>,
 }
 
 #[derive(Clone)]
 pub(super) struct Source {
     pub(super) topic: Option<Arc<str>>,
     pub(super) partition: Partition,
+    pub(super) raw: Option<Arc<RawRecord>>,
 }
 
 impl Source {
@@ -44,7 +47,21 @@ impl Sources {
         if !self.numbered.get(usize::from(self.last)).is_some_and(|source| source.is_of(origin)) {
             self.last = self.find(slot, origin);
         }
+        if origin.raw.is_some() || !self.raws.is_empty() {
+            self.keep(slot, origin);
+        }
         self.last
+    }
+
+    #[cold]
+    fn keep(&mut self, slot: u32, origin: &Origin) {
+        let slot = slot as usize;
+        if self.raws.len() <= slot {
+            self.raws.resize(slot + 1, None);
+        }
+        if let Some(raw) = self.raws.get_mut(slot) {
+            raw.clone_from(&origin.raw);
+        }
     }
 
     #[cold]
@@ -52,7 +69,7 @@ impl Sources {
         if let Some(known) = self.numbered.iter().position(|source| source.is_of(origin)) {
             return known as u16;
         }
-        let source = Source { topic: origin.topic.clone(), partition: origin.partition };
+        let source = Source { topic: origin.topic.clone(), partition: origin.partition, raw: None };
         if self.numbered.len() == usize::from(UNNUMBERED) {
             self.others.insert(slot, source);
             return UNNUMBERED;
@@ -64,6 +81,7 @@ impl Sources {
     /// The source of that number, which a slot's row has.
     pub(super) fn get(&self, slot: u32, number: u16) -> Source {
         let source = self.numbered.get(usize::from(number)).or_else(|| self.others.get(&slot));
-        source.cloned().unwrap_or(Source { topic: None, partition: Partition(-1) })
+        let source = source.cloned().unwrap_or(Source { topic: None, partition: Partition(-1), raw: None });
+        Source { raw: self.raws.get(slot as usize).cloned().flatten(), ..source }
     }
 }

@@ -207,6 +207,7 @@ fn writes_from_several_sources_keep_their_contexts() {
         partition: millstream_types::Partition(partition),
         offset: millstream_types::Offset(offset),
         timestamp: Timestamp(offset),
+        raw: None,
     };
     let writes = [
         ("a", of(Some("one"), 0, 1), headers.clone()),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_state::{Origin, StateStore};
 use millstream_types::{
-    Error, ErrorKind, Headers, Offset, Partition, RecordMetadata, SerdeRegistry, TaskId, Timestamp,
+    Error, ErrorKind, Headers, Offset, Partition, RawRecord, RecordMetadata, SerdeRegistry, TaskId, Timestamp,
 };
 
 use super::any_processor::{AnyContext, AnyProcessor};
@@ -142,6 +142,9 @@ impl Flow {
         headers: &Headers,
     ) -> Result<(), Error> {
         self.set_origin(origin);
+        if self.options.keeps_raw_records {
+            self.origin.raw = env.source_record().map(apart).map(Arc::new);
+        }
         if !(headers.is_empty() && self.origin_headers.is_empty()) {
             self.origin_headers = headers.clone();
         }
@@ -348,7 +351,10 @@ impl Flow {
         if self.is_starting {
             return self.fail(error);
         }
-        let raw = env.source_record().map_or((None, None), |raw| (raw.key, raw.value));
+        // A row that leaves a cache or a buffer comes from another record than the one being read.
+        let kept = || self.origin.raw.as_deref().cloned();
+        let raw = if self.options.keeps_raw_records { kept() } else { env.source_record() };
+        let raw = raw.map_or((None, None), |raw| (raw.key, raw.value));
         let context = self.handler_context(node, raw, self.origin.timestamp);
         let handler = Arc::clone(&self.options.processing_handler);
         let response = guarded(|| handler.handle(&context, &error));
@@ -477,7 +483,13 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     }
 }
 
+/// A record in memory of its own: what keeps it does not keep the batch that it came in.
+fn apart(raw: RawRecord) -> RawRecord {
+    let own = |bytes: Bytes| Bytes::copy_from_slice(&bytes);
+    RawRecord { key: raw.key.map(own), value: raw.value.map(own), headers: Headers::new(), ..raw }
+}
+
 /// Where nothing comes from: no record is being processed.
 pub(super) fn no_origin(timestamp: Timestamp) -> Origin {
-    Origin { topic: None, partition: Partition(-1), offset: Offset(-1), timestamp }
+    Origin { topic: None, partition: Partition(-1), offset: Offset(-1), timestamp, raw: None }
 }

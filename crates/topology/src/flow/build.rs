@@ -32,6 +32,9 @@ pub struct FlowOptions {
     pub production_handler: Arc<dyn ProductionExceptionHandler>,
     /// `errors.dead.letter.queue.topic.name`.
     pub dead_letter_topic: Option<Arc<str>>,
+    /// Whether the processing handler may ask for the bytes of input records: rows in caches and buffers keep theirs,
+    /// too.
+    pub keeps_raw_records: bool,
     /// How often, by the wall clock, an operator looks for what has become due with time: an outer join
     /// for records without a partner, windows for those that closed; in ms.
     pub emit_interval_ms: i64,
@@ -50,6 +53,7 @@ impl Default for FlowOptions {
             processing_handler: Arc::new(LogAndFail),
             production_handler: Arc::new(LogAndFail),
             dead_letter_topic: None,
+            keeps_raw_records: false,
             emit_interval_ms: EMIT_INTERVAL_MS,
             config: None,
             metrics: StreamsMetrics::default(),

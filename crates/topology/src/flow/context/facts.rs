@@ -30,8 +30,8 @@ where
         &self.flow.origin_headers
     }
 
-    /// Key bytes of the input record being processed; `None` for a null one, below a timer, and for a
-    /// row that leaves a record cache. Costs a reference count.
+    /// Key bytes of the input record being read, also where a row of an earlier one leaves a cache or a buffer
+    /// meanwhile; `None` for a null one, below a timer, and with a commit. Costs a reference count.
     pub fn source_raw_key(&self) -> Option<Bytes> {
         self.env.source_record()?.key
     }
