@@ -23,7 +23,7 @@ use crate::protocol::messages::metadata::{
 };
 use crate::protocol::{ErrorCode, Reader, Request, RequestHeader, Visitor, encode_response, split_request};
 
-pub(crate) use obliging::{Counts, FETCHED, Fate, Obliging, Place};
+pub(crate) use obliging::{Counts, FETCHED, Fate, Obliging, Place, transaction_state};
 
 /// Id of the topic that [`metadata`] tells of.
 pub(crate) const TOPIC_ID: u128 = 77;

@@ -5,6 +5,7 @@ mod lane;
 mod producer;
 mod send;
 mod sequence;
+mod settling;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -115,6 +116,11 @@ impl Shared {
         self.bytes += builder.len();
         self.queued += 1;
         self.queue.push_back((index, builder));
+    }
+
+    /// Whether there is nothing for the producer to take.
+    pub(super) fn is_empty(&self) -> bool {
+        self.orders.is_empty() && self.queue.is_empty()
     }
 
     /// Takes the next batch, unless it was queued after the order that is first in line.

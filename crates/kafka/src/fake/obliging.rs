@@ -29,6 +29,9 @@ use crate::protocol::messages::describe_configs::{
 use crate::protocol::messages::describe_producers::{
     DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, TopicResponse,
 };
+use crate::protocol::messages::describe_transactions::{
+    DescribeTransactionsRequest, DescribeTransactionsResponse, TransactionState,
+};
 use crate::protocol::messages::end_txn::{EndTxnRequest, EndTxnResponse};
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
 use crate::protocol::messages::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
@@ -163,9 +166,10 @@ impl Obliging {
             ProduceRequest::KEY => self.produce(header, body, any),
             FetchRequest::KEY => self.fetch(header, code),
             InitProducerIdRequest::KEY | EndTxnRequest::KEY => self.producer(header, body, any),
-            AddPartitionsToTxnRequest::KEY | AddOffsetsToTxnRequest::KEY | TxnOffsetCommitRequest::KEY => {
-                transaction(header, body, any)
-            }
+            AddPartitionsToTxnRequest::KEY
+            | AddOffsetsToTxnRequest::KEY
+            | TxnOffsetCommitRequest::KEY
+            | DescribeTransactionsRequest::KEY => transaction(header, body, any),
             CreateTopicsRequest::KEY | DeleteTopicsRequest::KEY | DescribeConfigsRequest::KEY => {
                 self.topics(header, body, any)
             }
@@ -355,6 +359,7 @@ fn transaction(header: &RequestHeader, body: Reader, error_code: i16) -> Reply {
             let response = AddOffsetsToTxnResponse { error_code, ..Default::default() };
             Reply::to::<AddOffsetsToTxnRequest>(header, &response)
         }
+        DescribeTransactionsRequest::KEY => transaction_state(header, body, error_code, "CompleteCommit"),
         _ => {
             let topics = read::<TxnOffsetCommitRequest>(header, body).topics.into_iter();
             let topics = topics.map(|topic| {
@@ -366,6 +371,19 @@ fn transaction(header: &RequestHeader, body: Reader, error_code: i16) -> Reply {
             Reply::to::<TxnOffsetCommitRequest>(header, &response)
         }
     }
+}
+
+/// How all transactions that are asked for stand.
+pub(crate) fn transaction_state(header: &RequestHeader, body: Reader, error_code: i16, state: &str) -> Reply {
+    let ids = read::<DescribeTransactionsRequest>(header, body).transactional_ids.into_iter();
+    let state = |transactional_id| TransactionState {
+        error_code,
+        transactional_id,
+        transaction_state: state.to_owned(),
+        ..Default::default()
+    };
+    let response = DescribeTransactionsResponse { transaction_states: ids.map(state).collect(), throttle_time_ms: 0 };
+    Reply::to::<DescribeTransactionsRequest>(header, &response)
 }
 
 fn offsets(header: &RequestHeader, body: Reader, code: impl Fn(Place) -> i16) -> Reply {

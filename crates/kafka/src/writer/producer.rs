@@ -252,16 +252,21 @@ impl Actor for Producer {
             return Turn::Finished;
         }
         self.count_partitions(client);
-        if let Err(failure) = self.transaction.add_partitions(client, &self.shared, &mut self.lanes) {
-            self.fail(&failure);
+        let mut due = i64::MAX;
+        if self.transaction.may_write(client) {
+            if let Err(failure) = self.transaction.add_partitions(client, &self.shared, &mut self.lanes) {
+                self.fail(&failure);
+            }
+            due = self.send(client);
         }
-        let due = self.send(client);
         lock(&self.shared).is_behind = self.lanes.iter().any(PartitionLane::has_unsent);
         self.run_order(client);
         // An order that is over makes room for what was queued behind it.
-        if self.order.is_none() && !lock(&self.shared).orders.is_empty() {
+        if self.order.is_none() && !lock(&self.shared).is_empty() {
             return Turn::Until(client.now().mono_ms());
         }
+        // The end of a transaction is followed at once.
+        self.transaction.may_write(client);
         Turn::Until(due.min(self.transaction.due_ms()))
     }
 }

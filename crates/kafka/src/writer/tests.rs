@@ -5,10 +5,11 @@ use millstream_log::{Call, CommittedOffset, FailureKind, GroupMetadata, Outcome,
 use millstream_types::{Headers, Now, Offset, Timestamp, TopicPartition};
 
 use super::{KafkaWriter, ProduceOptions};
-use crate::fake::{Fake, FakeTransport, Obliging, Place, Reply, read};
+use crate::fake::{Fake, FakeTransport, Obliging, Place, Reply, read, transaction_state};
 use crate::net::Address;
 use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use crate::protocol::messages::add_partitions_to_txn::AddPartitionsToTxnRequest;
+use crate::protocol::messages::describe_transactions::DescribeTransactionsRequest;
 use crate::protocol::messages::end_txn::EndTxnRequest;
 use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
 use crate::protocol::messages::produce::{PartitionProduceData, ProduceRequest};
@@ -66,6 +67,8 @@ struct Rig {
     writer: KafkaWriter,
     seen: Seen,
     handle: PartitionHandle,
+    /// How often the coordinator answers from now on that a transaction is not over.
+    unsettled: Arc<Mutex<usize>>,
 }
 
 impl Rig {
@@ -80,9 +83,16 @@ impl Rig {
         let (mut brokers, counts) = Obliging::new(&codes.collect::<Vec<_>>());
         let lost = fates.iter().filter(|(.., fate)| matches!(fate, Fate::Lost));
         let lost: Vec<(i16, usize)> = lost.map(|(key, number, _)| (*key, number + 1)).collect();
-        let heard = Arc::clone(&seen);
+        let (heard, unsettled) = (Arc::clone(&seen), Arc::new(Mutex::new(0)));
+        let not_over = Arc::clone(&unsettled);
         let answer = move |address: &Address, header: &RequestHeader, body: Reader| {
             heard.lock().unwrap().extend(words_of(address, header, body.clone()));
+            let mut not_over = not_over.lock().unwrap();
+            if header.key == DescribeTransactionsRequest::KEY && *not_over > 0 {
+                *not_over -= 1;
+                heard.lock().unwrap().push("not over".to_owned());
+                return transaction_state(header, body, 0, "PrepareCommit");
+            }
             let reply = brokers.answer(address, header, body);
             let count = counts.lock().unwrap()[&header.key].0;
             if lost.contains(&(header.key, count)) { Reply::HangUp } else { reply }
@@ -93,7 +103,7 @@ impl Rig {
         let options = ProduceOptions { transactional_id: transactional_id.map(Into::into), ..Default::default() };
         let mut writer = KafkaWriter::new(fake.driver.clone(), options);
         let handle = writer.partition(&words());
-        let mut rig = Self { fake, writer, seen, handle };
+        let mut rig = Self { fake, writer, seen, handle, unsettled };
         let init = rig.writer.init();
         rig.fake.wait(init).unwrap();
         rig
@@ -298,6 +308,42 @@ fn a_transaction_of_version_2_needs_no_adding_and_gives_a_new_epoch() {
         "offsets v5 epoch 3",
         "commit v5 epoch 2",
     ]);
+}
+
+#[test]
+fn what_is_written_next_waits_until_the_last_transaction_is_over() {
+    let mut rig = Rig::new(Some("tx"), 2, &[]);
+    rig.append(1);
+    *rig.unsettled.lock().unwrap() = 2;
+    rig.commit().unwrap();
+    rig.append(1);
+    let mut flush = rig.writer.flush();
+    rig.fake.settle();
+    let first = ["init", "write v12 broker-0 0 sequence 0 epoch 1 count 1", "offsets v5 epoch 3", "commit v5 epoch 1"];
+    rig.check_seen(&[&first[..], &["not over"]].concat());
+    rig.fake.advance(1);
+    assert!(matches!(flush.poll(rig.fake.now()), Outcome::Pending));
+    rig.fake.advance(1);
+    let next = ["not over", "not over", "write v12 broker-0 0 sequence 0 epoch 2 count 1"];
+    rig.check_seen(&[&first[..], &next].concat());
+}
+
+#[test]
+fn a_transaction_that_takes_long_to_end_holds_the_next_one_up_for_a_while_only() {
+    let mut rig = Rig::new(Some("tx"), 2, &[]);
+    rig.append(1);
+    *rig.unsettled.lock().unwrap() = 1000;
+    rig.commit().unwrap();
+    rig.append(1);
+    let _flush = rig.writer.flush();
+    let writes = |rig: &Rig| rig.seen.lock().unwrap().iter().filter(|seen| seen.starts_with("write")).count();
+    for _ in 0..39 {
+        rig.fake.advance(1);
+        assert_eq!(writes(&rig), 1);
+    }
+    rig.fake.advance(1);
+    assert_eq!(writes(&rig), 2);
+    assert!(rig.seen.lock().unwrap().iter().filter(|seen| *seen == "not over").count() <= 12);
 }
 
 #[test]

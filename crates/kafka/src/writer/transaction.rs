@@ -8,6 +8,7 @@ use millstream_log::{CommittedOffset, Failure, GroupMetadata};
 use millstream_types::TopicPartition;
 
 use super::lane::PartitionLane;
+use super::settling::Settling;
 use super::{ProduceOptions, Shared, lock};
 use crate::by_topic::by_topic;
 use crate::client::{Client, CoordinatorKind, TRANSACTION_VERSION};
@@ -34,6 +35,8 @@ pub(super) struct Transaction {
     is_v2: bool,
     /// Whether the broker knows of an open transaction, or may.
     is_open: bool,
+    /// The last one, until it is over for the brokers, too.
+    settling: Option<Settling>,
     init: Tries<InitProducerIdRequest>,
     add: Tries<AddPartitionsToTxnRequest>,
     /// Handles that the request under way adds.
@@ -79,6 +82,7 @@ impl Transaction {
             producer: None,
             is_v2: true,
             is_open: false,
+            settling: None,
             init: Tries::default(),
             add: Tries::default(),
             adding: Vec::new(),
@@ -103,7 +107,17 @@ impl Transaction {
 
     /// When a step is due again, in ms.
     pub(super) fn due_ms(&self) -> i64 {
-        self.due_ms.min(self.init.due_ms()).min(self.add.due_ms())
+        let settling = self.settling.as_ref().map_or(i64::MAX, Settling::due_ms);
+        self.due_ms.min(self.init.due_ms()).min(self.add.due_ms()).min(settling)
+    }
+
+    /// Whether brokers take writes: the last transaction is over.
+    pub(super) fn may_write(&mut self, client: &mut Client) -> bool {
+        let (Some(settling), Some(id)) = (&mut self.settling, &self.id) else { return true };
+        if settling.is_over(client, id) {
+            self.settling = None;
+        }
+        self.settling.is_none()
     }
 
     /// Gets id and epoch; with a transactional id, earlier producers of it are fenced and their open
@@ -215,6 +229,9 @@ impl Transaction {
         };
         let at = At::Coordinator(CoordinatorKind::Transaction, &id);
         if let (Some(group), false) = (&ending.group, ending.offsets.is_empty()) {
+            if !self.may_write(client) {
+                return None;
+            }
             if !self.is_v2 && !ending.are_offsets_added {
                 let request = || AddOffsetsToTxnRequest {
                     transactional_id: id.to_string(),
@@ -268,6 +285,7 @@ impl Transaction {
         let answer = ending.end.turn(client, what, at, version_max, request, |answer| answer.error_code)?;
         Some(answer.map(|answer| {
             self.is_open = false;
+            self.settling = Some(Settling::new(client.now().mono_ms()));
             let is_new = self.is_v2 && answer.producer_id >= 0;
             if is_new {
                 self.producer = Some((answer.producer_id, answer.producer_epoch));
