@@ -10,12 +10,14 @@ use millstream_topology::graph::Topology;
 use millstream_types::{Clock, Config, Error, ErrorKind, Result};
 use parking_lot::RwLock;
 
+use crate::cleaner::Cleaner;
 use crate::globals::GlobalThread;
 use crate::handlers::Handlers;
 use crate::listeners::{Listeners, StandbyUpdateListener, StateRestoreListener};
 use crate::metrics::Metrics;
 use crate::predecessors::Predecessors;
 use crate::shared::Shared;
+use crate::summary::Summary;
 use crate::task_lock::TaskLocks;
 use crate::thread::StreamThread;
 
@@ -76,6 +78,8 @@ impl Instance {
             metrics: Arc::default(),
             task_locks: TaskLocks::default(),
             predecessors: Predecessors::default(),
+            cleaner: Cleaner::new(config.state_cleanup_delay()),
+            summary: Summary::new(config.log_summary_interval()),
             has_started: AtomicBool::new(false),
             endpoints: RwLock::default(),
             cache_bytes: AtomicUsize::new(0),

@@ -4,6 +4,7 @@
 //! steps, which tests and simulations call by hand; a [`Task`] is one partition of a sub-topology
 //! without any log around it.
 
+mod cleaner;
 mod client;
 pub mod fuzzing;
 pub mod globals;
@@ -17,6 +18,7 @@ mod predecessors;
 mod query;
 mod shared;
 mod streams;
+mod summary;
 pub mod task;
 mod task_lock;
 pub mod thread;

@@ -11,9 +11,11 @@ use millstream_types::config::TopologyUpgrade;
 use millstream_types::{Config, Error, ErrorKind};
 use parking_lot::RwLock;
 
+use crate::cleaner::Cleaner;
 use crate::listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::predecessors::Predecessors;
+use crate::summary::Summary;
 use crate::task::TaskOptions;
 use crate::task_lock::TaskLocks;
 
@@ -35,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) task_locks: TaskLocks,
     pub(crate) predecessors: Predecessors,
+    pub(crate) cleaner: Cleaner,
+    pub(crate) summary: Summary,
     /// Whether a stream thread was made.
     pub(crate) has_started: AtomicBool,
     /// Which process has what, as the group said last.

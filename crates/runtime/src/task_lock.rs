@@ -12,13 +12,30 @@ use parking_lot::Mutex;
 
 /// The tasks whose stores are open in this instance. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct TaskLocks(Arc<Mutex<BTreeSet<TaskId>>>);
+pub(crate) struct TaskLocks(Arc<Mutex<Taken>>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    now: BTreeSet<TaskId>,
+    /// Those that somebody has let go of since it was asked last.
+    used: BTreeSet<TaskId>,
+}
 
 impl TaskLocks {
     /// Takes a task; `None` while another thread has it.
     pub(crate) fn try_lock(&self, task: TaskId) -> Option<TaskLock> {
-        let is_free = self.0.lock().insert(task);
+        let is_free = self.0.lock().now.insert(task);
         is_free.then(|| TaskLock { locks: self.clone(), task })
+    }
+
+    /// Whether a thread has the task.
+    pub(crate) fn is_taken(&self, task: TaskId) -> bool {
+        self.0.lock().now.contains(&task)
+    }
+
+    /// Tasks that somebody has let go of since this was asked last.
+    pub(crate) fn take_used(&self) -> BTreeSet<TaskId> {
+        std::mem::take(&mut self.0.lock().used)
     }
 }
 
@@ -31,7 +48,9 @@ pub(crate) struct TaskLock {
 
 impl Drop for TaskLock {
     fn drop(&mut self) {
-        self.locks.0.lock().remove(&self.task);
+        let mut taken = self.locks.0.lock();
+        taken.now.remove(&self.task);
+        taken.used.insert(self.task);
     }
 }
 

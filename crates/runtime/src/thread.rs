@@ -219,6 +219,10 @@ impl StreamThread {
     /// Does what can be done now.
     pub fn step(&mut self, now: Now) -> Step {
         self.shared.predecessors.poll(&*self.shared.engines, now);
+        self.shared.summary.poll(&self.shared.metrics, now);
+        if self.state() == ThreadState::Running {
+            self.shared.cleaner.poll(&*self.shared.engines, &self.shared.task_locks, now);
+        }
         self.serve_queries();
         let outcome = self.advance(now);
         let step = outcome.unwrap_or_else(|error| self.recover(error, now));

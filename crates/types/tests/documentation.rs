@@ -15,7 +15,8 @@ fn table(heading: &str, wanted: impl Fn(&Key) -> bool) -> String {
         format!("\n## {heading}\n\n| key | default | allowed | importance | meaning |\n|---|---|---|---|---|\n");
     for key in keys().filter(|key| wanted(key)) {
         let (name, allowed) = (key.name, key.allowed_text());
-        let unread = if key.reader != KeyReader::Jvm && !key.is_in_use() { " **Not acted on yet.**" } else { "" };
+        let unread =
+            if let KeyReader::Nobody(why) = key.reader { format!("; no effect: {why}") } else { String::new() };
         let (default, importance, meaning) = (key.default, key.importance, key.meaning);
         writeln!(text, "| `{name}` | {default} | {allowed} | {importance} | {meaning}{unread} |").unwrap();
     }
@@ -29,6 +30,7 @@ fn tables() -> String {
         table("Keys of Millstream", of(Origin::Millstream, KeyReader::Engine)),
         table("Keys of Kafka's clients that the engine reads on any log", of(Origin::KafkaClient, KeyReader::Engine)),
         table("Keys that only a connection to Kafka reads", of(Origin::KafkaStreams, KeyReader::Brokers)),
+        table("Keys that nothing acts on", |key| matches!(key.reader, KeyReader::Nobody(_))),
         table("Keys without meaning outside the JVM", of(Origin::KafkaStreams, KeyReader::Jvm)),
     ]
     .concat()

@@ -340,3 +340,31 @@ fn what_threads_of_an_earlier_run_left_open_ends_though_there_are_fewer_now() {
     assert_eq!(end(&world, OffsetSpec::EndCommitted), end(&world, OffsetSpec::EndUncommitted));
     assert_eq!(engines().kept_threads(), 0);
 }
+
+#[test]
+fn local_state_of_a_task_that_moved_away_is_deleted_after_the_delay() {
+    let mut world = World::new(&[("in", 2), ("out", 1)]);
+    let config = config(ProcessingGuarantee::AtLeastOnce).set("state.cleanup.delay.ms", 1000).build().unwrap();
+    let engines = disk();
+    let mut first = App::new(&world, &counting(), &config, engines.clone());
+    world.produce("in", 0, &[("a", "x", 1)]);
+    world.produce("in", 1, &[("b", "x", 1)]);
+    world.settle(&mut [&mut first]);
+    assert_eq!(engines.tasks().unwrap().len(), 2);
+
+    let others = Arc::new(MemoryEngines::simulated_disk("process-2"));
+    let mut second = App::new(&world, &counting(), &config, others.clone());
+    world.settle(&mut [&mut first, &mut second]);
+    assert_eq!(first.threads[0].metadata().active.len(), 1);
+    assert_eq!(engines.tasks().unwrap().len(), 2, "it may come back");
+    for _ in 0..30 {
+        world.now.mono_ns += 100 * MS;
+        first.step(world.now);
+        second.step(world.now);
+    }
+
+    assert_eq!(engines.tasks().unwrap(), first.threads[0].metadata().active);
+    assert_eq!(others.tasks().unwrap(), second.threads[0].metadata().active);
+    first.close(&mut world);
+    second.close(&mut world);
+}

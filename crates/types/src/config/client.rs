@@ -41,8 +41,8 @@ const CLIENT_PREFIXES: [&str; 6] =
 pub(super) enum Meaning {
     /// A key of the table, perhaps behind a prefix.
     Known(&'static Key),
-    /// A setting of Kafka's clients that Millstream passes on.
-    Client,
+    /// A setting of Kafka's clients that stands in no table, and why nothing acts on it, if so.
+    Client(Option<&'static str>),
     /// A setting of Kafka's clients for the JVM.
     JvmClient,
     /// A setting of internal topics, or a client tag: the name is free.
@@ -61,8 +61,8 @@ pub(super) fn meaning(name: &str) -> (Meaning, &str) {
         Meaning::Known(key)
     } else if is_jvm_setting(base) {
         Meaning::JvmClient
-    } else if is_client_setting(base) {
-        Meaning::Client
+    } else if let Some(unread) = client_setting(base) {
+        Meaning::Client(unread)
     } else {
         Meaning::Unknown
     };
@@ -76,7 +76,7 @@ impl Config {
         let mut configs = BTreeMap::new();
         for (key, value) in &self.given {
             let shared = find_key(key).map_or_else(
-                || is_client_setting(key),
+                || client_setting(key).is_some(),
                 |key| key.reader == KeyReader::Brokers || key.origin == Origin::KafkaClient,
             );
             if shared {
@@ -119,97 +119,73 @@ pub(super) fn names_of(key: &Key) -> Vec<String> {
     prefixes.iter().map(|prefix| format!("{prefix}{}", key.name)).collect()
 }
 
-fn is_client_setting(name: &str) -> bool {
-    CLIENT_SETTINGS.contains(&name) || name.starts_with("sasl.oauthbearer.")
-}
-
-/// Whether nothing acts on a setting, though it is known.
-pub(super) fn is_unread(name: &str) -> bool {
-    UNREAD.contains(&name) || (is_client_setting(name) && !READ.contains(&name))
+/// Whether a name is a setting of Kafka's clients; and why nothing acts on it, if so.
+#[expect(clippy::option_option, reason = "no such setting, and one that is read, are different things")]
+fn client_setting(name: &str) -> Option<Option<&'static str>> {
+    if name.starts_with("sasl.") || name.starts_with("ssl.") {
+        let is_known = name.starts_with("sasl.oauthbearer.") || SECURITY_SETTINGS.contains(&name);
+        return is_known.then_some(Some("TLS and SASL are not there yet"));
+    }
+    let (_, unread) = CLIENT_SETTINGS.iter().find(|(known, _)| *known == name)?;
+    Some(*unread)
 }
 
 fn is_jvm_setting(name: &str) -> bool {
     JVM_SETTINGS.contains(&name) || (name.starts_with("sasl.oauthbearer.") && name.rsplit('.').next() == Some("class"))
 }
 
-/// Those of the settings below that a connection to Kafka reads.
-const READ: &[&str] = &[
-    "batch.size",
-    "buffer.memory",
-    "client.rack",
-    "compression.type",
-    "default.api.timeout.ms",
-    "delivery.timeout.ms",
-    "fetch.max.bytes",
-    "fetch.max.wait.ms",
-    "fetch.min.bytes",
-    "linger.ms",
-    "max.block.ms",
-    "max.in.flight.requests.per.connection",
-    "max.partition.fetch.bytes",
-    "max.request.size",
-    "socket.connection.setup.timeout.max.ms",
-    "socket.connection.setup.timeout.ms",
+/// Settings of Kafka 4.3's consumer, producer and admin client that are in no other table, and why nothing acts on
+/// them: `None` for those that a connection to Kafka reads.
+const CLIENT_SETTINGS: &[(&str, Option<&str>)] = &[
+    ("acks", DURABLE),
+    ("allow.auto.create.topics", ENGINE),
+    ("auto.commit.interval.ms", ENGINE),
+    ("batch.size", None),
+    ("bootstrap.controllers", Some("the engine talks to brokers only")),
+    ("buffer.memory", None),
+    ("check.crcs", Some("checksums are always checked")),
+    ("client.dns.lookup", Some("all addresses of a name are tried")),
+    ("client.rack", None),
+    ("compression.gzip.level", LEVEL),
+    ("compression.lz4.level", LEVEL),
+    ("compression.type", None),
+    ("compression.zstd.level", LEVEL),
+    ("default.api.timeout.ms", None),
+    ("delivery.timeout.ms", None),
+    ("enable.auto.commit", ENGINE),
+    ("enable.idempotence", DURABLE),
+    ("exclude.internal.topics", Some("patterns match what they match")),
+    ("fetch.max.bytes", None),
+    ("fetch.max.wait.ms", None),
+    ("fetch.min.bytes", None),
+    ("group.id", ENGINE),
+    ("group.instance.id", None),
+    ("group.remote.assignor", ENGINE),
+    ("isolation.level", ENGINE),
+    ("linger.ms", None),
+    ("max.block.ms", None),
+    ("max.in.flight.requests.per.connection", None),
+    ("max.partition.fetch.bytes", None),
+    ("max.request.size", None),
+    ("metadata.max.idle.ms", Some("metadata is kept of the topics that are used")),
+    ("partitioner.adaptive.partitioning.enable", PARTITIONER),
+    ("partitioner.availability.timeout.ms", PARTITIONER),
+    ("partitioner.ignore.keys", PARTITIONER),
+    ("retries", DURABLE),
+    ("retry.backoff.max.ms", Some("the pause between tries stays retry.backoff.ms")),
+    ("socket.connection.setup.timeout.max.ms", None),
+    ("socket.connection.setup.timeout.ms", None),
+    ("transaction.two.phase.commit.enable", Some("the engine ends its transactions itself")),
+    ("transactional.id", ENGINE),
 ];
 
-/// Keys with a place in the tables that nothing acts on yet.
-const UNREAD: &[&str] = &[
-    "acceptable.recovery.lag",
-    "allow.os.group.write.access",
-    "enable.metrics.push",
-    "log.summary.interval.ms",
-    "max.poll.records",
-    "max.warmup.replicas",
-    "probing.rebalance.interval.ms",
-    "rack.aware.assignment.non_overlap_cost",
-    "rack.aware.assignment.strategy",
-    "rack.aware.assignment.tags",
-    "rack.aware.assignment.traffic_cost",
-    "receive.buffer.bytes",
-    "send.buffer.bytes",
-    "state.cleanup.delay.ms",
-    "state.cleanup.dir.max.age.ms",
-    "upgrade.from",
-];
+const DURABLE: Option<&str> = Some("writes are always acks=all, idempotent, and tried until delivery.timeout.ms");
+const ENGINE: Option<&str> = Some("the engine decides on it");
+const LEVEL: Option<&str> = Some("the codecs have one level");
+const PARTITIONER: Option<&str> = Some("records without a key go to one partition for a batch");
 
-/// Settings of Kafka 4.3's consumer, producer and admin client that are in no other table.
-const CLIENT_SETTINGS: &[&str] = &[
-    "acks",
-    "allow.auto.create.topics",
-    "auto.commit.interval.ms",
-    "batch.size",
-    "bootstrap.controllers",
-    "buffer.memory",
-    "check.crcs",
-    "client.dns.lookup",
-    "client.rack",
-    "compression.gzip.level",
-    "compression.lz4.level",
-    "compression.type",
-    "compression.zstd.level",
-    "default.api.timeout.ms",
-    "delivery.timeout.ms",
-    "enable.auto.commit",
-    "enable.idempotence",
-    "exclude.internal.topics",
-    "fetch.max.bytes",
-    "fetch.max.wait.ms",
-    "fetch.min.bytes",
-    "group.id",
-    "group.instance.id",
-    "group.remote.assignor",
-    "isolation.level",
-    "linger.ms",
-    "max.block.ms",
-    "max.in.flight.requests.per.connection",
-    "max.partition.fetch.bytes",
-    "max.request.size",
-    "metadata.max.idle.ms",
-    "partitioner.adaptive.partitioning.enable",
-    "partitioner.availability.timeout.ms",
-    "partitioner.ignore.keys",
-    "retries",
-    "retry.backoff.max.ms",
+/// The same for TLS and SASL.
+const SECURITY_SETTINGS: &[&str] = &[
     "sasl.jaas.config",
     "sasl.kerberos.kinit.cmd",
     "sasl.kerberos.min.time.before.relogin",
@@ -225,8 +201,6 @@ const CLIENT_SETTINGS: &[&str] = &[
     "sasl.login.retry.backoff.max.ms",
     "sasl.login.retry.backoff.ms",
     "sasl.mechanism",
-    "socket.connection.setup.timeout.max.ms",
-    "socket.connection.setup.timeout.ms",
     "ssl.cipher.suites",
     "ssl.enabled.protocols",
     "ssl.endpoint.identification.algorithm",
@@ -241,8 +215,6 @@ const CLIENT_SETTINGS: &[&str] = &[
     "ssl.truststore.location",
     "ssl.truststore.password",
     "ssl.truststore.type",
-    "transaction.two.phase.commit.enable",
-    "transactional.id",
 ];
 
 /// Those that name Java classes, or otherwise only mean something to Kafka's Java clients.

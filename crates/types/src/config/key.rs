@@ -105,6 +105,8 @@ pub enum KeyReader {
     Brokers,
     /// Nobody: it names Java classes or has no meaning outside the JVM. Reported as a warning.
     Jvm,
+    /// Nobody, for this reason. Reported as a warning.
+    Nobody(&'static str),
 }
 
 /// A value that was read.
@@ -118,11 +120,6 @@ pub(super) enum Value {
 }
 
 impl Key {
-    /// Whether anything acts on it where it is read at all. Kafka Streams knows more than Millstream does yet.
-    pub fn is_in_use(&self) -> bool {
-        self.reader != KeyReader::Jvm && !super::client::is_unread(self.name)
-    }
-
     /// Reads a text; the error says what is allowed.
     pub(super) fn read(&self, text: &str) -> Result<Value, String> {
         self.read_kind(text.trim()).ok_or_else(|| self.allowed_text())

@@ -12,8 +12,8 @@ use super::key::Allowed::{Any, AtLeast, AtMostItems, OffsetResetPolicy, OneOf, O
 use super::key::Importance::{High, Low, Medium};
 use super::key::KeyDefault::{Is, Null, Required};
 use super::key::KeyKind::{Boolean, Class, Int, List, Long, Text};
-use super::key::KeyReader::{Brokers, Engine, Jvm};
-use super::key::{Key, Origin};
+use super::key::KeyReader::{Brokers, Engine, Jvm, Nobody};
+use super::key::{Key, KeyReader, Origin};
 
 /// What `application.id` accepts: it becomes part of topic and directory names.
 pub(super) const APPLICATION_ID_RULE: &str = "1 to 200 of the characters a-z A-Z 0-9 . _ - (and not . or ..)";
@@ -42,12 +42,17 @@ const UPGRADE_VERSIONS: &[&[&str]] = &[
     &["4.2"],
 ];
 
+/// Why keys of classic groups' assignment have no effect.
+const NO_WARM_UPS: KeyReader = Nobody("tasks move at once: brokers assign them, and have no warm-up tasks (4.3)");
+const BROKERS_ASSIGN: KeyReader = Nobody("brokers assign tasks, and do not look at racks or tags (4.3)");
+const SYSTEM_BUFFERS: KeyReader = Nobody("the system sizes its buffers itself");
+
 const SECURITY_PROTOCOLS: &[&[&str]] = &[&["PLAINTEXT"], &["SSL"], &["SASL_PLAINTEXT"], &["SASL_SSL"]];
 
 /// Writes a table: `name: kind = default, allowed, importance, reader, meaning;`.
 macro_rules! keys {
     ($table:ident, $origin:ident, $($name:literal: $kind:ident = $default:expr, $allowed:expr, $importance:ident,
-        $reader:ident, $meaning:literal;)+) => {
+        $reader:expr, $meaning:literal;)+) => {
         const $table: &[Key] = &[$(Key {
             name: $name,
             kind: $kind,
@@ -72,9 +77,9 @@ pub fn find_key(name: &str) -> Option<&'static Key> {
 }
 
 keys! { KAFKA_STREAMS, KafkaStreams,
-    "acceptable.recovery.lag": Long = Is("10000"), AtLeast(0), Medium, Engine,
+    "acceptable.recovery.lag": Long = Is("10000"), AtLeast(0), Medium, NO_WARM_UPS,
         "lag, in records, under which an instance counts as caught up";
-    "allow.os.group.write.access": Boolean = Is("false"), Any, Low, Engine,
+    "allow.os.group.write.access": Boolean = Is("false"), Any, Low, Nobody("only the user of the process may write its state"),
         "group write permission on state directories (KIP-1230)";
     "application.id": Text = Required, Rule(APPLICATION_ID_RULE), High, Engine,
         "group id; prefix of internal topics, client ids, transactional ids; name of the state directory";
@@ -124,7 +129,7 @@ keys! { KAFKA_STREAMS, KafkaStreams,
         "HEADERS keeps record headers in the DSL's stores (KIP-1285)";
     "dsl.store.suppliers.class": Class = Is("persistent"), OneOf(DslStoreChoice::NAMES), Low, Engine,
         "where stores of the DSL live unless `Materialized` says so";
-    "enable.metrics.push": Boolean = Is("true"), Any, Low, Brokers,
+    "enable.metrics.push": Boolean = Is("true"), Any, Low, Nobody("metrics are not sent to brokers"),
         "client metrics are sent to brokers that ask for them (KIP-714)";
     "ensure.explicit.internal.resource.naming": Boolean = Is("false"), Any, High, Engine,
         "generated names of stores and internal topics are an error (KIP-1111)";
@@ -136,7 +141,7 @@ keys! { KAFKA_STREAMS, KafkaStreams,
         "time between summaries in the program's log; 0 or less: none";
     "max.task.idle.ms": Long = Is("0"), AtLeast(-1), Medium, Engine,
         "how long a task waits for empty partitions; 0: only for records the log is known to have; -1: never";
-    "max.warmup.replicas": Int = Is("2"), AtLeast(1), Medium, Engine,
+    "max.warmup.replicas": Int = Is("2"), AtLeast(1), Medium, NO_WARM_UPS,
         "tasks that warm up elsewhere at one time";
     "metadata.max.age.ms": Long = Is("300000"), AtLeast(0), Low, Brokers,
         "age at which topic metadata is asked for again";
@@ -158,7 +163,7 @@ keys! { KAFKA_STREAMS, KafkaStreams,
         "threads of this instance";
     "poll.ms": Long = Is("100"), AtLeast(0), Low, Engine,
         "longest time a thread waits for records";
-    "probing.rebalance.interval.ms": Long = Is("600000"), AtLeast(60_000), Low, Engine,
+    "probing.rebalance.interval.ms": Long = Is("600000"), AtLeast(60_000), Low, NO_WARM_UPS,
         "time between looks at whether a warm-up is done";
     "processing.exception.handler": Class = Is("fail"), OneOf(HandlerChoice::NAMES), Medium, Engine,
         "decides on records that user code fails on, where none is given in code";
@@ -170,15 +175,15 @@ keys! { KAFKA_STREAMS, KafkaStreams,
         "class around each processor; `Topology::wrap_processors` does that here";
     "production.exception.handler": Class = Is("fail"), OneOf(HandlerChoice::NAMES), Medium, Engine,
         "decides on records that cannot be written, where none is given in code";
-    "rack.aware.assignment.non_overlap_cost": Int = Null, Any, Low, Engine,
+    "rack.aware.assignment.non_overlap_cost": Int = Null, Any, Low, BROKERS_ASSIGN,
         "cost of moving a task, against traffic (KIP-925)";
-    "rack.aware.assignment.strategy": Text = Is("none"), OneOf(RackStrategy::NAMES), Low, Engine,
+    "rack.aware.assignment.strategy": Text = Is("none"), OneOf(RackStrategy::NAMES), Low, BROKERS_ASSIGN,
         "whether tasks stay in the rack of their partitions (KIP-925)";
-    "rack.aware.assignment.tags": List = Is(""), AtMostItems(5), Low, Engine,
+    "rack.aware.assignment.tags": List = Is(""), AtMostItems(5), Low, BROKERS_ASSIGN,
         "client tags that standbys are spread over (KIP-708)";
-    "rack.aware.assignment.traffic_cost": Int = Null, Any, Low, Engine,
+    "rack.aware.assignment.traffic_cost": Int = Null, Any, Low, BROKERS_ASSIGN,
         "cost of traffic between racks (KIP-925)";
-    "receive.buffer.bytes": Int = Is("32768"), AtLeast(-1), Low, Brokers,
+    "receive.buffer.bytes": Int = Is("32768"), AtLeast(-1), Low, SYSTEM_BUFFERS,
         "TCP receive buffer; -1: the system's";
     "reconnect.backoff.max.ms": Long = Is("1000"), AtLeast(0), Low, Brokers,
         "longest wait before connecting again";
@@ -196,11 +201,11 @@ keys! { KAFKA_STREAMS, KafkaStreams,
         "class that tunes RocksDB";
     "security.protocol": Text = Is("PLAINTEXT"), OneOfAnyCase(SECURITY_PROTOCOLS), Medium, Brokers,
         "how to speak to brokers";
-    "send.buffer.bytes": Int = Is("131072"), AtLeast(-1), Low, Brokers,
+    "send.buffer.bytes": Int = Is("131072"), AtLeast(-1), Low, SYSTEM_BUFFERS,
         "TCP send buffer; -1: the system's";
     "state.cleanup.delay.ms": Long = Is("600000"), AtLeast(0), Low, Engine,
         "age at which the directory of a task that is gone is removed";
-    "state.cleanup.dir.max.age.ms": Long = Is("-1"), Any, Low, Engine,
+    "state.cleanup.dir.max.age.ms": Long = Is("-1"), Any, Low, Nobody("a local copy that is older than its changelog keeps tombstones is always restored anew"),
         "older directories are removed at start (KIP-1259); -1: none";
     "state.dir": Text = Null, Any, High, Engine,
         "directory of local state; default: `millstream` in the system's temporary directory";
@@ -212,7 +217,7 @@ keys! { KAFKA_STREAMS, KafkaStreams,
         "how long a task retries after timeouts before it fails (KIP-572)";
     "topology.optimization": Text = Is("none"), Rule(OPTIMIZATION_RULE), Medium, Engine,
         "rewritings of the topology";
-    "upgrade.from": Text = Null, OneOf(UPGRADE_VERSIONS), Low, Engine,
+    "upgrade.from": Text = Null, OneOf(UPGRADE_VERSIONS), Low, Nobody("there is no older version to upgrade from"),
         "version that other instances still have during a rolling upgrade";
     "window.size.ms": Long = Null, Any, Low, Jvm,
         "only for plain consumers";
@@ -229,7 +234,7 @@ keys! { KAFKA_CLIENT, KafkaClient,
         "time between an instance's signs of life";
     "max.poll.interval.ms": Int = Is("300000"), AtLeast(1), Medium, Engine,
         "a thread that does not ask for records for this long loses its tasks";
-    "max.poll.records": Int = Is("1000"), AtLeast(1), Medium, Engine,
+    "max.poll.records": Int = Is("1000"), AtLeast(1), Medium, Nobody("records are taken from the log by bytes, and processed in steps that look at the time"),
         "records taken from the log at once";
     "session.timeout.ms": Int = Is("45000"), AtLeast(1), Medium, Engine,
         "an instance without a sign of life for this long loses its tasks";

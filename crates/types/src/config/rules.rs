@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::client::{Meaning, is_unread, meaning, names_of};
+use super::client::{Meaning, meaning, names_of};
 use super::key::{KeyDefault, KeyReader, Value};
 use super::keys::{APPLICATION_ID_RULE, OPTIMIZATION_RULE};
 use super::{
@@ -197,13 +197,15 @@ fn warning(name: &str, config: &Config) -> Option<ConfigWarningKind> {
     if NOT_OVERRIDABLE.contains(&base) || (config.is_exactly_once() && NOT_OVERRIDABLE_EXACTLY_ONCE.contains(&base)) {
         return Some(ConfigWarningKind::NotOverridable);
     }
-    let needs_brokers = match meaning {
+    let (needs_brokers, unread) = match meaning {
         Meaning::Unknown => return Some(ConfigWarningKind::Unknown),
         Meaning::JvmClient | Meaning::Known(Key { reader: KeyReader::Jvm, .. }) => {
             return Some(ConfigWarningKind::JvmOnly);
         }
-        Meaning::Client | Meaning::Known(Key { reader: KeyReader::Brokers, .. }) => true,
-        Meaning::Known(_) | Meaning::Free => false,
+        Meaning::Client(unread) => (true, unread),
+        Meaning::Known(Key { reader: KeyReader::Brokers, .. }) => (true, None),
+        Meaning::Known(Key { reader: KeyReader::Nobody(why), .. }) => (false, Some(*why)),
+        Meaning::Known(_) | Meaning::Free => (false, None),
     };
     let has_brokers = matches!(config.bootstrap, Bootstrap::Brokers(_));
     if needs_brokers && !has_brokers {
@@ -212,5 +214,5 @@ fn warning(name: &str, config: &Config) -> Option<ConfigWarningKind> {
     if has_brokers && config.group_protocol() == GroupProtocol::Streams && OF_STREAMS_GROUP.contains(&base) {
         return Some(ConfigWarningKind::OfGroup);
     }
-    is_unread(base).then_some(ConfigWarningKind::Unread)
+    unread.map(|why| ConfigWarningKind::Unread { why })
 }

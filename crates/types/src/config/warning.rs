@@ -32,7 +32,10 @@ pub enum ConfigWarningKind {
     /// A streams group takes it from its own settings on the brokers.
     OfGroup,
     /// Kafka's clients or Kafka Streams know it, Millstream does not act on it.
-    Unread,
+    Unread {
+        /// Why not.
+        why: &'static str,
+    },
 }
 
 impl fmt::Display for ConfigWarning {
@@ -46,7 +49,7 @@ impl fmt::Display for ConfigWarning {
             ConfigWarningKind::OfGroup => {
                 f.write_str("a setting of the group on the brokers with group.protocol = streams, ignored")
             }
-            ConfigWarningKind::Unread => f.write_str("Millstream does not act on it, ignored"),
+            ConfigWarningKind::Unread { why } => write!(f, "Millstream does not act on it, ignored: {why}"),
             ConfigWarningKind::NotOverridable => f.write_str("set by the engine itself, ignored"),
         }
     }
