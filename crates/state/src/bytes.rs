@@ -5,6 +5,7 @@
 
 mod changelog;
 mod clean;
+mod entries;
 mod map;
 mod overlay;
 mod peek;

@@ -70,7 +70,7 @@ impl CleanRows {
             self.young = writes;
             self.age();
         } else {
-            writes.iter().for_each(|(key, value)| self.put(key, value));
+            writes.drain(&mut |key, value| self.put(key, value));
         }
     }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::ops::Bound;
 
-use super::table::{ByteTable, ENTRY_BYTES_MAX};
+use super::entries::ENTRY_BYTES_MAX;
+use super::table::ByteTable;
 use crate::small_bytes::SmallBytes;
 
 /// The last write of each key; `None` deletes.
@@ -120,6 +121,12 @@ impl ByteMap {
     /// All writes, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
         self.hashed.iter().chain(self.ordered.iter().map(|(key, value)| (&**key, value.as_deref())))
+    }
+
+    /// The same, giving memory back on the way.
+    pub(crate) fn drain(self, each: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
+        self.hashed.drain(each);
+        self.ordered.into_iter().for_each(|(key, value)| each(&key, value.as_deref()));
     }
 }
 

@@ -128,6 +128,11 @@ impl SegmentedMap {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
         self.parts.iter().flat_map(|part| part.writes.iter())
     }
+
+    /// The same, giving memory back on the way.
+    pub(crate) fn drain(self, each: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
+        self.parts.into_iter().for_each(|part| part.writes.drain(each));
+    }
 }
 
 #[cfg(test)]
