@@ -16,5 +16,6 @@ pub use random::Random;
 #[doc = include_str!("../../../docs/tables.md")]
 #[doc = include_str!("../../../docs/stores.md")]
 #[doc = include_str!("../../../docs/queries.md")]
+#[doc = include_str!("../../../docs/running.md")]
 #[doc = include_str!("../../../docs/testing.md")]
 pub struct Book;

@@ -152,7 +152,8 @@ impl<R> StateQueryResult<R> {
 
 impl<V> StateQueryResult<Option<V>> {
     /// What the one partition that has something has found; `None` if all have answered and none has: for
-    /// queries of a key.
+    /// queries of a key. Only partitions of this instance are asked: one that is on another, or on its way, has nothing
+    /// to say here, unless the request names it (`with_partitions`), which makes that a failure.
     ///
     /// # Errors
     /// A partition's failure where no other one has found anything; `StoreException` where several have.

@@ -60,6 +60,15 @@ pub(super) fn restores(
         let mark = store.mark().map_err(|error| of_store(error, task, &name))?;
         found.has_history |= !log.is_source && mark.as_ref().is_some_and(|mark| proves_commit(mark, shared));
         let topic = facts.topics.get(&log.topic);
+        if mark.is_none() && !log.is_source && end.0 == 0 && has_processed(subtopology, task, facts) {
+            tracing::warn!(
+                store = %name,
+                %task,
+                changelog = %partition,
+                "the store starts empty: its changelog has never had a record, though the task has processed input; \
+                 unless the store is new or nothing was ever put into it, the topic was deleted and created again"
+            );
+        }
         // An input that is the changelog itself is checked as an input.
         let is_rolled_back = log.is_source || mark.as_ref().is_some_and(|mark| is_ahead_of_offsets(mark, facts));
         let (next, is_wiped) = match restore_start(mark.as_ref(), topic, (start, end), is_rolled_back, now.wall_ms) {
@@ -89,6 +98,12 @@ pub(super) fn restores(
         });
     }
     Ok(found)
+}
+
+/// Whether an offset that tells of records is committed for an input of the task.
+fn has_processed(subtopology: &Subtopology, task: TaskId, facts: &SurveyFacts) -> bool {
+    let inputs = subtopology.inputs.iter().map(|input| TopicPartition::new(Arc::clone(&input.topic), task.partition));
+    inputs.filter_map(|input| facts.committed.get(&input)).any(|committed| committed.offset.0 > 0)
 }
 
 /// Whether a local copy knows more of the inputs than the committed offsets: the log has lost its end as a whole. A

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::failures::earlier_run;
 use crate::support::*;
+use crate::warnings::warned;
 use millstream_log::{
     Admin, Call, CommittedOffset, Isolation, Log, Member, MemberConfig, NewTopic, OffsetSpec, Reader, TopicMetadata,
     Writer,
@@ -61,11 +62,26 @@ fn a_recreated_changelog_is_no_silent_start_from_zero() {
     assert_eq!(world.lines("out"), ["k=1", "k=2", "k=3"], "nothing was counted from zero");
 
     // The remedy: without local state the application starts with what the changelog holds, which is nothing.
-    let mut app = start(&world, disk());
-    world.settle(&mut [&mut app]);
-    app.assert_running();
-    assert_eq!(world.lines("out").last().unwrap(), "k=1");
-    app.close(&mut world);
+    let told = warned(|| {
+        let mut app = start(&world, disk());
+        world.settle(&mut [&mut app]);
+        app.assert_running();
+        assert_eq!(world.lines("out").last().unwrap(), "k=1");
+        app.close(&mut world);
+    });
+    assert!(told.iter().any(|line| line.contains("starts empty") && line.contains(CHANGELOG)), "{told:?}");
+}
+
+#[test]
+fn a_new_disk_is_no_reason_to_warn_where_the_changelog_has_the_store() {
+    let (mut world, _) = counted();
+    let told = warned(|| {
+        let mut app = start(&world, disk());
+        world.settle(&mut [&mut app]);
+        app.assert_running();
+        app.close(&mut world);
+    });
+    assert_eq!(told, [""; 0]);
 }
 
 #[test]

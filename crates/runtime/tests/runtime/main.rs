@@ -26,3 +26,4 @@ mod subscriptions;
 mod support;
 mod threads;
 mod topologies;
+mod warnings;

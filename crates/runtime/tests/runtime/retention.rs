@@ -1,49 +1,12 @@
 //! Old events are processed into stores whose changelogs forget old records.
 
-use std::fmt::{Debug, Write as _};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use millstream_topology::{StreamsBuilder, TimeWindows};
 use millstream_types::ProcessingGuarantee;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::support::*;
-
-/// Keeps the warnings.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, _: &Field, value: &dyn Debug) {
-        write!(self.0, "{value:?} ").unwrap();
-    }
-}
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
+use crate::warnings::warned;
 
 /// What is warned of while records of this age are counted in windows.
 fn warnings(age_ms: i64, additional_retention_ms: &str) -> Vec<String> {
@@ -54,8 +17,7 @@ fn warnings(age_ms: i64, additional_retention_ms: &str) -> Vec<String> {
         .set("windowstore.changelog.additional.retention.ms", additional_retention_ms)
         .build()
         .unwrap();
-    let warnings = Warnings::default();
-    tracing::subscriber::with_default(warnings.clone(), || {
+    let warnings = warned(|| {
         let mut world = World::new(&[("in", 1)]);
         let mut app = App::new(&world, &builder.build().unwrap(), &config, disk());
         let time = world.now.wall_ms - age_ms;
@@ -66,8 +28,7 @@ fn warnings(age_ms: i64, additional_retention_ms: &str) -> Vec<String> {
         app.assert_running();
         app.close(&mut world);
     });
-    let warnings = warnings.0.lock().unwrap();
-    warnings.iter().filter(|line| line.contains("retention")).cloned().collect()
+    warnings.into_iter().filter(|line| line.contains("retention")).collect()
 }
 
 #[test]
