@@ -181,7 +181,7 @@ fn kafkas_tools_show_the_group(cluster: &Cluster) {
     // MEMBER, PROTOCOL, EPOCH, PROCESS and CLIENT-ID, then the tasks.
     let member = members.lines().find(|line| line.contains("streams")).unwrap_or_default();
     let process = member.split_whitespace().nth(6).unwrap_or_default();
-    assert!(member.contains(&format!(" count-words-{process} ")), "{members}");
+    assert!(member.contains(&format!(" count-words-{process}-StreamThread-1-consumer ")), "{members}");
     assert!(member.contains("ACTIVE: 0:[0,1,2,3]; 1:[0,1,2,3];"), "{members}");
     // CURRENT-OFFSET, LEADER-EPOCH, LOG-END-OFFSET and OFFSET-LAG.
     let lines = offsets.lines().filter(|line| line.split_whitespace().nth(1) == Some("lines"));

@@ -126,7 +126,8 @@ struct RealLock {
 
 impl Lock for RealLock {}
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -113,7 +113,8 @@ fn own_user(path: &Path) -> Result<u32> {
     probed.map_err(|error| refused(&file, "cannot be made", error))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
