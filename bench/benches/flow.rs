@@ -62,8 +62,13 @@ impl Running {
         flow.init(&mut env, Timestamp::UNKNOWN)?;
         let source = nodes.first().and_then(|name| flow.source(name)).ok_or_else(no_source)?;
         let head = flow.new_head(source).ok_or_else(no_source)?;
-        let origin =
-            Origin { topic: Some("in".into()), partition: Partition(0), offset: Offset(0), timestamp: Timestamp(0), raw: None };
+        let origin = Origin {
+            topic: Some("in".into()),
+            partition: Partition(0),
+            offset: Offset(0),
+            timestamp: Timestamp(0),
+            raw: None,
+        };
         Ok(Self { flow, source, head, origin, env })
     }
 

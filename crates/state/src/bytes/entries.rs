@@ -201,3 +201,27 @@ fn set(entry: &mut [u8], header: Header) {
         *place = header.0.to_le_bytes();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_allocated_is_what_is_used_but_for_a_piece() {
+        let mut entries = Entries::default();
+        for number in 0..20_000_u64 {
+            let value = vec![7; number as usize % 300];
+            let at = entries.push(&number.to_be_bytes(), Some(&value));
+            assert_eq!((entries.key(at), entries.value(at)), (&number.to_be_bytes()[..], Some(&value[..])));
+            // The first piece grows by doubling.
+            assert!(entries.room() <= entries.bytes() + PIECE_BYTES, "{} for {}", entries.room(), entries.bytes());
+        }
+        assert_eq!(entries.iter().count(), 20_000);
+        let room = entries.room();
+        entries.clear();
+        assert_eq!((entries.bytes(), entries.room(), entries.iter().count()), (0, room, 0));
+        let at = entries.push(b"key", None);
+        assert_eq!((at, entries.value(at)), (0, None));
+        assert!(entries.set_value(at, Some(b"12345")) && !entries.set_value(at, Some(b"123456")));
+    }
+}
