@@ -28,7 +28,7 @@ use clean::CleanRows;
 use overlay::Overlay;
 use recent::RecentKeys;
 
-pub(crate) use map::{ByteRange, HASH_SEED, ordered_range};
+pub(crate) use map::{ByteRange, HASH_SEED, hash_of, ordered_range};
 use retention::{FirstVisible, Stretch};
 pub(crate) use retention::{Retention, SESSION_LEN, key_of, session_key_of, session_of, window_of};
 pub(crate) use rows::{Cell, Rows};

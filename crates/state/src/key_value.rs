@@ -105,7 +105,7 @@ macro_rules! key_value_reads {
                 let mut key_bytes = std::mem::take(&mut self.key_bytes);
                 key_bytes.clear();
                 let result =
-                    self.core.encode_key(key, &mut key_bytes).and_then(|()| self.core.read(&key_bytes, key, use_value));
+                    self.core.encode_key(key, &mut key_bytes).and_then(|()| self.core.read(&key_bytes, use_value));
                 self.key_bytes = key_bytes;
                 result
             }
@@ -169,7 +169,7 @@ macro_rules! key_value_reads {
                 let result = self
                     .core
                     .encode_key(key, &mut key_bytes)
-                    .and_then(|()| self.core.put(&key_bytes, key, value, timestamp, headers));
+                    .and_then(|()| self.core.put(&key_bytes, value, timestamp, headers));
                 self.key_bytes = key_bytes;
                 result
             }

@@ -15,6 +15,7 @@ mod facts;
 #[cfg(feature = "fjall")]
 pub mod fuzzing;
 mod headed;
+mod index;
 mod iterator;
 mod key_value;
 mod memory_budget;

@@ -106,7 +106,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
             return Ok(None);
         }
         self.at(key, Window { start, end }, |core, row_key| {
-            core.read(row_key, key, |row| row.map(|(value, _)| value.clone()))
+            core.read(row_key, |row| row.map(|(value, _)| value.clone()))
         })
     }
 
@@ -206,13 +206,13 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
     /// ([`Self::take_evicted`]) and forwards what comes out. `headers` go along to there.
     pub fn put_row(&mut self, session: &Windowed<K>, value: Option<V>, headers: &Headers) -> Result<Put> {
         let Windowed { key, window } = session;
-        self.at(key, *window, |core, row_key| core.put(row_key, key, value, window.end, headers))
+        self.at(key, *window, |core, row_key| core.put(row_key, value, window.end, headers))
     }
 
     /// As [`Self::put_row`], to delete the session.
     pub fn remove_row(&mut self, session: &Windowed<K>, headers: &Headers) -> Result<Put> {
         let Windowed { key, window } = session;
-        self.at(key, *window, |core, row_key| core.remove(row_key, key, headers))
+        self.at(key, *window, |core, row_key| core.remove(row_key, headers))
     }
 
     /// Evicts the least recently used sessions, and gives what was written through, to be forwarded in

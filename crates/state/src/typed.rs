@@ -1,6 +1,7 @@
 //! The typed layers, once for all kinds of stores: encoding, the record cache and its flush.
 
 mod decoder;
+mod flush;
 mod key_bounds;
 mod peek;
 mod state_store;
@@ -10,19 +11,13 @@ use std::sync::Arc;
 use millstream_types::{CodecError, Error, Headers, Result, Serde, Timestamp};
 
 use crate::bytes::{ByteRange, ByteStore, Cell, Rows, TIMESTAMP_LEN, Write};
-use crate::record_cache::{DirtyRow, Lent, RecordCache};
+use crate::record_cache::{Lent, RecordCache};
 use crate::{Origin, StoreEnv, StoreFacts, StoreFormat};
 
 pub(crate) use decoder::Decoder;
+pub use flush::FlushedEntry;
 pub(crate) use key_bounds::KeyBounds;
 pub(crate) use state_store::state_store;
-
-/// Rows written through at once in a flush: few enough to stay in the processor's cache until they
-/// are forwarded.
-const FLUSH_ROWS: usize = 128;
-
-/// Rows of a flush whose memory is brought near together.
-const TOUCHED_ROWS: usize = 16;
 
 /// What a put did besides writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -33,31 +28,12 @@ pub struct Put {
     pub is_expired: bool,
 }
 
-/// A row that left the record cache and was written through, for forwarding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlushedEntry<K, V> {
-    /// Key.
-    pub key: K,
-    /// The row from now on; `None` when it was deleted.
-    pub new: Option<V>,
-    /// The row below the cache until now; only looked up if asked for, or if `new` is `None`.
-    pub old: Option<V>,
-    /// Timestamp of the new value; of a deletion, that of the record that caused it.
-    pub timestamp: Timestamp,
-    /// Headers of the last write.
-    pub headers: Headers,
-    /// Where the last write came from.
-    pub origin: Origin,
-    /// A window store dropped the row because its time was over when it left the cache.
-    pub is_expired: bool,
-}
-
 /// A typed store by physical key bytes. What the facades add is the key layout.
 pub(crate) struct Core<K, V> {
     pub(crate) keys: Serde<K>,
     pub(crate) decoder: Decoder<V>,
     pub(crate) below: ByteStore,
-    cache: Option<RecordCache<K, V>>,
+    cache: Option<Box<RecordCache<V>>>,
     pub(crate) origin: Origin,
     /// Headers of the record that writes, where the changelog has them.
     pub(crate) headers: Headers,
@@ -68,6 +44,8 @@ pub(crate) struct Core<K, V> {
     /// A flush failed half-way: what was taken out of the cache and not written is lost, so
     /// nothing may be committed any more.
     failure: Option<Error>,
+    /// Rows are being written: the cache is out for it, and lost if a serde panics meanwhile.
+    is_writing: bool,
 }
 
 /// Which headers go into the changelog. They go downstream with the record in any case.
@@ -100,7 +78,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         // Where values have no time, their serde alone makes a row's bytes, headers included.
         let format = if is_timestamped { facts.format } else { StoreFormat::Plain };
         let decoder = Decoder { values, is_timestamped, format, store: Arc::clone(&facts.name) };
-        let cache = facts.is_cached.then(|| RecordCache::new(env.cache));
+        let cache = facts.is_cached.then(|| Box::new(RecordCache::new(env.cache)));
         // A window's cache key begins with its segment there, a value with headers with their size.
         let cache_entry_extra = if facts.retention_ms.is_some() { 8 } else { 0 } + usize::from(facts.logs_headers);
         Ok(Self {
@@ -114,6 +92,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             cache_entry_extra,
             value_bytes: Vec::new(),
             failure: None,
+            is_writing: false,
         })
     }
 
@@ -128,7 +107,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
 
     /// Lends the value under a key. A key-value store keeps what it reads in the record cache, as
     /// Kafka Streams does; a window store does not.
-    pub(crate) fn read<R>(&mut self, key_bytes: &[u8], key: &K, use_value: impl FnOnce(Lent<'_, V>) -> R) -> Result<R> {
+    pub(crate) fn read<R>(&mut self, key_bytes: &[u8], use_value: impl FnOnce(Lent<'_, V>) -> R) -> Result<R> {
         if let Some(cache) = &mut self.cache
             && let Some(slot) = cache.find(key_bytes)
         {
@@ -147,7 +126,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         let Some(cache) = self.cache.as_mut().filter(|_| keeps) else {
             return Ok(use_value(Some((&value, timestamp))));
         };
-        match cache.put_clean(key_bytes, key, (value, timestamp), len) {
+        match cache.put_clean(key_bytes, (value, timestamp), len) {
             Ok(slot) => Ok(use_value(cache.row(slot))),
             Err(value) => Ok(use_value(Some((&value, timestamp)))),
         }
@@ -156,9 +135,10 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     /// Brings rows closer that will be read; gives how many of them are in memory.
     pub(crate) fn read_ahead(&self, keys: &[&[u8]]) -> usize {
         let cached = self.cache.as_ref().map_or(0, |cache| cache.read_ahead(keys));
-        // Those in the cache hide the others; few are in both.
-        let has_others = cached < keys.len();
-        cached + if has_others { self.below.read_ahead(keys.iter().copied()) } else { 0 }
+        // Those in the cache hide the others.
+        let is_cached = |number: u32| cached.checked_shr(number).unwrap_or(0) & 1 == 1;
+        let others = keys.iter().zip(0..).filter(|(_, number)| !is_cached(*number)).map(|(key, _)| *key);
+        cached.count_ones() as usize + self.below.read_ahead(others)
     }
 
     /// The writes that follow come from there.
@@ -173,7 +153,6 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     pub(crate) fn put(
         &mut self,
         key_bytes: &[u8],
-        key: &K,
         value: Option<V>,
         timestamp: Timestamp,
         headers: &Headers,
@@ -188,15 +167,15 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         let value_at = if self.decoder.is_timestamped { TIMESTAMP_LEN } else { 0 };
         let len = value.as_ref().map_or(0, |value| self.decoder.values.encoded_len(value) + value_at);
         let len = len + self.cache_entry_extra;
-        cache.put(key_bytes, key, (value, timestamp), len, &self.origin, headers);
+        cache.put(key_bytes, (value, timestamp), len, &self.origin, headers);
         Ok(Put { is_over_budget: cache.budget().is_exceeded(), is_expired: false })
     }
 
     /// Deletes a row of a session store.
-    pub(crate) fn remove(&mut self, key_bytes: &[u8], key: &K, headers: &Headers) -> Result<Put> {
+    pub(crate) fn remove(&mut self, key_bytes: &[u8], headers: &Headers) -> Result<Put> {
         let context = self.origin.timestamp;
         if self.cache.is_some() {
-            return self.put(key_bytes, key, None, context, headers);
+            return self.put(key_bytes, None, context, headers);
         }
         let logged = self.logged_headers.of(None, headers);
         self.below.remove(&Write { key: key_bytes, value: None, timestamp: context, headers: &logged });
@@ -233,154 +212,6 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         self.write_through(key_bytes, value, context, context, headers)
     }
 
-    /// Whether a read has left more in the record caches than their budget.
-    pub(crate) fn owes_eviction(&self) -> bool {
-        self.cache.as_ref().is_some_and(RecordCache::owes_eviction)
-    }
-
-    /// Evicts and writes through what has to be; gives none only when the thread's budget fits, or
-    /// nothing is left here.
-    pub(crate) fn take_evicted<T>(
-        &mut self,
-        wants_old: bool,
-        key: impl Fn(K, &[u8]) -> T,
-    ) -> Result<Vec<FlushedEntry<T, V>>> {
-        loop {
-            let taken = self.cache.as_mut().map(|cache| cache.take_evicted(FLUSH_ROWS)).unwrap_or_default();
-            if taken.is_empty() {
-                return Ok(Vec::new());
-            }
-            let flushed = self.write_taken(taken, wants_old, &key)?;
-            if !flushed.is_empty() {
-                return Ok(flushed);
-            }
-        }
-    }
-
-    /// Writes dirty rows through, some at a time, in the order of their last write; gives none only
-    /// when no row is dirty any more.
-    pub(crate) fn take_dirty<T>(
-        &mut self,
-        wants_old: bool,
-        key: impl Fn(K, &[u8]) -> T,
-    ) -> Result<Vec<FlushedEntry<T, V>>> {
-        let mut flushed = Vec::new();
-        while flushed.is_empty()
-            && let Some(cache) = self.cache.as_mut()
-        {
-            // Where nothing is dirty, what was given before counts no more from here on.
-            let mut taken = Vec::with_capacity(if cache.is_dirty() { FLUSH_ROWS } else { 0 });
-            cache.take_dirty(FLUSH_ROWS, &mut taken);
-            if taken.is_empty() {
-                break;
-            }
-            flushed = self.write_taken(taken, wants_old, &key)?;
-        }
-        Ok(flushed)
-    }
-
-    fn write_taken<T>(
-        &mut self,
-        taken: Vec<DirtyRow<K, V>>,
-        wants_old: bool,
-        key: impl Fn(K, &[u8]) -> T,
-    ) -> Result<Vec<FlushedEntry<T, V>>> {
-        let mut flushed = Vec::with_capacity(taken.len());
-        let mut taken = taken.into_iter();
-        loop {
-            if flushed.len().is_multiple_of(TOUCHED_ROWS) {
-                self.below.read_ahead(taken.as_slice().iter().take(TOUCHED_ROWS).map(|dirty| &*dirty.key_bytes));
-            }
-            let Some(dirty) = taken.next() else { return Ok(flushed) };
-            match self.write_dirty(dirty, wants_old, &key) {
-                Ok(entry) => flushed.extend(entry),
-                Err(error) => {
-                    self.failure = Some(error.clone());
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    fn write_dirty<T>(
-        &mut self,
-        dirty: DirtyRow<K, V>,
-        wants_old: bool,
-        key: &impl Fn(K, &[u8]) -> T,
-    ) -> Result<Option<FlushedEntry<T, V>>> {
-        let DirtyRow { key: typed_key, key_bytes, row } = dirty;
-        let old = if wants_old || row.value.is_none() { self.read_below(&key_bytes)? } else { None };
-        if row.value.is_none() && old.is_none() {
-            // As in Kafka Streams: a row that came and went within the cache was never there.
-            return Ok(None);
-        }
-        let context = row.origin.timestamp;
-        let logged = self.logged_headers.of(row.value.as_ref(), &row.headers);
-        let is_expired = self.write_through(&key_bytes, row.value.as_ref(), row.timestamp, context, &logged)?;
-        Ok(Some(FlushedEntry {
-            key: key(typed_key, &key_bytes),
-            timestamp: if row.value.is_some() { row.timestamp } else { context },
-            new: row.value,
-            old,
-            headers: row.headers,
-            origin: row.origin,
-            is_expired,
-        }))
-    }
-
-    /// The value below the record cache.
-    fn read_below(&mut self, key_bytes: &[u8]) -> Result<Option<V>> {
-        let decoder = &self.decoder;
-        self.below
-            .read(key_bytes, |bytes| bytes.map(|bytes| decoder.decode(bytes).map(|(value, _)| value)).transpose())?
-    }
-
-    /// Writes all dirty rows through; nobody forwards them.
-    pub(crate) fn flush_silently(&mut self) -> Result<()> {
-        while let Some(cache) = self.cache.as_mut() {
-            let mut taken = Vec::with_capacity(if cache.is_dirty() { FLUSH_ROWS } else { 0 });
-            cache.take_dirty(FLUSH_ROWS, &mut taken);
-            if taken.is_empty() {
-                break;
-            }
-            self.write_silently(taken)?;
-        }
-        Ok(())
-    }
-
-    /// After a put into a store that no operator owns: evicts without forwarding.
-    pub(crate) fn settle(&mut self, put: Put) -> Result<Put> {
-        if !put.is_over_budget {
-            return Ok(put);
-        }
-        self.evict_silently()?;
-        Ok(Put { is_over_budget: false, ..put })
-    }
-
-    /// Evicts until the thread's budget fits; nobody forwards what comes out.
-    pub(crate) fn evict_silently(&mut self) -> Result<()> {
-        loop {
-            let taken = self.cache.as_mut().map(|cache| cache.take_evicted(FLUSH_ROWS)).unwrap_or_default();
-            if taken.is_empty() {
-                return Ok(());
-            }
-            self.write_silently(taken)?;
-        }
-    }
-
-    fn write_silently(&mut self, taken: Vec<DirtyRow<K, V>>) -> Result<()> {
-        for DirtyRow { key_bytes, row, .. } in taken {
-            let context = row.origin.timestamp;
-            let logged = self.logged_headers.of(row.value.as_ref(), &row.headers);
-            let written = self.write_through(&key_bytes, row.value.as_ref(), row.timestamp, context, &logged);
-            if let Err(error) = written {
-                self.failure = Some(error.clone());
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
     /// A snapshot of the rows of a range: cache over overlay over engine.
     pub(crate) fn rows(&mut self, range: &ByteRange, is_reverse: bool) -> Result<Rows<V>> {
         let rows = self.below.rows(range, is_reverse)?;
@@ -406,11 +237,6 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     /// Number of rows.
     pub(crate) fn count_rows(&mut self) -> Result<u64> {
         self.rows(&ByteRange::all(), false)?.try_fold(0, |count, row| row.map(|_| count + 1))
-    }
-
-    /// The first error of a flush: the store must not be committed after it.
-    pub(crate) fn check(&self) -> Result<()> {
-        self.failure.clone().map_or(Ok(()), Err)
     }
 
     pub(crate) fn forget_cached(&mut self) {

@@ -109,7 +109,7 @@ macro_rules! window_reads {
                 let result = self
                     .core
                     .row_key(key, window_start, sequence, &mut row_key)
-                    .and_then(|()| self.core.read(&row_key, key, use_value));
+                    .and_then(|()| self.core.read(&row_key, use_value));
                 self.key_bytes = row_key;
                 result
             }

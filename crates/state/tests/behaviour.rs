@@ -209,11 +209,12 @@ fn iterators_do_not_see_later_writes() {
     }
 }
 
-/// Refuses to write 13.
+/// Refuses to write 13, and cannot stand 14.
 struct Unlucky;
 
 impl Codec<i64> for Unlucky {
     fn encode(&self, value: &i64, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        assert_ne!(*value, 14);
         if *value == 13 {
             return Err(CodecError::format("13"));
         }
@@ -226,6 +227,10 @@ impl Codec<i64> for Unlucky {
             [value] => Ok(i64::from(*value)),
             _ => Err(CodecError::Length { expected: 1, found: bytes.len() }),
         }
+    }
+
+    fn encoded_len(&self, _: &i64) -> usize {
+        1
     }
 }
 
@@ -242,6 +247,20 @@ fn after_a_flush_that_failed_nothing_is_committed() {
     assert_eq!(error.context().store.as_deref(), Some("unlucky"));
     let error = store.drain_changelog(&mut |_| Ok(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Production, "a row is lost; a commit would hide that");
+}
+
+#[test]
+fn after_a_panic_in_a_flush_nothing_is_committed() {
+    let builder = Stores::timestamped_key_value_store_builder("unlucky", Serdes::string(), Serde::new(Unlucky));
+    let mut store = build(&builder.with_caching_enabled(), 1 << 20);
+    for (key, value) in [("a", 1), ("b", 14), ("c", 3)] {
+        store.put_row(&key.to_owned(), Some(value), Timestamp(0), &Headers::new()).unwrap();
+    }
+    let flush = std::panic::AssertUnwindSafe(|| store.take_dirty(false).map(drop));
+    assert!(std::panic::catch_unwind(flush).is_err());
+    let error = store.drain_changelog(&mut |_| Ok(())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Processing, "rows are lost; a commit would hide that");
+    assert_eq!(error.context().store.as_deref(), Some("unlucky"));
 }
 
 #[test]

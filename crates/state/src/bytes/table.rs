@@ -1,62 +1,34 @@
 //! Keys and values packed into a few stretches of memory, found by hash.
 //!
-//! ```text
-//! slot    place of the entry, in units of 8 bytes (36 bits) | part of its key's hash (28 bits)
-//! ```
-//!
 //! A row of 30 bytes costs about 55 here. A value that fits goes where the one before was; of one that does not,
 //! the dead entry stays until half of all bytes are dead.
 
-use std::hash::BuildHasher;
-
-use foldhash::fast::FixedState;
-use hashbrown::HashTable;
-
 use super::entries::Entries;
-use super::map::HASH_SEED;
+use super::map::hash_of;
+use crate::index::Index;
 
-/// What a slot costs, as half of all slots are free at worst.
+/// What a slot costs: between a third and two thirds of all places are taken.
 const SLOT_BYTES: usize = 16;
 
 /// Dead bytes that are let lie in any case.
 const DEAD_BYTES_MIN: usize = 64 * 1024;
 
-const HASH_BITS: u32 = 28;
-
 /// The last write of each key, of those that are not too long.
 #[derive(Default)]
 pub(super) struct ByteTable {
-    slots: HashTable<Slot>,
+    /// Where the entries lie, in units of 8 bytes, by their keys' hashes.
+    slots: Index,
     entries: Entries,
     dead_bytes: usize,
 }
 
-/// Where an entry lies, and a part of its hash: enough for the table to grow without a look at the entries.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Slot(u64);
-
-impl Slot {
-    fn new(at: usize, hash: u64) -> Self {
-        Self((at as u64 / 8) << HASH_BITS | hash >> (u64::BITS - HASH_BITS))
-    }
-
-    fn at(self) -> usize {
-        (self.0 >> HASH_BITS) as usize * 8
-    }
-
-    /// The part of the hash that is known, spread over all bits.
-    fn spread(self) -> u64 {
-        (self.0 & ((1 << HASH_BITS) - 1)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
+/// The slot of an entry's place.
+fn slot_of(at: usize) -> u64 {
+    at as u64 / 8
 }
 
-fn hash_of(key: &[u8]) -> u64 {
-    FixedState::with_seed(HASH_SEED).hash_one(key)
-}
-
-/// Whether the entry of a slot has that key.
-fn is_key(entries: &Entries, slot: Slot, wanted: Slot, key: &[u8]) -> bool {
-    slot.spread() == wanted.spread() && entries.key(slot.at()) == key
+fn place_of(slot: u64) -> usize {
+    slot as usize * 8
 }
 
 impl ByteTable {
@@ -70,7 +42,7 @@ impl ByteTable {
 
     /// Bytes that it has allocated.
     pub(super) fn room(&self) -> usize {
-        self.entries.room() + self.slots.capacity() * SLOT_BYTES
+        self.entries.room() + self.slots.bytes()
     }
 
     /// Forgets all writes; keeps its room.
@@ -81,35 +53,33 @@ impl ByteTable {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
-        let wanted = Slot::new(0, hash_of(key));
-        let slot = self.slots.find(wanted.spread(), |slot| is_key(&self.entries, *slot, wanted, key))?;
-        Some(self.entries.value(slot.at()))
+        Some(self.entries.value(self.find(hash_of(key), key)?))
+    }
+
+    /// Where a key's entry lies.
+    fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        self.slots.find(hash, |slot| self.entries.key(place_of(slot)) == key).map(place_of)
     }
 
     pub(super) fn put(&mut self, key: &[u8], value: Option<&[u8]>) {
         let hash = hash_of(key);
-        let wanted = Slot::new(0, hash);
-        let found = self.slots.find_mut(wanted.spread(), |slot| is_key(&self.entries, *slot, wanted, key));
-        let Some(slot) = found else {
-            let slot = Slot::new(self.entries.push(key, value), hash);
-            self.slots.insert_unique(wanted.spread(), slot, |slot| slot.spread());
+        let Some(at) = self.find(hash, key) else {
+            self.slots.insert(hash, slot_of(self.entries.push(key, value)));
             return;
         };
-        let at = slot.at();
         if self.entries.set_value(at, value) {
             return;
         }
-        *slot = Slot::new(self.entries.push(key, value), hash);
+        self.slots.replace(hash, slot_of(at), slot_of(self.entries.push(key, value)));
         self.dead_bytes += self.entries.bury(at);
         self.clean_up();
     }
 
     pub(super) fn remove(&mut self, key: &[u8]) {
-        let wanted = Slot::new(0, hash_of(key));
-        let found = self.slots.find_entry(wanted.spread(), |slot| is_key(&self.entries, *slot, wanted, key));
-        let Ok(found) = found else { return };
-        let (slot, _) = found.remove();
-        self.dead_bytes += self.entries.bury(slot.at());
+        let hash = hash_of(key);
+        let Some(at) = self.find(hash, key) else { return };
+        self.slots.remove(hash, slot_of(at));
+        self.dead_bytes += self.entries.bury(at);
         self.clean_up();
     }
 
@@ -129,7 +99,7 @@ impl ByteTable {
             return;
         }
         let mut alive = Self::default();
-        alive.slots.reserve(self.slots.len(), |slot| slot.spread());
+        alive.slots.reserve(self.slots.len());
         for (key, value) in self.iter() {
             alive.put(key, value);
         }

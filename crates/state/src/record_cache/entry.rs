@@ -87,13 +87,6 @@ impl<V> Held<V> {
         let (Self::Value { source, .. } | Self::Deletion { source, .. }) = self;
         *source
     }
-
-    pub(super) fn into_value(self) -> Option<V> {
-        match self {
-            Self::Value { value, .. } => Some(value),
-            Self::Deletion { .. } => None,
-        }
-    }
 }
 
 /// Bytes that an entry counts for, as Kafka Streams counts them.

@@ -3,6 +3,12 @@
 /// Most outdated places that are kept before the log is rewritten, besides those per slot.
 const OUTDATED_MAX: usize = 1024;
 
+/// No slot.
+pub(super) const NO_SLOT: u32 = u32::MAX;
+
+/// Slots that are brought near at once.
+pub(super) const AHEAD: usize = 16;
+
 /// Length of the log per slot at which it is rewritten. Two places of a slot can count at most.
 const PLACES_PER_SLOT_MAX: usize = 4;
 
@@ -20,6 +26,9 @@ pub(super) struct Order {
     used_start: usize,
     /// Where the oldest write that may still count stands.
     written_start: usize,
+    /// Up to where the slots of the oldest uses and writes were brought near.
+    used_near: usize,
+    written_near: usize,
     /// By slot.
     places: Vec<Places>,
     used_len: usize,
@@ -103,9 +112,15 @@ impl Order {
         }
         if self.used_len == 0 {
             self.log.clear();
-            self.used_start = 0;
-            self.written_start = 0;
+            self.restart();
         }
+    }
+
+    fn restart(&mut self) {
+        self.used_start = 0;
+        self.written_start = 0;
+        self.used_near = 0;
+        self.written_near = 0;
     }
 
     /// The slot whose last use is the oldest.
@@ -123,14 +138,15 @@ impl Order {
         oldest(&self.log, &self.places, &mut self.written_start, is_place)
     }
 
-    /// The slots of the oldest places of uses; outdated ones among them.
-    pub(super) fn upcoming_used(&self, slots_max: usize) -> &[u32] {
-        upcoming(&self.log, self.used_start, slots_max)
+    /// The slots of the next oldest places of uses, outdated ones and [none](NO_SLOT) among them, if those
+    /// given before are passed.
+    pub(super) fn upcoming_used(&mut self) -> Option<[u32; AHEAD]> {
+        upcoming(&self.log, self.used_start, &mut self.used_near)
     }
 
     /// The same of writes.
-    pub(super) fn upcoming_written(&self, slots_max: usize) -> &[u32] {
-        upcoming(&self.log, self.written_start, slots_max)
+    pub(super) fn upcoming_written(&mut self) -> Option<[u32; AHEAD]> {
+        upcoming(&self.log, self.written_start, &mut self.written_near)
     }
 
     /// Leaves out what is outdated.
@@ -157,14 +173,18 @@ impl Order {
             }
         }
         self.log.truncate(kept);
-        self.used_start = 0;
-        self.written_start = 0;
+        self.restart();
     }
 }
 
-fn upcoming(log: &[u32], start: usize, slots_max: usize) -> &[u32] {
-    let rest = log.get(start..).unwrap_or_default();
-    rest.get(..slots_max).unwrap_or(rest)
+fn upcoming(log: &[u32], start: usize, near: &mut usize) -> Option<[u32; AHEAD]> {
+    if start < *near {
+        return None;
+    }
+    *near = start + AHEAD;
+    let mut slots = [NO_SLOT; AHEAD];
+    slots.iter_mut().zip(log.get(start..)?).for_each(|(slot, logged)| *slot = *logged);
+    Some(slots)
 }
 
 /// The slot of the first place from `start` on that still counts; `start` stands there then.

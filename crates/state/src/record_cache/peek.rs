@@ -1,12 +1,12 @@
 //! Looking at the cache without using it: nothing moves in the order of use.
 
 use super::{Lent, RecordCache};
-use crate::bytes::ByteRange;
+use crate::bytes::{ByteRange, hash_of};
 
-impl<K, V> RecordCache<K, V> {
+impl<V> RecordCache<V> {
     /// The row of a key, `Some(None)` if it is deleted.
     pub(crate) fn peek(&self, key_bytes: &[u8]) -> Option<Lent<'_, V>> {
-        let slot = self.slot(self.hash(key_bytes), key_bytes)?;
+        let slot = self.slot(hash_of(key_bytes), key_bytes)?;
         Some(self.entry(slot).and_then(super::Entry::lent))
     }
 

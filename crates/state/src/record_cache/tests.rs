@@ -3,16 +3,52 @@
 use super::entry::{CONTEXT_BYTES, ENTRY_BYTES};
 use super::*;
 
-type Cache = RecordCache<String, i64>;
+type Cache = RecordCache<i64>;
 
-fn flush(cache: &mut Cache) -> Vec<DirtyRow<String, i64>> {
-    let mut taken = Vec::new();
-    cache.take_dirty(usize::MAX, &mut taken);
+/// A row that was taken out.
+struct Taken {
+    key: String,
+    value: Option<i64>,
+    timestamp: Timestamp,
+    origin: Origin,
+    headers: Headers,
+}
+
+fn take(cache: &mut Cache, leaving: Leaving) -> Taken {
+    let LeavingRow { key_bytes, value, timestamp, headers, origin } = cache.leaving(leaving).expect("it leaves now");
+    let key = String::from_utf8(key_bytes.to_vec()).expect("letters");
+    let taken = Taken { key, value: value.copied(), timestamp, origin, headers };
+    cache.left(leaving);
+    taken
+}
+
+/// Takes up to so many dirty entries.
+fn take_dirty(cache: &mut Cache, rows_max: usize) -> Vec<Taken> {
+    let next = |_| {
+        // Looking at those that come changes nothing.
+        let _ = cache.read_ahead_dirty().count();
+        let leaving = cache.next_dirty()?;
+        Some(take(cache, leaving))
+    };
+    (0..rows_max).map_while(next).collect()
+}
+
+fn flush(cache: &mut Cache) -> Vec<Taken> {
+    cache.settle();
+    take_dirty(cache, usize::MAX)
+}
+
+/// One entry, if one has to leave, and two of those that it takes along.
+fn evict_some(cache: &mut Cache) -> Vec<Taken> {
+    let first = if cache.taken_along() == 0 { cache.evict() } else { None };
+    let mut taken: Vec<_> = first.map(|leaving| take(cache, leaving)).into_iter().collect();
+    let along = cache.taken_along().min(2);
+    taken.extend(take_dirty(cache, along));
     taken
 }
 
 fn evict(cache: &mut Cache) -> String {
-    let parts = std::iter::from_fn(|| Some(cache.take_evicted(2)).filter(|taken| !taken.is_empty()));
+    let parts = std::iter::from_fn(|| Some(evict_some(cache)).filter(|taken| !taken.is_empty()));
     parts.map(|taken| keys(&taken)).collect()
 }
 
@@ -26,14 +62,14 @@ const ENTRY: usize = 1 + ENTRY_BYTES + CONTEXT_BYTES + 8;
 fn put(cache: &mut Cache, key: &str, value: Option<i64>, timestamp: i64) {
     let len = if value.is_some() { 8 } else { 0 };
     let write = (value, Timestamp(timestamp));
-    cache.put(key.as_bytes(), &key.to_owned(), write, len, &origin(timestamp), &Headers::new());
+    cache.put(key.as_bytes(), write, len, &origin(timestamp), &Headers::new());
 }
 
 fn clean(cache: &mut Cache, key: &str) -> bool {
-    cache.put_clean(key.as_bytes(), &key.to_owned(), (0, Timestamp(0)), 8).is_ok()
+    cache.put_clean(key.as_bytes(), (0, Timestamp(0)), 8).is_ok()
 }
 
-fn keys(taken: &[DirtyRow<String, i64>]) -> String {
+fn keys(taken: &[Taken]) -> String {
     taken.iter().map(|row| row.key.as_str()).collect()
 }
 
@@ -95,7 +131,7 @@ fn entries_count_as_in_kafka_streams() {
     headers.add("name", Some(bytes::Bytes::from_static(b"12")));
     headers.add("null", None);
     let topic = Origin { topic: Some("topic".into()), ..origin(0) };
-    cache.put(b"key", &"key".to_owned(), (None, Timestamp(0)), 0, &topic, &headers);
+    cache.put(b"key", (None, Timestamp(0)), 0, &topic, &headers);
     assert_eq!(budget.used(), 3 + 24 + 1 + 8 + 8 + 4 + 5 + 4 + 2 + 4);
     cache.clear();
     assert_eq!(budget.used(), 0);
@@ -137,7 +173,7 @@ fn the_last_write_says_where_a_row_comes_from() {
     put(&mut cache, "a", Some(1), 10);
     put(&mut cache, "a", Some(2), 20);
     let taken = flush(&mut cache);
-    let row = &taken[0].row;
+    let row = &taken[0];
     assert_eq!((row.value, row.timestamp, &row.origin), (Some(2), Timestamp(20), &origin(20)));
 }
 
@@ -149,7 +185,7 @@ fn stores_of_a_thread_share_the_budget() {
     put(&mut one, "b", Some(1), 0);
     put(&mut two, "c", Some(1), 0);
     assert!(budget.is_exceeded());
-    assert_eq!(keys(&two.take_evicted(usize::MAX)), "c", "only the store just written is evicted");
+    assert_eq!(keys(&evict_some(&mut two)), "c", "only the store just written is evicted");
     assert!(budget.is_exceeded(), "what is on its way still counts");
     assert_eq!(evict(&mut two), "");
     assert!(!budget.is_exceeded());
@@ -168,10 +204,8 @@ fn a_flush_in_parts_gives_the_same_order() {
     }
     let mut seen = Vec::new();
     while cache.is_dirty() {
-        let mut part = Vec::new();
-        cache.take_dirty(7, &mut part);
-        assert!(part.len() <= 7);
-        seen.extend(part.into_iter().map(|row| row.row.timestamp.0));
+        let part = take_dirty(&mut cache, 7);
+        seen.extend(part.into_iter().map(|row| row.timestamp.0));
     }
     assert_eq!(seen, (4700..5000).collect::<Vec<_>>(), "each key once, by its last write");
 }
@@ -218,9 +252,9 @@ fn writes_from_several_sources_keep_their_contexts() {
         ("e", of(Some("two"), 0, 6), Headers::new()),
     ];
     for (key, origin, headers) in &writes {
-        cache.put(key.as_bytes(), &(*key).to_owned(), (Some(1), Timestamp(0)), 8, origin, headers);
+        cache.put(key.as_bytes(), (Some(1), Timestamp(0)), 8, origin, headers);
     }
-    let taken: Vec<_> = flush(&mut cache).into_iter().map(|row| (row.key, row.row.origin, row.row.headers)).collect();
+    let taken: Vec<_> = flush(&mut cache).into_iter().map(|row| (row.key, row.origin, row.headers)).collect();
     let last = writes.into_iter().enumerate().filter(|(at, _)| *at != 4);
     let expected: Vec<_> = last.map(|(_, (key, origin, headers))| (key.to_owned(), origin, headers)).collect();
     assert_eq!(taken, expected);
@@ -233,7 +267,7 @@ fn reading_ahead_knows_the_keys_and_changes_nothing() {
     put(&mut cache, "a", Some(1), 0);
     assert_eq!(cache.read_ahead(&[b"a"]), 0, "a small cache is near anyway");
     (0..READ_AHEAD_FROM).for_each(|number| put(&mut cache, &name(number), Some(1), 0));
-    assert_eq!(cache.read_ahead(&[b"0007", b"none", b"a", b""]), 2);
-    assert_eq!(cache.read_ahead(&[b"a".as_slice(); READ_AHEAD_MAX + 1]), READ_AHEAD_MAX, "more are left out");
+    assert_eq!(cache.read_ahead(&[b"0007", b"none", b"a", b""]), 0b101);
+    assert_eq!(cache.read_ahead(&[b"a".as_slice(); AHEAD + 1]), (1 << AHEAD) - 1, "more are left out");
     assert_eq!(cache.order.oldest_used(), Some(0), "it is no use");
 }

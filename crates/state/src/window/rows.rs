@@ -59,7 +59,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         let (value, timestamp) = write;
         if !self.below.facts().retains_duplicates {
             self.row_key(key, window_start, 0, row_key)?;
-            return self.put(row_key, key, value, timestamp, headers);
+            return self.put(row_key, value, timestamp, headers);
         }
         self.put_duplicate(key, window_start, value.as_ref(), headers, row_key)
     }

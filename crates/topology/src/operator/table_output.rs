@@ -254,11 +254,14 @@ where
 
     /// The row as it is now. What it brings into a record cache may push others out.
     pub(crate) fn row(&self, ctx: &mut TableContext<'_, K, V>, key: &K) -> Result<Option<ValueAndTimestamp<V>>> {
-        let Some(rows) = self.rows else { return Ok(None) };
-        let row = rows.row(&mut ctx.scope(), key)?;
-        if let Rows::Usual(handle) = rows
-            && ctx.store(handle).owes_eviction()
-        {
+        let handle = match self.rows {
+            Some(Rows::Usual(handle)) => handle,
+            Some(versioned) => return versioned.row(&mut ctx.scope(), key),
+            None => return Ok(None),
+        };
+        let store = ctx.store(handle);
+        let row = store.row(key)?;
+        if store.owes_eviction() {
             self.evict(ctx, handle)?;
         }
         Ok(row)

@@ -1,0 +1,136 @@
+//! How entries leave: clean ones silently, dirty ones by way of whoever writes them.
+
+use millstream_types::{Headers, Timestamp};
+
+use super::RecordCache;
+use super::entry::{Entry, touched};
+use crate::Origin;
+use crate::bytes::hash_of;
+
+/// A dirty row that has to be written now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaving {
+    slot: u32,
+    /// Whether its entry stays, as a clean one.
+    stays: bool,
+}
+
+/// What a leaving row holds.
+pub(crate) struct LeavingRow<'a, V> {
+    pub(crate) key_bytes: &'a [u8],
+    /// `None` is a deletion.
+    pub(crate) value: Option<&'a V>,
+    /// Timestamp of the value.
+    pub(crate) timestamp: Timestamp,
+    pub(crate) headers: Headers,
+    /// Where the last write came from.
+    pub(crate) origin: Origin,
+}
+
+impl<V> RecordCache<V> {
+    /// Evicts until the thread's budget fits or this store has nothing left; then it gives none. A
+    /// dirty entry comes out and has to be written, and after it all [others](Self::taken_along). What
+    /// came out before was forwarded meanwhile, and counts no more.
+    pub(crate) fn evict(&mut self) -> Option<Leaving> {
+        self.settle();
+        self.owes_eviction = false;
+        while self.budget.is_exceeded() {
+            let oldest = self.order.oldest_used()?;
+            if self.order.is_dirty(oldest) {
+                self.order.clean(oldest);
+                self.taken_along = self.order.dirty_len();
+                return Some(Leaving { slot: oldest, stays: false });
+            }
+            self.drop_oldest(oldest);
+        }
+        None
+    }
+
+    /// Whether the last read has left more than the budget, and dirty entries have to make room.
+    pub(crate) fn owes_eviction(&self) -> bool {
+        self.owes_eviction
+    }
+
+    /// How many dirty entries go along with an evicted one and are not yet taken.
+    pub(crate) fn taken_along(&self) -> usize {
+        self.taken_along
+    }
+
+    /// The next dirty entry, in the order of their last write. It becomes a clean one; a deletion leaves.
+    pub(crate) fn next_dirty(&mut self) -> Option<Leaving> {
+        let Some(slot) = self.order.oldest_written() else {
+            self.taken_along = 0;
+            return None;
+        };
+        self.taken_along = self.taken_along.saturating_sub(1);
+        self.order.clean(slot);
+        Some(Leaving { slot, stays: self.entry(slot).is_some_and(|entry| entry.lent().is_some()) })
+    }
+
+    /// Whether an entry is dirty.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.order.dirty_len() > 0
+    }
+
+    /// Lends what is to be written.
+    pub(crate) fn leaving(&self, leaving: Leaving) -> Option<LeavingRow<'_, V>> {
+        let entry = self.entry(leaving.slot)?;
+        let source = self.sources.get(leaving.slot, entry.value.source());
+        let origin = Origin {
+            topic: source.topic,
+            partition: source.partition,
+            offset: entry.origin_offset,
+            timestamp: entry.origin_timestamp,
+            raw: source.raw,
+        };
+        Some(LeavingRow {
+            key_bytes: &entry.key_bytes,
+            value: entry.lent().map(|(value, _)| value),
+            timestamp: entry.timestamp,
+            headers: self.headers.get(leaving.slot as usize).cloned().unwrap_or_default(),
+            origin,
+        })
+    }
+
+    /// A row is written. If it does not stay, it counts until it was forwarded.
+    pub(crate) fn left(&mut self, leaving: Leaving) {
+        if !leaving.stays {
+            self.leaving += self.remove(leaving.slot);
+        }
+    }
+
+    /// What has left before was forwarded: it counts no more.
+    pub(crate) fn settle(&mut self) {
+        if self.leaving != 0 {
+            self.budget.add(-std::mem::take(&mut self.leaving));
+        }
+    }
+
+    /// Removes the entry that was used least recently, which is clean.
+    pub(super) fn drop_oldest(&mut self, slot: u32) {
+        // Those that will probably be dropped next lie far from each other.
+        if let Some(slots) = self.order.upcoming_used() {
+            self.touch(&slots);
+            let entries = slots.iter().filter_map(|slot| self.entry(*slot));
+            touched(entries.map(|entry| self.index.touch(hash_of(&entry.key_bytes)) as i64));
+        }
+        let size = self.remove(slot);
+        self.budget.add(-size);
+    }
+
+    /// If the dirty entries touched before are taken, touches those that will be taken next, and gives
+    /// their keys.
+    pub(crate) fn read_ahead_dirty(&mut self) -> impl Iterator<Item = &[u8]> {
+        let upcoming = self.order.upcoming_written();
+        if let Some(slots) = &upcoming {
+            self.touch(slots);
+        }
+        let dirty = upcoming.into_iter().flatten().filter(|slot| self.order.is_dirty(*slot));
+        dirty.filter_map(|slot| self.entry(slot)).map(|entry| &*entry.key_bytes)
+    }
+
+    fn touch(&self, slots: &[u32]) {
+        touched(slots.iter().map(|slot| self.order.touch(*slot)));
+        touched(slots.iter().filter_map(|slot| self.entry(*slot)).map(Entry::touch));
+    }
+}
