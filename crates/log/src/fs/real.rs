@@ -128,6 +128,7 @@ impl Lock for RealLock {}
 
 #[cfg(test)]
 #[cfg(unix)]
+#[expect(clippy::disallowed_methods, reason = "looks at the files themselves")]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -11,8 +11,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 pub(crate) fn warned(run: impl FnOnce()) -> Vec<String> {
     let warnings = Warnings::default();
     tracing::subscriber::with_default(warnings.clone(), run);
-    let told = std::mem::take(&mut *warnings.0.lock().unwrap());
-    told
+    std::mem::take(&mut *warnings.0.lock().unwrap())
 }
 
 /// Keeps the warnings.
