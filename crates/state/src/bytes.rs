@@ -28,7 +28,7 @@ use clean::CleanRows;
 use overlay::Overlay;
 use recent::RecentKeys;
 
-pub(crate) use map::{ByteRange, HASH_SEED, hash_of, ordered_range};
+pub(crate) use map::{ByteRange, ordered_range};
 use retention::{FirstVisible, Stretch};
 pub(crate) use retention::{Retention, SESSION_LEN, key_of, session_key_of, session_of, window_of};
 pub(crate) use rows::{Cell, Rows};
@@ -378,7 +378,7 @@ impl ByteStore {
             }
         }
         let mut last: HashMap<&[u8], ChangelogRecord<'_>, _> =
-            HashMap::with_capacity_and_hasher(records.len(), foldhash::fast::FixedState::with_seed(HASH_SEED));
+            HashMap::with_capacity_and_hasher(records.len(), foldhash::fast::RandomState::default());
         for record in records {
             last.insert(record.record.key, record.record);
         }

@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod headed;
 mod index;
 mod iterator;
+mod key_hash;
 mod key_value;
 mod memory_budget;
 mod outer_join;

@@ -17,8 +17,9 @@ use std::collections::BTreeMap;
 
 use millstream_types::{Headers, Timestamp};
 
-use crate::bytes::{ByteRange, hash_of};
+use crate::bytes::ByteRange;
 use crate::index::Index;
+use crate::key_hash::hash_of;
 use crate::{CacheBudget, Origin};
 pub(crate) use entry::Lent;
 use entry::{Entry, Held, touched};

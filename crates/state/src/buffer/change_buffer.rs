@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use millstream_types::{Header, Headers, Result, Serde, Timestamp};
 
 use super::legacy::{self, CURRENT, VERSION};
 use super::serdes::BufferSerdes;
 use super::value::BufferValue;
 use super::{Released, WALL_CLOCK};
-use crate::bytes::{ChangelogBuffer, HASH_SEED};
+use crate::bytes::ChangelogBuffer;
 use crate::small_bytes::SmallBytes;
 use crate::{ChangelogRecord, CommitMark, Engine, Origin, RestoreRecord, StateStore, StoreEnv, StoreFacts};
 
@@ -25,7 +25,7 @@ pub struct ChangeBuffer<K, V> {
     facts: StoreFacts,
     serdes: BufferSerdes<K, V>,
     held: BTreeMap<Place, BufferValue>,
-    times: HashMap<SmallBytes, i64, FixedState>,
+    times: HashMap<SmallBytes, i64, RandomState>,
     /// Keys touched since the last flush.
     dirty: BTreeSet<SmallBytes>,
     byte_count: u64,
@@ -55,7 +55,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> ChangeBuffer<K, V> {
             serdes: BufferSerdes { keys, values, store: Arc::clone(&facts.name) },
             facts,
             held: BTreeMap::new(),
-            times: HashMap::with_hasher(FixedState::with_seed(HASH_SEED)),
+            times: HashMap::default(),
             dirty: BTreeSet::new(),
             byte_count: 0,
             changelog: ChangelogBuffer::default(),

@@ -3,10 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::collections::btree_map;
-use std::hash::BuildHasher;
 use std::ops::Bound;
-
-use foldhash::fast::FixedState;
 
 use super::entries::ENTRY_BYTES_MAX;
 use super::table::ByteTable;
@@ -23,14 +20,6 @@ pub(crate) struct ByteMap {
 
 /// What an ordered entry costs besides its key and value.
 const ENTRY_BYTES: usize = 64;
-
-/// Seed of the hash of key bytes. Fixed: no result depends on the order of a hash map.
-pub(crate) const HASH_SEED: u64 = 0x6d69_6c6c_7374_726d;
-
-/// The hash of key bytes.
-pub(crate) fn hash_of(key: &[u8]) -> u64 {
-    FixedState::with_seed(HASH_SEED).hash_one(key)
-}
 
 impl ByteMap {
     pub(crate) fn new(is_ordered: bool) -> Self {

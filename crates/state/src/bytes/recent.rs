@@ -3,23 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
-
-use super::map::HASH_SEED;
+use foldhash::fast::RandomState;
 
 /// The keys of a store of at most `keys_max` rows, in order of use. Reads and writes count as use,
 /// scans do not, as in Kafka Streams' `MemoryLRUCache`.
 pub(crate) struct RecentKeys {
     keys_max: usize,
     uses: u64,
-    by_key: HashMap<Arc<[u8]>, u64, FixedState>,
+    by_key: HashMap<Arc<[u8]>, u64, RandomState>,
     by_use: BTreeMap<u64, Arc<[u8]>>,
 }
 
 impl RecentKeys {
     pub(crate) fn new(keys_max: usize) -> Self {
-        let by_key = HashMap::with_hasher(FixedState::with_seed(HASH_SEED));
-        Self { keys_max, uses: 0, by_key, by_use: BTreeMap::new() }
+        Self { keys_max, uses: 0, by_key: HashMap::default(), by_use: BTreeMap::new() }
     }
 
     pub(crate) fn len(&self) -> usize {

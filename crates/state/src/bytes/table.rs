@@ -4,8 +4,8 @@
 //! the dead entry stays until half of all bytes are dead.
 
 use super::entries::Entries;
-use super::map::hash_of;
 use crate::index::Index;
+use crate::key_hash::hash_of;
 
 /// What a slot costs: between a third and two thirds of all places are taken.
 const SLOT_BYTES: usize = 16;

@@ -5,7 +5,7 @@ use millstream_types::{Headers, Timestamp};
 use super::RecordCache;
 use super::entry::{Entry, touched};
 use crate::Origin;
-use crate::bytes::hash_of;
+use crate::key_hash::hash_of;
 
 /// A dirty row that has to be written now.
 #[derive(Clone, Copy, Debug)]

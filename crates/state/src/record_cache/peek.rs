@@ -1,7 +1,8 @@
 //! Looking at the cache without using it: nothing moves in the order of use.
 
 use super::{Lent, RecordCache};
-use crate::bytes::{ByteRange, hash_of};
+use crate::bytes::ByteRange;
+use crate::key_hash::hash_of;
 
 impl<V> RecordCache<V> {
     /// The row of a key, `Some(None)` if it is deleted.

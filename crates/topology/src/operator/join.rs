@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use millstream_state::{Released, StreamBuffer};
 use millstream_types::{Record, Result, Serde, Timestamp};
 
@@ -173,7 +173,7 @@ pub(crate) struct GlobalLookup<K, V, KG, VG> {
     pub(crate) value: Serde<VG>,
     pub(crate) mapper: Arc<dyn Fn(&K, &V) -> KG + Send + Sync>,
     key_bytes: Vec<u8>,
-    decoded: HashMap<Vec<u8>, Option<VG>, FixedState>,
+    decoded: HashMap<Vec<u8>, Option<VG>, RandomState>,
     version: u64,
     types: PhantomData<fn(K, V)>,
 }
@@ -185,7 +185,7 @@ impl<K, V, KG, VG> GlobalLookup<K, V, KG, VG> {
         value: Serde<VG>,
         mapper: Arc<dyn Fn(&K, &V) -> KG + Send + Sync>,
     ) -> Self {
-        let decoded = HashMap::with_hasher(FixedState::default());
+        let decoded = HashMap::default();
         Self { store, key, value, mapper, key_bytes: Vec::new(), decoded, version: 0, types: PhantomData }
     }
 }
