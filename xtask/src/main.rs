@@ -39,22 +39,18 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
+        ["help" | "--help" | "-h"] | ["chaos", "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
         ["check"] => check(),
         ["test", more @ ..] => test(more),
         ["tidy"] => tidy(),
         ["conformance", more @ ..] => conformance(more),
         ["fuzz", more @ ..] => fuzz::run(&tidy::root(), more),
         ["kafka", more @ ..] => kafka(more),
-        ["chaos", "--help" | "-h"] => {
-            print!("{HELP}");
-            Ok(())
-        }
         ["chaos", more @ ..] => chaos(more),
         ["protocol"] => protocol::generate(&tidy::root()),
-        ["help" | "--help" | "-h"] => {
-            print!("{HELP}");
-            Ok(())
-        }
         _ => Err(HELP.to_owned()),
     };
     match result {
