@@ -166,8 +166,9 @@ fn error(held: &Held, transaction: Option<&OpenTransaction>, now: Now) -> Error 
     };
     let message = format!(
         "nothing behind offset {at} can be read for {seconds} s, {} offsets wait: {who} has not ended; it does when its own \
-         timeout is over, and if it hangs it can be ended by hand (kafka-transactions.sh abort --topic {} --partition {} \
-         --start-offset {at})",
+         timeout is over. If it hangs (kafka-transactions.sh find-hanging), nobody knows but its other partitions whether \
+         it was committed: where these have no commit marker it can be aborted by hand (kafka-transactions.sh abort \
+         --topic {} --partition {} --start-offset {at})",
         end.0 - at.0,
         partition.topic,
         partition.partition,
