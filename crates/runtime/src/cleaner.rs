@@ -2,45 +2,42 @@
 //! `state.cleanup.delay.ms`. Until then it is there for a task that comes back.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use millstream_state::EngineProvider;
+use millstream_types::clock::nanos;
 use millstream_types::{Now, Result, TaskId};
 use parking_lot::Mutex;
 
+use crate::pace::Pace;
 use crate::task_lock::TaskLocks;
 
 /// Least time between two looks.
-const LOOK_NS_MIN: u64 = 100_000_000;
+const LOOK_MIN: Duration = Duration::from_millis(100);
 /// Looks in one delay.
-const LOOKS: u64 = 4;
+const LOOKS: u32 = 4;
 
 /// Deletes what is left of tasks.
 #[derive(Debug)]
 pub(crate) struct Cleaner {
     delay_ns: u64,
-    next_ns: AtomicU64,
+    looks: Pace,
     /// Tasks that nobody has, and since when.
     free: Mutex<BTreeMap<TaskId, u64>>,
 }
 
 impl Cleaner {
     pub(crate) fn new(delay: Duration) -> Self {
-        let delay_ns = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
-        Self { delay_ns, next_ns: AtomicU64::new(0), free: Mutex::default() }
+        Self { delay_ns: nanos(delay), looks: Pace::new((delay / LOOKS).max(LOOK_MIN)), free: Mutex::default() }
     }
 
     /// Looks whether something is to be deleted, once in a while. Called with each step of a thread that runs all of its
     /// tasks, as Kafka Streams cleans only while it is RUNNING.
     pub(crate) fn poll(&self, engines: &dyn EngineProvider, locks: &TaskLocks, now: Now) {
-        if now.mono_ns < self.next_ns.load(Ordering::Relaxed) {
+        if !self.looks.is_due(now) {
             return;
         }
-        let Some(mut free) = self.free.try_lock() else { return };
-        let pause_ns = (self.delay_ns / LOOKS).max(LOOK_NS_MIN);
-        self.next_ns.store(now.mono_ns.saturating_add(pause_ns), Ordering::Relaxed);
-        if let Err(error) = self.clean(&mut free, engines, locks, now) {
+        if let Err(error) = self.clean(&mut self.free.lock(), engines, locks, now) {
             // It costs disk space only, and is tried again.
             tracing::warn!(%error, "local state of a task that has moved away cannot be deleted");
         }

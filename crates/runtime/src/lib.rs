@@ -14,6 +14,7 @@ mod instance;
 mod layout;
 mod listeners;
 mod metrics;
+mod pace;
 mod predecessors;
 mod query;
 mod shared;

@@ -7,6 +7,7 @@ use millstream_log::{Departure, EndpointPartitions, Failure, FailureKind, Isolat
 use millstream_state::{EngineProvider, MemoryBudget};
 use millstream_topology::flow::{FlowOptions, GlobalState};
 use millstream_topology::graph::Topology;
+use millstream_types::clock::millis;
 use millstream_types::config::TopologyUpgrade;
 use millstream_types::{Config, Error, ErrorKind};
 use parking_lot::RwLock;
@@ -101,12 +102,12 @@ impl Shared {
             instance_id: config.group_instance_id().map(|id| format!("{id}-{number}").into()),
             process_members: (1..=threads).map(member_id).collect(),
             process_id: Arc::clone(&self.process_id),
-            session_timeout_ms: i64::try_from(config.session_timeout().as_millis()).unwrap_or(i64::MAX),
+            session_timeout_ms: millis(config.session_timeout()),
             standby_replicas: config.num_standby_replicas(),
             endpoint: config.application_server().cloned(),
             client_tags: config.client_tags().into_iter().collect(),
             may_renew_group: config.topology_upgrade() == TopologyUpgrade::Auto,
-            max_poll_interval_ms: i64::try_from(config.max_poll_interval().as_millis()).unwrap_or(i64::MAX),
+            max_poll_interval_ms: millis(config.max_poll_interval()),
         }
     }
 

@@ -4,8 +4,8 @@ mod buffers;
 mod suppliers;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use millstream_types::clock::millis;
 use millstream_types::{Error, ErrorKind, Result, Serde, TaskId};
 
 use crate::supplier::OwnEngine;
@@ -280,11 +280,6 @@ impl<S: StateStore> StoreBuilder<S> {
     pub fn into_factory(self) -> Arc<dyn StoreFactory> {
         Arc::new(self)
     }
-}
-
-/// Whole milliseconds; longer than can be said becomes the longest.
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn check(facts: &StoreFacts) -> Result<()> {

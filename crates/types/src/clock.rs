@@ -1,6 +1,6 @@
 //! Time comes from outside. [`SystemClock`] is the one place that reads the machine's clocks.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// An instant, read once per step and handed down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -16,6 +16,16 @@ impl Now {
     pub fn mono_ms(self) -> i64 {
         (self.mono_ns / 1_000_000) as i64
     }
+}
+
+/// A duration in whole nanoseconds, as [`Now::mono_ns`] counts; `u64::MAX` for those that are longer.
+pub fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A duration in whole milliseconds, as timestamps count; `i64::MAX` for those that are longer.
+pub fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A source of time.
@@ -48,9 +58,6 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one home of the system clock")]
     fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            mono_ns: u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX),
-            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
-        }
+        Now { mono_ns: nanos(self.start.elapsed()), wall_ms: millis(wall) }
     }
 }

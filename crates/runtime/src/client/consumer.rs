@@ -6,6 +6,7 @@ use std::time::Duration;
 use millstream_log::batch::{BatchError, RecordView};
 use millstream_log::{Fetched, Isolation, Log, OffsetSpec, Reader, ReaderEvent};
 use millstream_types::clock::SystemClock;
+use millstream_types::clock::nanos;
 use millstream_types::{Clock, CodecError, Error, ErrorKind, Offset, Partition, Record, Result, Serde, TopicPartition};
 
 use super::{answer, partition_count};
@@ -57,7 +58,7 @@ impl<K, V> Consumer<K, V> {
     /// # Errors
     /// `Deserialization` when a record does not fit the serdes; what the log gives.
     pub fn poll(&mut self, timeout: Duration) -> Result<Vec<ConsumedRecord<K, V>>> {
-        let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let timeout_ns = nanos(timeout);
         let give_up_ns = self.clock.now().mono_ns.saturating_add(timeout_ns);
         loop {
             let now = self.clock.now();

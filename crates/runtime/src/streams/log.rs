@@ -6,6 +6,7 @@ use std::time::Duration;
 use millstream_log::batch::Compression;
 use millstream_log::{EmbeddedLog, Flush, Log, Options};
 use millstream_types::clock::SystemClock;
+use millstream_types::clock::millis;
 use millstream_types::config::{Bootstrap, EmbeddedCompression, HostPort, LogFlush};
 use millstream_types::{Clock, Config, Result, open_patiently};
 
@@ -77,7 +78,7 @@ pub fn log_options(config: &Config) -> Options {
         },
         num_partitions: config.embedded_num_partitions(),
         segment_bytes: u64::try_from(config.embedded_log_segment_bytes()).unwrap_or(u64::MAX),
-        transaction_timeout_ms: i64::try_from(config.transaction_timeout().as_millis()).unwrap_or(i64::MAX),
+        transaction_timeout_ms: millis(config.transaction_timeout()),
         ..Options::default()
     }
 }

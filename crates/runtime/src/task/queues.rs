@@ -1,5 +1,6 @@
 //! The queues of a task and the choice among them: the lowest head timestamp goes next.
 
+use millstream_types::clock::nanos;
 use millstream_types::config::TaskIdle;
 use millstream_types::{Now, TopicPartition};
 
@@ -51,7 +52,7 @@ impl RecordQueues {
             return !self.heap.is_empty();
         }
         let wait_ns = match self.idle {
-            TaskIdle::Wait(wait) => u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX),
+            TaskIdle::Wait(wait) => nanos(wait),
             TaskIdle::Never | TaskIdle::Fetching => 0,
         };
         // One empty partition is waited for after the other, as in Kafka Streams: those behind the
@@ -76,7 +77,7 @@ impl RecordQueues {
     /// Since when records wait for those of empty partitions, if they do (monotonic ns).
     pub(crate) fn idle_since(&self) -> Option<u64> {
         let TaskIdle::Wait(wait) = self.idle else { return None };
-        let wait_ns = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        let wait_ns = nanos(wait);
         let until = self.idle_until.iter().flatten().min().filter(|_| !self.heap.is_empty())?;
         Some(until.saturating_sub(wait_ns))
     }

@@ -9,9 +9,9 @@ use millstream_types::{Now, ProcessingGuarantee, Result};
 use super::StreamThread;
 use super::commit::{Commit, Progress};
 use super::output::WriterOutput;
-use super::run::nanos;
 use crate::shared::failed;
 use crate::task::Task;
+use millstream_types::clock::nanos;
 
 impl StreamThread {
     /// Whether nothing may be processed before its offset is committed.

@@ -2,6 +2,7 @@
 
 use millstream_log::{Departure, GroupTopology};
 use millstream_state::CacheBudget;
+use millstream_types::clock::nanos;
 use millstream_types::{Error, ErrorKind, Now};
 
 use super::{Phase, Step, StreamThread};
@@ -109,7 +110,7 @@ impl StreamThread {
 
     /// Whether failures follow each other for longer than `task.timeout.ms` without a commit.
     pub(super) fn is_hopeless(&mut self, now: Now) -> bool {
-        let timeout_ns = u64::try_from(self.shared.config.task_timeout().as_nanos()).unwrap_or(u64::MAX);
+        let timeout_ns = nanos(self.shared.config.task_timeout());
         let mut trouble = match self.trouble {
             Some(known) if now.mono_ns.saturating_sub(known.last_ns) <= timeout_ns => known,
             _ => Trouble { first_ns: now.mono_ns, last_ns: now.mono_ns },

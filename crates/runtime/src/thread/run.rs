@@ -1,6 +1,7 @@
 //! The step of a stream thread: what is done, in which order.
 
 use millstream_log::{Call, Departure, FailureKind, MemberEvent, Outcome, ReaderEvent, SHUTDOWN_APPLICATION};
+use millstream_types::clock::nanos;
 use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
 
 use super::output::WriterOutput;
@@ -448,10 +449,6 @@ impl StreamThread {
         }
         until_ns.max(now.mono_ns + 1)
     }
-}
-
-pub(super) fn nanos(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn pending(now: Now) -> Step {

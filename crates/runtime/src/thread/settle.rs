@@ -6,9 +6,9 @@ use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicParti
 
 use super::commit::{Commit, Progress};
 use super::output::WriterOutput;
-use super::run::nanos;
 use super::{Refusal, StreamThread, TakeoverPause};
 use crate::task::{Applied, StoreChangelog, Task};
+use millstream_types::clock::nanos;
 
 /// First wait before local state is written again, and the longest.
 const APPLY_BACKOFF_NS: (u64, u64) = (100_000_000, 10_000_000_000);

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_types::clock::millis;
 use millstream_types::{Error, ErrorKind, Headers, Result, Serde, Timestamp};
 
 use super::{Shared, TestRecord};
@@ -152,8 +153,7 @@ fn times(start: Timestamp, step: Duration) -> impl Iterator<Item = Timestamp> {
 }
 
 fn later(time: Timestamp, by: Duration) -> Timestamp {
-    let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-    Timestamp(time.0.saturating_add(by))
+    Timestamp(time.0.saturating_add(millis(by)))
 }
 
 /// The bytes of a key or value; `None` for a null.

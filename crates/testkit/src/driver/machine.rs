@@ -9,6 +9,7 @@ use millstream_runtime::{Applied, Handlers, StoreChangelog, Task, TaskInput, Tas
 use millstream_state::{CacheBudget, CommitMark, MemoryBudget, MemoryEngines, StateStore, StoreEnv};
 use millstream_topology::flow::{Flow, FlowBuild, FlowOptions, MetricName, StreamsMetrics};
 use millstream_topology::graph::{NodeKind, TopicPattern, Topology};
+use millstream_types::clock::{millis, nanos};
 use millstream_types::{
     Config, Error, ErrorKind, Headers, Now, Offset, RawRecord, Result, TaskId, Timestamp, TopicPartition,
 };
@@ -114,10 +115,8 @@ impl Machine {
     /// Moves the wall clock.
     pub(super) fn advance(&mut self, by: Duration) -> Result<()> {
         self.check()?;
-        let ns = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.now.mono_ns = self.now.mono_ns.saturating_add(ns);
-        self.now.wall_ms = self.now.wall_ms.saturating_add(ms);
+        self.now.mono_ns = self.now.mono_ns.saturating_add(nanos(by));
+        self.now.wall_ms = self.now.wall_ms.saturating_add(millis(by));
         let outcome = self.punctuate().and_then(|()| self.run());
         self.settle(outcome)
     }

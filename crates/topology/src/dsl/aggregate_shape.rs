@@ -11,13 +11,13 @@ use millstream_types::{Serde, Windowed};
 
 use super::draft::Draft;
 use super::options::Materialized;
-use super::window::millis;
 use super::windowing::{FixedWindows, SizedWindows};
 use super::{EmitStrategy, SlidingWindows};
 use crate::flow::NodeFactory;
 use crate::operator::aggregate::{Aggregation, aggregate};
 use crate::operator::table_output::{RowStore, TableOutput};
 use crate::operator::windowed::{Sessions, windowed_aggregate};
+use millstream_types::clock::millis;
 
 /// How aggregates of type `A` by key `K` are kept and made.
 pub(crate) trait Shape<K, A> {

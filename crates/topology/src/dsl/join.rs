@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::join_grace::Waiting;
 use super::options::Joined;
 use super::stream::union;
-use super::window::millis;
 use super::{GlobalKTable, KStream, KTable};
 use crate::operator::join::{GlobalLookup, JoinSpec, Lookup, TableLookup, stream_table_join};
 use crate::operator::join_kind::JoinKind;
 use crate::operator::nulls::Nulls;
+use millstream_types::clock::millis;
 
 type Joiner<K, V, VT, R> = Arc<dyn Fn(&K, &V, Option<&VT>) -> R + Send + Sync>;
 

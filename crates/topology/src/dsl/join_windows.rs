@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millstream_types::{Error, ErrorKind, Result};
 
-use super::window::millis;
+use millstream_types::clock::millis;
 
 /// The window of a stream-stream join: a record of the right stream joins one of the left stream
 /// when its time is from `before` earlier to `after` later, both inclusive. Both times are the same

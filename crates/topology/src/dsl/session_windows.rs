@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::window::millis;
+use millstream_types::clock::millis;
 
 /// Windows that go on as long as records of the key come (Kafka Streams' `SessionWindows`): a record
 /// belongs to the sessions it is at most the inactivity gap away from, and makes one of them. A

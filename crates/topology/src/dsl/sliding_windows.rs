@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::window::millis;
+use millstream_types::clock::millis;
 
 /// Windows that slide with the records (KIP-450, Kafka Streams' `SlidingWindows`): two records of a
 /// key are in a window together if their times differ by at most the time difference. A window

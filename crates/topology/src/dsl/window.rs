@@ -1,5 +1,6 @@
 //! Tumbling and hopping windows.
 
+use millstream_types::clock::millis;
 use std::time::Duration;
 
 use millstream_types::{Error, ErrorKind, Result, Timestamp};
@@ -96,11 +97,6 @@ impl TimeWindows {
     pub fn is_closed(&self, start: Timestamp, stream_time: Timestamp) -> bool {
         start.0.saturating_add(self.size_ms) <= stream_time.0.saturating_sub(self.grace_ms)
     }
-}
-
-/// Whole milliseconds; longer than 292 million years becomes the longest we can say.
-pub(crate) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

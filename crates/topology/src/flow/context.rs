@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use millstream_state::{Origin, StateStore};
+use millstream_types::clock::millis;
 use millstream_types::{CodecError, Error, ErrorKind, Record, RecordMetadata, Result, Serde, TaskId, Timestamp};
 
 use super::Flow;
@@ -410,5 +411,5 @@ impl<'a> StoreScope<'a> {
 }
 
 fn interval_ms(interval: Duration) -> i64 {
-    i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1)
+    millis(interval).max(1)
 }

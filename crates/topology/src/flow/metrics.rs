@@ -7,6 +7,7 @@ mod sensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use millstream_types::clock::millis;
 use millstream_types::config::MetricsLevel;
 use millstream_types::{Config, Timestamp};
 use parking_lot::Mutex;
@@ -94,7 +95,7 @@ impl StreamsMetrics {
     /// No sensors; `metrics.recording.level`, `metrics.num.samples` and `metrics.sample.window.ms` say how they
     /// measure.
     pub fn new(config: &Config) -> Self {
-        let window_ms = i64::try_from(config.metrics_sample_window().as_millis()).unwrap_or(i64::MAX).max(1);
+        let window_ms = millis(config.metrics_sample_window()).max(1);
         let sampling = Sampling { samples: config.metrics_num_samples(), window_ms };
         Self { sampling, level: config.metrics_recording_level(), sensors: Arc::default() }
     }

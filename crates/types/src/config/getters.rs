@@ -1,5 +1,6 @@
 //! Typed reading of what the engine needs.
 
+use crate::clock::millis;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ impl TaskIdle {
         match self {
             Self::Never => -1,
             Self::Fetching => 0,
-            Self::Wait(time) => i64::try_from(time.as_millis()).unwrap_or(i64::MAX),
+            Self::Wait(time) => millis(time),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millstream_types::{Timestamp, Windowed};
 
-use crate::dsl::window::millis;
+use millstream_types::clock::millis;
 
 /// How a table's updates are held back by [`KTable::suppress`](crate::KTable::suppress) (KIP-328).
 ///
