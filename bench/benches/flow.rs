@@ -9,7 +9,7 @@ use millstream_topology::flow::{
     Flow, FlowBuild, FlowEnv, FlowOptions, Head, HeadOutcome, NodeIndex, RawHead, SinkRecord, TimestampExtraction,
 };
 use millstream_topology::{StreamsBuilder, Topology};
-use millstream_types::{Error, ErrorKind, Headers, Offset, Partition, RawRecord, Result, TaskId, Timestamp};
+use millstream_types::{Error, ErrorKind, Headers, Offset, RawRecord, Result, TaskId, Timestamp};
 
 /// Counts what arrives.
 #[derive(Default)]
@@ -62,13 +62,7 @@ impl Running {
         flow.init(&mut env, Timestamp::UNKNOWN)?;
         let source = nodes.first().and_then(|name| flow.source(name)).ok_or_else(no_source)?;
         let head = flow.new_head(source).ok_or_else(no_source)?;
-        let origin = Origin {
-            topic: Some("in".into()),
-            partition: Partition(0),
-            offset: Offset(0),
-            timestamp: Timestamp(0),
-            raw: None,
-        };
+        let origin = Origin { topic: Some("in".into()), timestamp: Timestamp(0), ..Origin::NONE };
         Ok(Self { flow, source, head, origin, env })
     }
 

@@ -25,7 +25,7 @@ pub struct Origin {
 
 impl Origin {
     /// No record: what holds before the first one.
-    pub(crate) const NONE: Self =
+    pub const NONE: Self =
         Self { topic: None, partition: Partition(-1), offset: Offset(-1), timestamp: Timestamp::UNKNOWN, raw: None };
 
     /// Becomes a copy of another; cheap where the topic is the same.

@@ -26,7 +26,7 @@ fn enter(store: &mut dyn StateStore, timestamp: i64) {
             partition: Partition(2),
             offset: Offset(timestamp),
             timestamp: Timestamp(timestamp),
-            raw: None,
+            ..Origin::NONE
         },
         &Headers::new(),
     );

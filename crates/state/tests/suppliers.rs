@@ -21,7 +21,7 @@ fn enter(store: &mut dyn StateStore, timestamp: i64, headers: &Headers) {
         partition: Partition(0),
         offset: Offset(0),
         timestamp: Timestamp(timestamp),
-        raw: None,
+        ..Origin::NONE
     };
     store.enter(&origin, headers);
 }

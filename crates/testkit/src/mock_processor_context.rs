@@ -6,9 +6,7 @@ use std::sync::Arc;
 use millstream_state::{CacheBudget, MemoryEngines, Origin, StoreEnv, StoreFactory};
 use millstream_topology::flow::{Flow, FlowBuild, FlowEnv, FlowOptions, SinkRecord, StreamsMetrics};
 use millstream_topology::{Context, Incoming, Processor, ProcessorError, PunctuationType, SourceSpec, Timer, Topology};
-use millstream_types::{
-    Config, Headers, Offset, Partition, RawRecord, Record, RecordMetadata, Result, Serdes, TaskId, Timestamp,
-};
+use millstream_types::{Config, Headers, RawRecord, Record, RecordMetadata, Result, Serdes, TaskId, Timestamp};
 use parking_lot::Mutex;
 
 /// What the flow around the processor under test keeps for the test.
@@ -117,14 +115,7 @@ where
             let engine = store.open_engine(Some(task), &MemoryEngines::new("mock"))?;
             Ok(StoreEnv { cache: CacheBudget::new(config.statestore_cache_max_bytes()), ..StoreEnv::new(engine) })
         })?;
-        let origin = Origin {
-            topic: None,
-            partition: Partition(-1),
-            offset: Offset(-1),
-            timestamp: Timestamp::UNKNOWN,
-            raw: None,
-        };
-        Ok(Self { flow, env: MockEnv::default(), origin, headers: Headers::new(), kept })
+        Ok(Self { flow, env: MockEnv::default(), origin: Origin::NONE, headers: Headers::new(), kept })
     }
 
     /// The context to give to the processor.
@@ -138,7 +129,7 @@ where
     /// Says where the record being processed comes from, and what its timestamp and headers are.
     pub fn set_record(&mut self, metadata: RecordMetadata, timestamp: Timestamp, headers: Headers) {
         let RecordMetadata { topic, partition, offset } = metadata;
-        self.origin = Origin { topic, partition, offset, timestamp, raw: None };
+        self.origin = Origin { topic, partition, offset, timestamp, ..Origin::NONE };
         self.headers = headers;
     }
 

@@ -63,13 +63,7 @@ impl Running {
         flow.init(&mut Nowhere, Timestamp::UNKNOWN).unwrap();
         let source = flow.source(&nodes[0]).unwrap();
         let head = flow.new_head(source).unwrap();
-        let origin = Origin {
-            topic: Some("in".into()),
-            partition: Partition(0),
-            offset: Offset(0),
-            timestamp: Timestamp(0),
-            raw: None,
-        };
+        let origin = Origin { topic: Some("in".into()), timestamp: Timestamp(0), ..Origin::NONE };
         Self { flow, source, head, origin }
     }
 

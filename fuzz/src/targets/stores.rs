@@ -201,7 +201,7 @@ fn opened<S: StateStore>(builder: &StoreBuilder<S>) -> Result<S> {
     let engine = MemoryEngines::new("fuzz").open(Some(TASK), builder.facts())?;
     let mut store = builder.build_store(StoreEnv::new(engine))?;
     let (topic, partition) = (Some("in".into()), Partition(0));
-    let origin = Origin { topic, partition, offset: Offset(3), timestamp: Timestamp(5), raw: None };
+    let origin = Origin { topic, partition, offset: Offset(3), timestamp: Timestamp(5), ..Origin::NONE };
     store.enter(&origin, &Headers::new());
     Ok(store)
 }

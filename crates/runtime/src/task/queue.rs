@@ -71,13 +71,8 @@ pub(crate) enum HeadState {
 
 impl RecordQueue {
     pub(crate) fn new(partition: TopicPartition, source: NodeIndex, head: Box<dyn Head>, position: Offset) -> Self {
-        let origin = Origin {
-            topic: Some(Arc::clone(&partition.topic)),
-            partition: partition.partition,
-            offset: Offset(-1),
-            timestamp: Timestamp::UNKNOWN,
-            raw: None,
-        };
+        let origin =
+            Origin { topic: Some(Arc::clone(&partition.topic)), partition: partition.partition, ..Origin::NONE };
         Self {
             partition,
             source,

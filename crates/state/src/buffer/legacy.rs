@@ -10,8 +10,6 @@
 //!
 //! `change` is old and new, each with its length. Some releases wrote version 3 and said 2.
 
-use millstream_types::Partition;
-
 use super::value::{BufferValue, Reader};
 use crate::small_bytes::SmallBytes;
 use crate::{ChangelogRecord, Origin, RestoreRecord};
@@ -34,7 +32,7 @@ pub(super) fn decode(
         None => {
             let mut reader = Reader(value);
             let time = reader.i64()?;
-            let origin = Origin { topic: None, partition: Partition(-1), offset, timestamp, raw: None };
+            let origin = Origin { offset, timestamp, ..Origin::NONE };
             let (old, new) = change(reader)?;
             let prior = buffered_prior.cloned().or_else(|| old.clone());
             Some((time, BufferValue::new((origin, headers.clone()), prior, old, new)))

@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
             headers.add(name, self.sized()?.map(Bytes::copy_from_slice));
         }
         let topic = (!topic.is_empty()).then(|| Arc::from(topic));
-        Some((Origin { topic, partition, offset, timestamp, raw: None }, headers))
+        Some((Origin { topic, partition, offset, timestamp, ..Origin::NONE }, headers))
     }
 }
 

@@ -19,7 +19,7 @@ const LEN_BITS: u32 = 20;
 
 /// Lengths of an entry's parts.
 #[derive(Clone, Copy)]
-pub(super) struct Header(u64);
+struct Header(u64);
 
 impl Header {
     fn new(key_len: usize, room: usize, value: Option<&[u8]>) -> Self {

@@ -31,7 +31,11 @@ pub(crate) struct Overlay {
 
 impl Overlay {
     pub(crate) fn new(segments: Option<Segments>) -> Self {
-        Self { open: SegmentedMap::new(segments, false), sealed: None, forgotten_before: i64::MIN, scan_count: 0 }
+        Self::of(SegmentedMap::new(segments, false))
+    }
+
+    fn of(open: SegmentedMap) -> Self {
+        Self { open, sealed: None, forgotten_before: i64::MIN, scan_count: 0 }
     }
 
     /// The newest write of a key; `Some(None)` if that was a delete.
@@ -124,6 +128,6 @@ impl Overlay {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self { open: self.open.fresh(false), sealed: None, forgotten_before: i64::MIN, scan_count: 0 };
+        *self = Self::of(self.open.fresh(false));
     }
 }

@@ -87,7 +87,7 @@ impl Segments {
 
     /// Whether a time lies in the segment that starts there.
     pub(crate) fn is_within(self, start: i64, time: i64) -> bool {
-        start <= time && time.wrapping_sub(start) < self.length_ms
+        start <= time && time.saturating_sub(start) < self.length_ms
     }
 }
 

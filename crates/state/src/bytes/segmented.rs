@@ -33,16 +33,20 @@ impl SegmentedMap {
         Self::new(self.segments, is_ordered)
     }
 
-    fn part(&self, key: &[u8]) -> Option<&ByteMap> {
-        let Some(segments) = self.segments else { return self.parts.first().map(|part| &part.writes) };
+    /// Where the part of a key is, if there is one.
+    fn position(&self, key: &[u8]) -> Option<usize> {
+        let Some(segments) = self.segments else { return Some(0) };
         let time = segments.time_of(key);
-        self.parts.iter().rev().find(|part| segments.is_within(part.start, time)).map(|part| &part.writes)
+        self.parts.iter().rposition(|part| segments.is_within(part.start, time))
+    }
+
+    fn part(&self, key: &[u8]) -> Option<&ByteMap> {
+        Some(&self.parts.get(self.position(key)?)?.writes)
     }
 
     fn part_mut(&mut self, key: &[u8]) -> Option<&mut ByteMap> {
-        let Some(segments) = self.segments else { return self.parts.first_mut().map(|part| &mut part.writes) };
-        let time = segments.time_of(key);
-        self.parts.iter_mut().rev().find(|part| segments.is_within(part.start, time)).map(|part| &mut part.writes)
+        let at = self.position(key)?;
+        Some(&mut self.parts.get_mut(at)?.writes)
     }
 
     /// Bytes held, without what is spare.
@@ -160,6 +164,18 @@ mod tests {
         assert_eq!((map.get(&[]), map.len()), (Some(Some(&b"no row of a window"[..])), 5));
         map.remove(&row("k", 60_000));
         assert_eq!(map.iter().count(), 4);
+    }
+
+    #[test]
+    fn times_at_both_ends_lie_in_segments_of_their_own() {
+        let mut map = of_minutes();
+        for start in [i64::MIN, -1, i64::MAX] {
+            map.put(&row("k", start), Some(&start.to_be_bytes()));
+        }
+        assert_eq!(map.parts.len(), 3);
+        map.forget_before(0);
+        let has = |start| map.get(&row("k", start)).is_some();
+        assert_eq!([i64::MIN, -1, i64::MAX].map(has), [false, false, true]);
     }
 
     #[test]

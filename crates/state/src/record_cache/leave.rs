@@ -81,7 +81,7 @@ impl<V> RecordCache<V> {
             partition: source.partition,
             offset: entry.origin_offset,
             timestamp: entry.origin_timestamp,
-            raw: source.raw,
+            raw: self.sources.raw(leaving.slot),
         };
         Some(LeavingRow {
             key_bytes: &entry.key_bytes,

@@ -27,7 +27,6 @@ pub(super) struct Sources {
 pub(super) struct Source {
     pub(super) topic: Option<Arc<str>>,
     pub(super) partition: Partition,
-    pub(super) raw: Option<Arc<RawRecord>>,
 }
 
 impl Source {
@@ -69,7 +68,7 @@ impl Sources {
         if let Some(known) = self.numbered.iter().position(|source| source.is_of(origin)) {
             return known as u16;
         }
-        let source = Source { topic: origin.topic.clone(), partition: origin.partition, raw: None };
+        let source = Source { topic: origin.topic.clone(), partition: origin.partition };
         if self.numbered.len() == usize::from(UNNUMBERED) {
             self.others.insert(slot, source);
             return UNNUMBERED;
@@ -81,7 +80,11 @@ impl Sources {
     /// The source of that number, which a slot's row has.
     pub(super) fn get(&self, slot: u32, number: u16) -> Source {
         let source = self.numbered.get(usize::from(number)).or_else(|| self.others.get(&slot));
-        let source = source.cloned().unwrap_or(Source { topic: None, partition: Partition(-1), raw: None });
-        Source { raw: self.raws.get(slot as usize).cloned().flatten(), ..source }
+        source.cloned().unwrap_or(Source { topic: None, partition: Partition(-1) })
+    }
+
+    /// The input record of a slot's row, where it is kept.
+    pub(super) fn raw(&self, slot: u32) -> Option<Arc<RawRecord>> {
+        self.raws.get(slot as usize).cloned().flatten()
     }
 }

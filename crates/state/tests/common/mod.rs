@@ -39,7 +39,7 @@ pub fn origin(offset: i64, timestamp: i64) -> Origin {
         partition: Partition(0),
         offset: Offset(offset),
         timestamp: Timestamp(timestamp),
-        raw: None,
+        ..Origin::NONE
     }
 }
 

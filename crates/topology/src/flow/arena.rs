@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_state::{Origin, StateStore};
-use millstream_types::{
-    Error, ErrorKind, Headers, Offset, Partition, RawRecord, RecordMetadata, SerdeRegistry, TaskId, Timestamp,
-};
+use millstream_types::{Error, ErrorKind, Headers, RawRecord, RecordMetadata, SerdeRegistry, TaskId, Timestamp};
 
 use super::any_processor::{AnyContext, AnyProcessor};
 use super::build::{FlowBuild, FlowOptions, NodeIndex};
@@ -491,5 +489,5 @@ fn apart(raw: RawRecord) -> RawRecord {
 
 /// Where nothing comes from: no record is being processed.
 pub(super) fn no_origin(timestamp: Timestamp) -> Origin {
-    Origin { topic: None, partition: Partition(-1), offset: Offset(-1), timestamp, raw: None }
+    Origin { timestamp, ..Origin::NONE }
 }

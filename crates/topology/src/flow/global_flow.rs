@@ -45,7 +45,7 @@ impl GlobalFlow {
             partition: partition.partition,
             offset: raw.offset,
             timestamp: raw.timestamp,
-            raw: None,
+            ..Origin::NONE
         };
         let mut env = GlobalEnv { wall_ms, source: Some(raw) };
         self.flow.process(&mut env, self.source, head, &origin, &raw.headers)
