@@ -5,6 +5,7 @@ mod driver;
 mod engines;
 mod hosts;
 mod log;
+mod replacements;
 mod roster;
 mod run;
 #[cfg(feature = "signals")]
@@ -34,6 +35,9 @@ use crate::listeners::{StandbyUpdateListener, StateRestoreListener};
 use crate::metrics::Metrics;
 use crate::thread::ThreadMetadata;
 use supervisor::Supervisor;
+
+/// How long a directory is waited for that another process has, which may be about to end.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A running application, or one about to run: Kafka Streams' `KafkaStreams`.
 ///

@@ -47,8 +47,10 @@ impl StateDirectory {
     /// `fresh_id` gives the process id at the first use.
     pub(crate) fn open(state_dir: &Path, application_id: &str, fresh_id: impl FnOnce() -> String) -> Result<Self> {
         check_name(application_id)?;
+        // The working directory may be another one later.
+        let state_dir = std::path::absolute(state_dir).map_err(|error| refused(state_dir, "cannot be found", error))?;
         let path = state_dir.join(application_id);
-        rights::prepare(state_dir, &path)?;
+        rights::prepare(&state_dir, &path)?;
         let lock = lock(&path)?;
         check_format(&path, application_id)?;
         let process_id = process_id(&path, fresh_id)?;

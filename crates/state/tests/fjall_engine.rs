@@ -36,6 +36,39 @@ fn rows(engine: &dyn Engine, from: Option<&[u8]>, to: Option<&[u8]>, is_reverse:
     engine.scan(from, to, is_reverse).unwrap().map(|row| row.unwrap().0).collect()
 }
 
+/// Set for a process that is to remove its working directory, to where its state is to lie.
+#[cfg(unix)]
+const STATE_OF_THE_HOMELESS: &str = "STATE_OF_THE_HOMELESS";
+
+#[cfg(unix)]
+#[test]
+fn a_process_without_working_directory_is_told_so() {
+    if let Some(state) = std::env::var_os(STATE_OF_THE_HOMELESS) {
+        // The process started below, which runs this test only.
+        let early = engines(Path::new(&state));
+        drop(early.open(Some(TASK), &facts("counts", StoreKind::KeyValue)).unwrap());
+        std::fs::remove_dir(std::env::current_dir().unwrap()).unwrap();
+        let other = TaskId { partition: 9, ..TASK };
+        for engines in [&early, &engines(&Path::new(&state).join("late"))] {
+            let error = engines.open(Some(other), &facts("counts", StoreKind::KeyValue)).map(drop).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Storage, "{error}");
+            assert!(error.message().contains("working directory"), "{error}");
+        }
+        let relative = FjallEngines::open("state", "app", || "id".to_owned()).map(drop).unwrap_err();
+        assert_eq!(relative.kind(), ErrorKind::Storage, "{relative}");
+        return;
+    }
+    let (state, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_process_without_working_directory_is_told_so"])
+        .env(STATE_OF_THE_HOMELESS, state.path())
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(!home.path().exists(), "it has run");
+}
+
 #[test]
 fn data_and_mark_are_there_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();

@@ -8,10 +8,7 @@ use millstream_topology::graph::Topology;
 use millstream_types::config::Bootstrap;
 use millstream_types::{Config, Now, Result, open_patiently};
 
-/// How long a state directory is waited for that another process has, which may be about to end.
-#[cfg(feature = "fjall")]
-const PATIENCE: Duration = Duration::from_secs(3);
-/// The same where nothing but a process id lies there: another instance may use it for good.
+/// How long a state directory is waited for where nothing but a process id lies: another instance may use it for good.
 const PATIENCE_FOR_ID: Duration = Duration::from_millis(100);
 
 /// Opens the state directory if the topology has persistent stores, or where a process id that is kept spares the
@@ -45,7 +42,7 @@ fn persistent(config: &Config, _: &str, fresh_id: impl Fn() -> String) -> Result
         tracing::warn!(dir, "local state lies where the system may delete it: set state.dir to a place that is kept");
     }
     let open = || millstream_state::FjallEngines::open(config.state_dir(), config.application_id(), &fresh_id);
-    Ok(Arc::new(open_patiently(PATIENCE, open)?))
+    Ok(Arc::new(open_patiently(super::PATIENCE, open)?))
 }
 
 #[cfg(not(feature = "fjall"))]

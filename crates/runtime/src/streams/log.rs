@@ -1,7 +1,6 @@
 //! The log that `bootstrap.servers` names.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use millstream_log::batch::Compression;
 use millstream_log::{EmbeddedLog, Flush, Log, Options};
@@ -10,8 +9,7 @@ use millstream_types::clock::millis;
 use millstream_types::config::{Bootstrap, EmbeddedCompression, HostPort, LogFlush};
 use millstream_types::{Clock, Config, Result, open_patiently};
 
-/// How long an embedded log is waited for that another process has, which may be about to end.
-const PATIENCE: Duration = Duration::from_secs(3);
+use super::PATIENCE;
 
 /// Opens the log that `bootstrap.servers` names, for programs beside an application: to create topics,
 /// to write its input with a [`Producer`](crate::Producer), to read its output with a

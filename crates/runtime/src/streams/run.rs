@@ -50,16 +50,22 @@ pub(super) struct Run<T> {
     supervisor: Arc<Supervisor>,
     seen: ThreadState,
     has_failed: bool,
+    /// It does nothing before this time, unless it is to stop.
+    from_ns: u64,
 }
 
 impl<T: Supervised> Run<T> {
-    pub(super) fn new(thread: T, supervisor: &Arc<Supervisor>) -> Self {
-        Self { thread, supervisor: Arc::clone(supervisor), seen: ThreadState::Created, has_failed: false }
+    /// A thread that runs from a time on.
+    pub(super) fn new(thread: T, supervisor: &Arc<Supervisor>, from_ns: u64) -> Self {
+        Self { thread, supervisor: Arc::clone(supervisor), seen: ThreadState::Created, has_failed: false, from_ns }
     }
 }
 
 impl<T: Supervised> Driven for Run<T> {
     fn step(&mut self, now: Now) -> Step {
+        if now.mono_ns < self.from_ns && !self.thread.control().is_stopping() {
+            return Step::Idle { until_ns: self.from_ns };
+        }
         self.thread.step(now)
     }
 

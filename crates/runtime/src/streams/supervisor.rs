@@ -10,6 +10,7 @@ use millstream_types::{Error, ErrorKind, Result};
 use parking_lot::{Condvar, Mutex};
 
 use super::driver::{self, Driven};
+use super::replacements::Replacements;
 use super::roster::Roster;
 use super::run::Run;
 use super::state::{State, StateCell};
@@ -22,8 +23,9 @@ use crate::thread::{ThreadControl, ThreadMetadata, ThreadState};
 #[non_exhaustive]
 pub enum StreamThreadExceptionResponse {
     /// Another thread takes its place and its tasks, from the last commit on. The instance runs on; a
-    /// record that nobody can process ends the next thread just so. The thread of global stores
-    /// cannot be replaced: the instance ends.
+    /// record that nobody can process ends the next thread just so. The first one in a minute begins at once,
+    /// those that follow after pauses that grow up to 5 s. The thread of global stores cannot be replaced: the
+    /// instance ends.
     ReplaceThread,
     /// This instance ends: its other threads commit and close, the state becomes ERROR.
     ShutdownClient,
@@ -47,6 +49,7 @@ pub(crate) struct Supervisor {
 #[derive(Default)]
 struct Threads {
     roster: Roster,
+    replacements: Replacements,
     handles: Vec<JoinHandle<()>>,
     is_started: bool,
     handler: Option<UncaughtExceptionHandler>,
@@ -106,11 +109,11 @@ impl Supervisor {
         let mut outcome = Ok(());
         if let Some(global) = global {
             let name = Arc::clone(global.control().name());
-            outcome = self.spawn(&name, Box::new(Run::new(global, self)));
+            outcome = self.spawn(&name, Box::new(Run::new(global, self, 0)));
         }
         for thread in streams {
             let name = Arc::clone(thread.control().name());
-            outcome = outcome.and(self.spawn(&name, Box::new(Run::new(thread, self))));
+            outcome = outcome.and(self.spawn(&name, Box::new(Run::new(thread, self, 0))));
         }
         outcome
     }
@@ -142,6 +145,11 @@ impl Supervisor {
     /// # Errors
     /// `State` when the system gives no thread.
     pub(super) fn add_thread(self: &Arc<Self>) -> Result<Option<Arc<str>>> {
+        self.add_thread_from(0)
+    }
+
+    /// The same with a thread that does nothing before a time.
+    fn add_thread_from(self: &Arc<Self>, from_ns: u64) -> Result<Option<Arc<str>>> {
         let thread = {
             let mut threads = self.threads.lock();
             if !self.state.is_running_or_rebalancing() {
@@ -157,7 +165,7 @@ impl Supervisor {
         };
         let name = Arc::clone(thread.control().name());
         // A close since then has stopped all that are on the list: the thread ends with its first step.
-        self.spawn(&name, Box::new(Run::new(thread, self)))?;
+        self.spawn(&name, Box::new(Run::new(thread, self, from_ns)))?;
         Ok(Some(name))
     }
 
@@ -279,12 +287,15 @@ impl Supervisor {
         tracing::error!(thread, %error, ?response, "a thread ended with an error");
         match response {
             StreamThreadExceptionResponse::ReplaceThread if !is_global => {
+                let mut threads = self.threads.lock();
                 // The group is to give its tasks away at once.
-                if let Some(control) = self.threads.lock().roster.find(thread) {
+                if let Some(control) = threads.roster.find(thread) {
                     control.set_departure(Departure::Leave);
                 }
+                let from_ns = threads.replacements.next_ns(self.components.clock.now());
+                drop(threads);
                 // Where no thread can be made, that error has ended the instance.
-                drop(self.add_thread());
+                drop(self.add_thread_from(from_ns));
             }
             StreamThreadExceptionResponse::ReplaceThread => {
                 tracing::error!(thread, "the thread of global stores cannot be replaced; the instance shuts down");

@@ -2,17 +2,19 @@
 //! all instances at once.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use crate::support::*;
 use millstream_log::{Log, OffsetSpec};
-use millstream_runtime::{Components, Handlers, State, StreamThreadExceptionResponse, Streams};
+use millstream_runtime::{
+    Components, Handlers, State, StreamThreadExceptionResponse, Streams, ThreadMetadata, ThreadState,
+};
 use millstream_state::{EngineProvider, MemoryEngines};
 use millstream_topology::graph::Topology;
 use millstream_topology::{Context, Incoming, Processor, ProcessorError, SinkSpec, SourceSpec};
 use millstream_types::clock::SystemClock;
-use millstream_types::{ErrorKind, Headers, ProcessingGuarantee, Serdes, Timestamp, TopicPartition};
+use millstream_types::{Clock, ErrorKind, Headers, Now, ProcessingGuarantee, Serdes, Timestamp, TopicPartition};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -107,6 +109,50 @@ fn a_record_nobody_can_process_ends_one_thread_after_the_other_until_the_handler
     assert_eq!(asked.load(Ordering::SeqCst), 5);
     assert!(streams.error().unwrap().to_string().contains("the value is boom"));
     assert!(streams.close(LONG));
+}
+
+/// A clock that can be stopped.
+struct Stoppable {
+    clock: SystemClock,
+    stopped_at: OnceLock<Now>,
+}
+
+impl Clock for Stoppable {
+    fn now(&self) -> Now {
+        self.stopped_at.get().copied().unwrap_or_else(|| self.clock.now())
+    }
+}
+
+#[test]
+fn a_thread_that_waits_before_it_replaces_another_ends_at_once_on_close() {
+    let world = World::new(&[("in", 1), ("out", 1)]);
+    let clock = Arc::new(Stoppable { clock: SystemClock::new(), stopped_at: OnceLock::new() });
+    let config = config(ProcessingGuarantee::ExactlyOnceV2).num_stream_threads(1).build().unwrap();
+    let components = Components {
+        log: Arc::new(world.log.clone()),
+        engines: disk(),
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        handlers: Handlers::default(),
+    };
+    let streams = Streams::with_log(&counting(), &config, components).unwrap();
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    streams.set_uncaught_exception_handler(move |_| {
+        if count.fetch_add(1, Ordering::SeqCst) == 1 {
+            // The second one in a row is replaced after a pause, which never ends now.
+            let _ = clock.stopped_at.set(clock.now());
+        }
+        StreamThreadExceptionResponse::ReplaceThread
+    });
+    streams.start().unwrap();
+    world.produce("in", 0, &[("k", "boom", 2)]);
+    let is_waiting = |thread: &ThreadMetadata| thread.state == ThreadState::Created;
+    wait_until(&world, "a thread that waits", || {
+        let threads = streams.threads_metadata();
+        asked.load(Ordering::SeqCst) == 2 && threads.len() == 1 && threads.iter().all(is_waiting)
+    });
+    assert!(streams.close(LONG));
+    assert_eq!((asked.load(Ordering::SeqCst), streams.state()), (2, State::NotRunning));
 }
 
 #[test]

@@ -95,7 +95,8 @@ fn is_for_everybody(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o002 != 0)
 }
 
-/// The user of this process: the owner of what it makes.
+/// The user of this process: the owner of what it makes. The system's number for it would not do: file systems
+/// that are shared (NFS, or between containers) show owners under other numbers.
 #[cfg(unix)]
 fn own_user(path: &Path) -> Result<u32> {
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt};

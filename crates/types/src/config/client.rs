@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ClientSetting::{Read, Unread};
+
 use super::key::{Key, KeyReader, Origin};
 use super::{Config, find_key};
 
@@ -41,14 +43,23 @@ const CLIENT_PREFIXES: [&str; 6] =
 pub(super) enum Meaning {
     /// A key of the table, perhaps behind a prefix.
     Known(&'static Key),
-    /// A setting of Kafka's clients that stands in no table, and why nothing acts on it, if so.
-    Client(Option<&'static str>),
+    /// A setting of Kafka's clients that stands in no table.
+    Client(ClientSetting),
     /// A setting of Kafka's clients for the JVM.
     JvmClient,
     /// A setting of internal topics, or a client tag: the name is free.
     Free,
     /// None of these.
     Unknown,
+}
+
+/// What becomes of a setting of Kafka's clients that stands in no table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientSetting {
+    /// A connection to Kafka reads it.
+    Read,
+    /// Nothing acts on it, and why.
+    Unread(&'static str),
 }
 
 /// What a name stands for, and the name without its prefix.
@@ -61,8 +72,8 @@ pub(super) fn meaning(name: &str) -> (Meaning, &str) {
         Meaning::Known(key)
     } else if is_jvm_setting(base) {
         Meaning::JvmClient
-    } else if let Some(unread) = client_setting(base) {
-        Meaning::Client(unread)
+    } else if let Some(setting) = client_setting(base) {
+        Meaning::Client(setting)
     } else {
         Meaning::Unknown
     };
@@ -119,72 +130,69 @@ pub(super) fn names_of(key: &Key) -> Vec<String> {
     prefixes.iter().map(|prefix| format!("{prefix}{}", key.name)).collect()
 }
 
-/// Whether a name is a setting of Kafka's clients; and why nothing acts on it, if so.
-#[expect(clippy::option_option, reason = "no such setting, and one that is read, are different things")]
-fn client_setting(name: &str) -> Option<Option<&'static str>> {
+/// The setting of Kafka's clients that has this name.
+fn client_setting(name: &str) -> Option<ClientSetting> {
     if name.starts_with("sasl.") || name.starts_with("ssl.") {
         let is_known = name.starts_with("sasl.oauthbearer.") || SECURITY_SETTINGS.contains(&name);
-        return is_known.then_some(Some("TLS and SASL are not there yet"));
+        return is_known.then_some(Unread("TLS and SASL are not there yet"));
     }
-    let (_, unread) = CLIENT_SETTINGS.iter().find(|(known, _)| *known == name)?;
-    Some(*unread)
+    CLIENT_SETTINGS.iter().find(|(known, _)| *known == name).map(|(_, setting)| *setting)
 }
 
 fn is_jvm_setting(name: &str) -> bool {
     JVM_SETTINGS.contains(&name) || (name.starts_with("sasl.oauthbearer.") && name.rsplit('.').next() == Some("class"))
 }
 
-/// Settings of Kafka 4.3's consumer, producer and admin client that are in no other table, and why nothing acts on
-/// them: `None` for those that a connection to Kafka reads.
-const CLIENT_SETTINGS: &[(&str, Option<&str>)] = &[
+/// Settings of Kafka 4.3's consumer, producer and admin client that are in no other table.
+const CLIENT_SETTINGS: &[(&str, ClientSetting)] = &[
     ("acks", DURABLE),
     ("allow.auto.create.topics", ENGINE),
     ("auto.commit.interval.ms", ENGINE),
-    ("batch.size", None),
-    ("bootstrap.controllers", Some("the engine talks to brokers only")),
-    ("buffer.memory", None),
-    ("check.crcs", Some("checksums are always checked")),
-    ("client.dns.lookup", Some("all addresses of a name are tried")),
-    ("client.rack", None),
+    ("batch.size", Read),
+    ("bootstrap.controllers", Unread("the engine talks to brokers only")),
+    ("buffer.memory", Read),
+    ("check.crcs", Unread("checksums are always checked")),
+    ("client.dns.lookup", Unread("all addresses of a name are tried")),
+    ("client.rack", Read),
     ("compression.gzip.level", LEVEL),
     ("compression.lz4.level", LEVEL),
-    ("compression.type", None),
+    ("compression.type", Read),
     ("compression.zstd.level", LEVEL),
-    ("default.api.timeout.ms", None),
-    ("delivery.timeout.ms", None),
+    ("default.api.timeout.ms", Read),
+    ("delivery.timeout.ms", Read),
     ("enable.auto.commit", ENGINE),
     ("enable.idempotence", DURABLE),
-    ("exclude.internal.topics", Some("patterns match what they match")),
-    ("fetch.max.bytes", None),
-    ("fetch.max.wait.ms", None),
-    ("fetch.min.bytes", None),
+    ("exclude.internal.topics", Unread("patterns match what they match")),
+    ("fetch.max.bytes", Read),
+    ("fetch.max.wait.ms", Read),
+    ("fetch.min.bytes", Read),
     ("group.id", ENGINE),
-    ("group.instance.id", None),
+    ("group.instance.id", Read),
     ("group.remote.assignor", ENGINE),
     ("isolation.level", ENGINE),
-    ("linger.ms", None),
-    ("max.block.ms", None),
-    ("max.in.flight.requests.per.connection", None),
-    ("max.partition.fetch.bytes", None),
-    ("max.request.size", None),
-    ("metadata.max.idle.ms", Some("metadata is kept of the topics that are used")),
+    ("linger.ms", Read),
+    ("max.block.ms", Read),
+    ("max.in.flight.requests.per.connection", Read),
+    ("max.partition.fetch.bytes", Read),
+    ("max.request.size", Read),
+    ("metadata.max.idle.ms", Unread("metadata is kept of the topics that are used")),
     ("partitioner.adaptive.partitioning.enable", PARTITIONER),
     ("partitioner.availability.timeout.ms", PARTITIONER),
     ("partitioner.ignore.keys", PARTITIONER),
     ("retries", DURABLE),
-    ("retry.backoff.max.ms", Some("the pause between tries stays retry.backoff.ms")),
-    ("socket.connection.setup.timeout.max.ms", None),
-    ("socket.connection.setup.timeout.ms", None),
-    ("transaction.two.phase.commit.enable", Some("the engine ends its transactions itself")),
+    ("retry.backoff.max.ms", Unread("the pause between tries stays retry.backoff.ms")),
+    ("socket.connection.setup.timeout.max.ms", Read),
+    ("socket.connection.setup.timeout.ms", Read),
+    ("transaction.two.phase.commit.enable", Unread("the engine ends its transactions itself")),
     ("transactional.id", ENGINE),
 ];
 
-const DURABLE: Option<&str> = Some("writes are always acks=all, idempotent, and tried until delivery.timeout.ms");
-const ENGINE: Option<&str> = Some("the engine decides on it");
-const LEVEL: Option<&str> = Some("the codecs have one level");
-const PARTITIONER: Option<&str> = Some("records without a key go to one partition for a batch");
+const DURABLE: ClientSetting = Unread("writes are always acks=all, idempotent, and tried until delivery.timeout.ms");
+const ENGINE: ClientSetting = Unread("the engine decides on it");
+const LEVEL: ClientSetting = Unread("the codecs have one level");
+const PARTITIONER: ClientSetting = Unread("records without a key go to one partition for a batch");
 
-/// The same for TLS and SASL.
+/// Settings of TLS and SASL.
 const SECURITY_SETTINGS: &[&str] = &[
     "sasl.jaas.config",
     "sasl.kerberos.kinit.cmd",

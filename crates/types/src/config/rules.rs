@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::client::{Meaning, meaning, names_of};
+use super::client::{ClientSetting, Meaning, meaning, names_of};
 use super::key::{KeyDefault, KeyReader, Value};
 use super::keys::{APPLICATION_ID_RULE, OPTIMIZATION_RULE};
 use super::{
@@ -202,8 +202,8 @@ fn warning(name: &str, config: &Config) -> Option<ConfigWarningKind> {
         Meaning::JvmClient | Meaning::Known(Key { reader: KeyReader::Jvm, .. }) => {
             return Some(ConfigWarningKind::JvmOnly);
         }
-        Meaning::Client(unread) => (true, unread),
-        Meaning::Known(Key { reader: KeyReader::Brokers, .. }) => (true, None),
+        Meaning::Client(ClientSetting::Read) | Meaning::Known(Key { reader: KeyReader::Brokers, .. }) => (true, None),
+        Meaning::Client(ClientSetting::Unread(why)) => (true, Some(why)),
         Meaning::Known(Key { reader: KeyReader::Nobody(why), .. }) => (false, Some(*why)),
         Meaning::Known(_) | Meaning::Free => (false, None),
     };

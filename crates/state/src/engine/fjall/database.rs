@@ -240,7 +240,9 @@ impl Database {
         Ok(())
     }
 
+    /// The database, opened if need be. Who opens a keyspace has asked for it.
     fn ensure(&self, state: &mut State) -> Result<fjall::Database> {
+        self.check_working_directory()?;
         if let Some(database) = &state.database {
             return Ok(database.clone());
         }
@@ -257,6 +259,18 @@ impl Database {
         self.count_memory(&database);
         state.database = Some(database.clone());
         Ok(database)
+    }
+
+    /// fjall asks for the working directory whenever it opens something, though the path it has is absolute, and
+    /// panics where there is none.
+    fn check_working_directory(&self) -> Result<()> {
+        let Err(error) = std::env::current_dir() else { return Ok(()) };
+        let message = format!(
+            "the working directory of this process cannot be told (was it removed?), without which the state database \
+             {} cannot be opened; start the process in a directory that stays",
+            self.path.display()
+        );
+        Err(Error::new(ErrorKind::Storage, message).with_source(error))
     }
 
     fn lock(&self) -> RwLockReadGuard<'_, State> {
