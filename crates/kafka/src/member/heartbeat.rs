@@ -303,7 +303,9 @@ impl Heartbeats {
             }
         }
         if has_joined {
-            self.first_tasks_until = now_ms + FIRST_TASKS_MS;
+            // Tasks of closed members are free when these have been released.
+            let free_ms = self.closed.as_ref().map_or(now_ms, |closed| closed.not_before_ms);
+            self.first_tasks_until = free_ms + FIRST_TASKS_MS;
         }
         if self.target.as_ref().is_some_and(|target| *target != Tasks::default()) {
             self.first_tasks_until = i64::MIN;

@@ -43,7 +43,7 @@ fn is_closed_elsewhere(config: &MemberConfig, member: &Member) -> bool {
 pub(super) struct Leftovers {
     which: fn(&MemberConfig, &Member) -> bool,
     /// Nothing is asked before, in ms.
-    not_before_ms: i64,
+    pub(super) not_before_ms: i64,
     describe: Tries<StreamsGroupDescribeRequest>,
     /// Those that are left, once they are known.
     found: Option<Vec<String>>,

@@ -133,6 +133,24 @@ fn closed_members_of_others_are_released_if_they_do_not_come_back_soon() {
 }
 
 #[test]
+fn who_waits_for_closed_members_is_told_its_tasks_as_soon_as_they_are_released() {
+    let config = MemberConfig { process_members: vec!["m".into()], ..config() };
+    let mut heartbeats_since_release: Option<usize> = None;
+    let mut rig = joined_with(config, move |_, request| {
+        if request.member_epoch == -1 {
+            heartbeats_since_release = Some(0);
+        }
+        let since = heartbeats_since_release.as_mut().map(|count| std::mem::replace(count, *count + 1));
+        // Brokers assign a moment after a member has left, and tell it with the heartbeat that follows.
+        let answer = if since == Some(3) { told(2, &[0]) } else { unchanged(1) };
+        StreamsGroupHeartbeatResponse { heartbeat_interval_ms: 5_000, ..answer }
+    });
+    *rig.described.lock().unwrap() = Some(vec!["s, closed"]);
+    assert_eq!(rig.events(3_000), [""; 0], "having no tasks is no answer while closed members have them");
+    assert_eq!(rig.events(1_000), ["assigned [0]"]);
+}
+
+#[test]
 fn a_static_member_says_who_it_is_and_that_it_comes_back() {
     let config = || MemberConfig { instance_id: Some("i-1".into()), ..config() };
     for (departure, epoch) in [(Departure::Leave, -1), (Departure::Remain, -2), (Departure::LeaveToOthers, -2)] {
