@@ -77,8 +77,15 @@ fn a_version_with_another_topology_goes_on_where_the_last_one_stopped() {
     assert!(error.contains("millstream upgrade-group") && error.contains("--application-id upgrades"), "{error}");
     drop(streams);
 
-    let command = ["upgrade-group", "--bootstrap", &bootstrap, "--application-id", "upgrades"];
-    let done = Command::new(env!("CARGO_BIN_EXE_millstream")).args(command).output().unwrap();
+    let upgrade = |id: &str| {
+        let command = ["upgrade-group", "--bootstrap", &bootstrap, "--application-id", id];
+        Command::new(env!("CARGO_BIN_EXE_millstream")).args(command).output().unwrap()
+    };
+    let mistyped = upgrade("upgrade");
+    let said = String::from_utf8_lossy(&mistyped.stderr);
+    assert!(mistyped.status.code() == Some(1) && said.contains("there is no group upgrade on these brokers"), "{said}");
+
+    let done = upgrade("upgrades");
     let said = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success(), "{said} {}", String::from_utf8_lossy(&done.stderr));
     assert!(said.contains("with the offsets of"), "{said}");

@@ -43,6 +43,8 @@ pub(crate) struct Renewal {
     offsets: Offsets,
     /// Whether nothing was found once: somebody else may have written back between the two questions.
     was_empty: bool,
+    /// Whether the brokers know no such group.
+    is_missing: bool,
 }
 
 type Asked<R> = Box<Tries<R>>;
@@ -118,7 +120,15 @@ impl Renewal {
     /// `process_id`: of a process that starts, whose members in the group are left from an earlier run.
     pub(crate) fn new(group: Arc<str>, process_id: Option<Arc<str>>) -> Self {
         let saved = format!("{group}-renewal").into();
-        Self { group, saved, process_id, step: Step::Describe(Asked::default()), offsets: Vec::new(), was_empty: false }
+        Self {
+            group,
+            saved,
+            process_id,
+            step: Step::Describe(Asked::default()),
+            offsets: Vec::new(),
+            was_empty: false,
+            is_missing: false,
+        }
     }
 
     /// Goes on. Gives the number of partitions whose offsets were kept.
@@ -153,7 +163,11 @@ impl Renewal {
     fn advance(&mut self, client: &mut Client) -> Next {
         let (group, saved) = (Arc::clone(&self.group), Arc::clone(&self.saved));
         match &mut self.step {
-            Step::Describe(tries) => then(describe(tries, client, &group, present), |groups| self.described(&groups)),
+            Step::Describe(tries) => then(describe(tries, client, &group, present), |groups| {
+                self.is_missing =
+                    groups.iter().all(|group| ErrorCode(group.error_code) == ErrorCode::GROUP_ID_NOT_FOUND);
+                self.described(&groups)
+            }),
             Step::Release(members, tries) => {
                 let Some(member) = members.last() else { return Next::Go(Step::Describe(Asked::default())) };
                 // Whatever the answer: the group is described again.
@@ -175,8 +189,17 @@ impl Renewal {
                 let answer = fetch(tries, client, "asking for saved offsets", &saved);
                 then(answer, |offsets| {
                     self.offsets = offsets;
-                    let is_new = self.offsets.is_empty() && !std::mem::replace(&mut self.was_empty, true);
-                    Next::Go(if is_new { Step::Fetch(Asked::default()) } else { Step::Delete(Asked::default()) })
+                    if !self.offsets.is_empty() {
+                        return Next::Go(Step::Delete(Asked::default()));
+                    }
+                    if !std::mem::replace(&mut self.was_empty, true) {
+                        return Next::Go(Step::Fetch(Asked::default()));
+                    }
+                    // A member that was refused knows that there was one; another may have deleted it meanwhile.
+                    if self.is_missing && self.process_id.is_none() {
+                        return Next::End(Err(unknown(&group)));
+                    }
+                    Next::Go(Step::Delete(Asked::default()))
                 })
             }
             Step::Clear(tries) => {
@@ -311,6 +334,15 @@ fn delete(
     // Somebody has joined meanwhile: perhaps another instance that made the group anew.
     let again = || retriable(format!("{what}: an instance of {group} has joined meanwhile"));
     Some(answer.map(drop).map_err(|failure| if is_occupied { again() } else { failure }))
+}
+
+/// Nothing to renew, and nothing that a renewal cut short has left.
+fn unknown(group: &str) -> Failure {
+    let message = format!(
+        "there is no group {group} on these brokers, and nothing was saved of one: is this the application.id that the \
+         application runs with?"
+    );
+    Failure { kind: FailureKind::Fatal, error: Error::new(ErrorKind::Configuration, message) }
 }
 
 /// Members of other processes may be alive.

@@ -167,13 +167,18 @@ fn a_group_with_members_is_left_alone() {
 }
 
 #[test]
-fn a_group_without_offsets_is_deleted_and_one_that_is_not_there_is_no_error() {
+fn a_group_without_offsets_is_deleted() {
     let groups = Arc::new(Mutex::new(Groups::with_offsets()));
     groups.lock().unwrap().groups.insert("app".to_owned(), BTreeMap::new());
-    for _ in 0..2 {
-        assert_eq!(renew(&groups).unwrap(), 0);
-        assert!(groups.lock().unwrap().groups.is_empty());
-    }
+    assert_eq!(renew(&groups).unwrap(), 0);
+    assert!(groups.lock().unwrap().groups.is_empty());
+}
+
+#[test]
+fn a_group_that_is_not_there_is_told() {
+    let failure = renew(&Arc::new(Mutex::new(Groups { answers: usize::MAX, ..Groups::default() }))).unwrap_err();
+    assert_eq!((failure.kind, failure.error.kind()), (FailureKind::Fatal, ErrorKind::Configuration));
+    assert!(failure.error.to_string().contains("there is no group app"), "{}", failure.error);
 }
 
 #[test]

@@ -38,7 +38,8 @@ pub trait Admin: Send {
 
     /// Makes a group anew with its committed offsets, so that its next members may have another topology. Gives the
     /// number of partitions with offsets. May be begun again if it was cut short. A fatal failure of kind `State`
-    /// when the group has members.
+    /// when the group has members, of kind `Configuration` when brokers know no such
+    /// group.
     fn renew_group(&mut self, group: &str) -> Call<usize>;
 }
 
