@@ -4,6 +4,7 @@ use std::fmt::{Debug, Write as _};
 use std::io::{self, IsTerminal, Write as _};
 use std::sync::{Mutex, PoisonError};
 
+use millstream::runtime::Streams;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -36,7 +37,8 @@ impl Warnings {
 
 impl Subscriber for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= LevelFilter::WARN
+        // What ends a command is its last line.
+        *metadata.level() <= LevelFilter::WARN && metadata.target() != Streams::THREAD_ENDED
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use millstream::log::NewTopic;
+use millstream::{Config, answer, open_log};
 use millstream_testbroker::Cluster;
 
 use crate::expected::Expected;
@@ -68,6 +70,22 @@ fn instances_on_kafka_are_killed_and_added_and_the_tables_are_exact() {
     let expected = Expected::compute(FLIGHTS.parse().unwrap());
     Tables { dir, place: &["--bootstrap", &bootstrap], expected: &expected }.check();
     refused(dir, &["demo", "dump", "trains", "--bootstrap", &bootstrap], "there is no topic trains");
+
+    let changelog = "flights-demo-traffic-changelog";
+    recreate(&bootstrap, changelog);
+    let output = run(dir, &instance(&["--dir", "a"]));
+    let told = stderr(&output);
+    assert!(told.starts_with(&format!("millstream: internal topic {changelog} exists with 1 partitions")), "{told}");
+    assert_eq!(told.lines().count(), 1, "an error is told once: {told}");
+}
+
+/// Makes a topic anew, with one partition.
+fn recreate(bootstrap: &str, topic: &str) {
+    let config = Config::builder().application_id("tests").bootstrap_servers(bootstrap).build().unwrap();
+    let log = open_log(&config).unwrap();
+    answer(&*log, log.admin().delete_topics(&[topic.into()])).unwrap();
+    let new = NewTopic { name: topic.into(), partitions: 1, replication_factor: -1, configs: vec![] };
+    answer(&*log, log.admin().create_topics(&[new])).unwrap();
 }
 
 #[test]

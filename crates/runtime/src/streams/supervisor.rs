@@ -9,6 +9,7 @@ use millstream_log::Departure;
 use millstream_types::{Error, ErrorKind, Result};
 use parking_lot::{Condvar, Mutex};
 
+use super::Streams;
 use super::driver::{self, Driven};
 use super::replacements::Replacements;
 use super::roster::Roster;
@@ -284,7 +285,7 @@ impl Supervisor {
                 StreamThreadExceptionResponse::ShutdownClient
             }),
         };
-        tracing::error!(thread, %error, ?response, "a thread ended with an error");
+        tracing::error!(target: Streams::THREAD_ENDED, thread, %error, ?response, "a thread ended with an error");
         match response {
             StreamThreadExceptionResponse::ReplaceThread if !is_global => {
                 let mut threads = self.threads.lock();

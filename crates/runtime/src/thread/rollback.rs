@@ -75,7 +75,8 @@ impl StreamThread {
 
     /// Ends with an error: nothing more is committed.
     pub(super) fn die(&mut self, error: Error) -> Step {
-        tracing::error!(thread = %self.control.metadata().name, %error, "the stream thread ends");
+        // Whoever runs the thread tells it to the user.
+        tracing::debug!(thread = %self.control.metadata().name, %error, "the stream thread ends");
         self.drop_tasks();
         self.copies = None;
         // Whether this succeeds changes nothing for us: a transaction that cannot be aborted ends by
