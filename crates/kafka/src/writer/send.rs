@@ -202,7 +202,11 @@ impl Producer {
                 if code.is_retriable() || is_behind || is_split {
                     return self.again(client, index, sequence, &failure);
                 }
-                return Err(failure);
+                let error = failure.error.with_context(|context| {
+                    context.topic = Some(partition.topic.clone());
+                    context.partition = Some(partition.partition);
+                });
+                return Err(Failure { kind: failure.kind, error });
             }
         };
         let bytes = self.lanes.get_mut(index).map_or(0, |lane| lane.acknowledged(sequence, offset));

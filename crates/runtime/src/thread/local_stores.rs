@@ -1,8 +1,10 @@
 //! The local stores of a task: opened, and told where each is to be restored from. For tasks that are taken over and
 //! for copies alike.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use millstream_log::TopicMetadata;
 use millstream_state::{CacheBudget, CommitMark, StoreEnv, StoreFactory};
 use millstream_topology::flow::{Flow, FlowBuild};
 use millstream_types::{Now, Offset, ProcessingGuarantee, Result, TaskId, TopicPartition};
@@ -19,8 +21,27 @@ use crate::task::{StoreChangelog, of_store};
 pub(super) struct Restores {
     /// Stores that have a changelog.
     pub(super) stores: Vec<StoreRestore>,
-    /// Whether a store's mark proves an earlier commit.
-    pub(super) has_history: bool,
+    /// What their marks know.
+    pub(super) history: History,
+}
+
+/// What the marks of local stores know of earlier commits.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Whether there was one.
+    pub(super) proves_commit: bool,
+    /// The last offset of each input that is in a store.
+    pub(super) processed: BTreeMap<TopicPartition, Offset>,
+}
+
+impl History {
+    fn learn(&mut self, mark: &CommitMark, shared: &Shared) {
+        self.proves_commit |= proves_commit(mark, shared);
+        for (input, offset) in &mark.position {
+            let known = self.processed.entry(input.clone()).or_insert(*offset);
+            *known = (*known).max(*offset);
+        }
+    }
 }
 
 /// Makes the flow of a task over its opened stores. The task's lock must be held.
@@ -48,7 +69,7 @@ pub(super) fn restores(
     source_end: &dyn Fn(&TopicPartition) -> Option<Offset>,
     now: Now,
 ) -> Result<Restores> {
-    let mut found = Restores { stores: Vec::new(), has_history: false };
+    let mut found = Restores { stores: Vec::new(), history: History::default() };
     for (at, store) in flow.stores_mut().iter_mut().enumerate() {
         let name = Arc::clone(&store.facts().name);
         let Some(log) = subtopology.changelogs.iter().find(|log| log.store == name) else { continue };
@@ -58,17 +79,10 @@ pub(super) fn restores(
             end = source_end(&partition).unwrap_or(start);
         }
         let mark = store.mark().map_err(|error| of_store(error, task, &name))?;
-        found.has_history |= !log.is_source && mark.as_ref().is_some_and(|mark| proves_commit(mark, shared));
-        let topic = facts.topics.get(&log.topic);
-        if mark.is_none() && !log.is_source && end.0 == 0 && has_processed(subtopology, task, facts) {
-            tracing::warn!(
-                store = %name,
-                %task,
-                changelog = %partition,
-                "the store starts empty: its changelog has never had a record, though the task has processed input; \
-                 unless the store is new or nothing was ever put into it, the topic was deleted and created again"
-            );
+        if let Some(mark) = mark.as_ref().filter(|_| !log.is_source) {
+            found.history.learn(mark, shared);
         }
+        let topic = facts.topics.get(&log.topic);
         // An input that is the changelog itself is checked as an input.
         let is_rolled_back = log.is_source || mark.as_ref().is_some_and(|mark| is_ahead_of_offsets(mark, facts));
         let (next, is_wiped) = match restore_start(mark.as_ref(), topic, (start, end), is_rolled_back, now.wall_ms) {
@@ -81,6 +95,11 @@ pub(super) fn restores(
             }
             RestoreStart::Lost(why) => return Err(of_store(of_partition(lost(&why), &partition), task, &name)),
         };
+        if !log.is_source && (mark.is_none() || is_wiped) {
+            warn_of_what_is_missing((&name, task, &partition), topic, (start, end), || {
+                has_processed(subtopology, task, facts)
+            });
+        }
         found.stores.push(StoreRestore {
             task,
             store: at,
@@ -98,6 +117,29 @@ pub(super) fn restores(
         });
     }
     Ok(found)
+}
+
+/// A store that is read from its changelog as a whole has what that holds, and nobody knows what it has held.
+fn warn_of_what_is_missing(
+    (store, task, changelog): (&Arc<str>, TaskId, &TopicPartition),
+    topic: Option<&TopicMetadata>,
+    (start, end): (Offset, Offset),
+    has_processed: impl FnOnce() -> bool,
+) {
+    if end.0 == 0 && has_processed() {
+        tracing::warn!(
+            %store, %task, %changelog,
+            "the store starts empty: its changelog has never had a record, though the task has processed input; \
+             unless the store is new or nothing was ever put into it, the topic was deleted and created again"
+        );
+    }
+    if start.0 > 0 && !topic.is_none_or(may_expire) {
+        tracing::warn!(
+            %store, %task, %changelog,
+            "the store may lack rows: its changelog starts at offset {start}, though its records do not expire; those \
+             before were deleted. To have all rows, reset the application, which processes everything anew"
+        );
+    }
 }
 
 /// Whether an offset that tells of records is committed for an input of the task.

@@ -64,7 +64,11 @@ pub(crate) fn input_start(
         OffsetReset::Earliest => Ok(InputStart::At(start)),
         OffsetReset::Latest => Ok(InputStart::At(end)),
         OffsetReset::ByDuration(duration_ms) => Ok(InputStart::AtTime(wall_ms.saturating_sub(duration_ms))),
-        OffsetReset::None => refuse("no offset is committed, and the offset reset policy is none".to_owned()),
+        OffsetReset::None => refuse(format!(
+            "no offset is committed, and the offset reset policy is none (auto.offset.reset, or that of the source); the \
+             log holds {start} to {end}: set the group's offset while the application is stopped, or choose earliest or \
+             latest"
+        )),
     }
 }
 

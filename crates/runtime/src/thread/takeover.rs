@@ -9,9 +9,9 @@ use millstream_topology::flow::Flow;
 use millstream_types::config::OffsetReset;
 use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
 
-use super::local_stores::{self, changelog_partition, offsets_precede_state};
+use super::local_stores::{self, History, changelog_partition, offsets_precede_state};
 use super::output::WriterOutput;
-use super::restore::{Restore, StoreRestore};
+use super::restore::{Restore, StoreRestore, of_partition};
 use super::start::{InputStart, input_start, retention_ms};
 use super::survey::{Survey, SurveyFacts};
 use crate::layout::{Layout, Subtopology};
@@ -48,10 +48,10 @@ struct NewTask {
     flow: Option<Flow>,
     /// Held from before the stores are opened. Stands behind the flow, to be dropped after it.
     lock: Option<TaskLock>,
-    /// Whether an offset was committed for any input.
-    is_committed: bool,
-    /// Whether a store's mark proves an earlier commit.
-    has_history: bool,
+    /// Inputs for which no offset was committed.
+    uncommitted: Vec<TopicPartition>,
+    /// What the marks of the stores know of earlier commits.
+    history: History,
 }
 
 enum Stage {
@@ -84,8 +84,8 @@ impl Takeover {
                 ends: Vec::new(),
                 flow: None,
                 lock: None,
-                is_committed: false,
-                has_history: false,
+                uncommitted: Vec::new(),
+                history: History::default(),
             });
         }
         let shared = tools.shared;
@@ -192,7 +192,9 @@ impl Takeover {
                         range.0
                     }
                 };
-                task.is_committed |= committed.is_some();
+                if committed.is_none() {
+                    task.uncommitted.push(partition.clone());
+                }
                 task.ends.push(range.1);
                 task.inputs.push(TaskInput {
                     partition,
@@ -259,7 +261,7 @@ impl NewTask {
         }
         let found =
             local_stores::restores(tools.shared, &mut flow, (&self.subtopology, self.id), facts, &source_end, now)?;
-        self.has_history |= found.has_history;
+        self.history = found.history;
         stores.extend(found.stores);
         self.flow = Some(flow);
         Ok(())
@@ -283,8 +285,9 @@ impl NewTask {
         Ok(true)
     }
 
-    /// State without any committed offset means that the offsets were lost (they expire in Kafka):
-    /// starting from the reset policy would count everything twice, or leave it out.
+    /// State without any committed offset, or with input that has none any more, means that the offsets were lost (they
+    /// expire in Kafka, and go with their topic): starting from the reset policy would count everything twice, or leave
+    /// it out.
     ///
     /// The first time it may also mean that another owner made its first commit after we had asked for
     /// the offsets; only offsets asked for after the state was seen tell.
@@ -296,21 +299,37 @@ impl NewTask {
                 && store.records > 0
                 && !self.subtopology.changelogs.iter().any(|log| log.is_source && log.store == store.name)
         });
-        let has_state = self.has_history || (offsets_precede_state(tools.shared) && was_restored);
-        if self.is_committed || !has_state || self.inputs.is_empty() {
+        let has_state = self.history.proves_commit || (offsets_precede_state(tools.shared) && was_restored);
+        let is_uncommitted = self.uncommitted.len() == self.inputs.len();
+        let processed = |input: &&TopicPartition| self.history.processed.contains_key(*input);
+        // An input that no store knows may be new to the topology.
+        let lost = if is_uncommitted && has_state {
+            self.uncommitted.first()
+        } else {
+            self.uncommitted.iter().find(processed)
+        };
+        let Some(lost) = lost else {
             tools.suspects.remove(&self.id);
             return Ok(());
-        }
-        let kind = if tools.suspects.insert(self.id) { ErrorKind::Retriable } else { ErrorKind::Fatal };
-        let first = self.inputs.first();
-        let message = "there is state from earlier runs, but no committed offset for any input of the task: the group's \
-             offsets were deleted or have expired; restore them, or reset the application (delete its state and \
-             changelogs) to process everything anew";
-        Err(Error::new(kind, message).with_context(|context| {
-            context.task = Some(self.id);
-            context.topic = first.map(|input| Arc::clone(&input.partition.topic));
-            context.partition = first.map(|input| input.partition.partition);
-        }))
+        };
+        let error = if tools.suspects.insert(self.id) {
+            Error::new(
+                ErrorKind::Retriable,
+                "offsets are missing beside state from earlier runs; they are asked for again",
+            )
+        } else {
+            let all = if is_uncommitted { "any input of the task" } else { "this input" };
+            let stands = self.history.processed.get(lost);
+            let stands = stands.map(|at| format!(", of which local state has {at} and all before")).unwrap_or_default();
+            let message = format!(
+                "there is state from earlier runs, but no committed offset for {all}{stands}: the offsets were deleted or \
+                 have expired, or the topic was deleted and created again; set the group's offsets while the application \
+                 is stopped, or reset the application (delete its state and changelogs) to process everything anew"
+            );
+            Error::new(ErrorKind::Fatal, message)
+        };
+        let error = error.with_context(|context| context.task = Some(self.id));
+        Err(of_partition(error, lost))
     }
 
     fn build(&mut self, tools: &mut Tools<'_>, now: Now) -> Result<Option<Task>> {

@@ -153,6 +153,56 @@ fn a_repartition_topic_deleted_between_two_runs_is_told() {
 }
 
 #[test]
+fn one_of_two_inputs_created_again_is_told() {
+    let mut world = World::new(&[("in", 1), ("more", 1), ("out", 1)]);
+    let topology = counting_of(&["in", "more"]);
+    let engines = disk();
+    let mut app = App::new(&world, &topology, &exactly_once(), engines.clone());
+    world.produce("in", 0, &[("k", "x", 1)]);
+    world.produce("more", 0, &[("k", "x", 2), ("k", "x", 3)]);
+    world.settle(&mut [&mut app]);
+    app.close(&mut world);
+    // The offsets of a topic go with it.
+    answer(world.log.admin().delete_topics(&["more".into()]));
+    world.create(&[("more", 1)]);
+    world.produce("more", 0, &[("k", "x", 4)]);
+
+    let mut app = App::new(&world, &topology, &exactly_once(), engines);
+    world.settle(&mut [&mut app]);
+    let error = app.error().expect("the application refuses");
+    let part = "no committed offset for this input, of which local state has 1 and all before";
+    assert!(error.contains(part) && error.contains("task=0_0, topic=more, partition=0"), "{error}");
+    assert_eq!(world.lines("out"), ["k=1", "k=2", "k=3"]);
+}
+
+#[test]
+fn an_input_that_is_new_to_the_topology_is_read_by_the_reset_policy() {
+    let (mut world, engines) = counted();
+    world.create(&[("more", 1)]);
+    world.produce("more", 0, &[("k", "x", 4)]);
+    let mut app = App::new(&world, &counting_of(&["in", "more"]), &exactly_once(), engines);
+    world.settle(&mut [&mut app]);
+    app.assert_running();
+    assert_eq!(world.lines("out").last().unwrap(), "k=4");
+    app.close(&mut world);
+}
+
+#[test]
+fn a_store_that_is_read_from_a_changelog_without_its_beginning_is_warned_of() {
+    let (mut world, _) = counted();
+    answer(world.log.admin().delete_records(&[(TopicPartition::new(CHANGELOG, 0), Offset(1))]));
+    let told = warned(|| {
+        let mut app = start(&world, disk());
+        world.settle(&mut [&mut app]);
+        app.assert_running();
+        app.close(&mut world);
+    });
+    let is_told =
+        |line: &String| line.contains("may lack rows") && line.contains(CHANGELOG) && line.contains("offset 1");
+    assert!(told.iter().any(is_told), "{told:?}");
+}
+
+#[test]
 fn settings_that_delete_what_is_needed_are_refused() {
     let mut world = World::new(&[("in", 1), ("out", 1)]);
     let configs = vec![("cleanup.policy".to_owned(), "delete".to_owned())];

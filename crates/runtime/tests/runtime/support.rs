@@ -275,10 +275,15 @@ impl Processor for Counter {
 
 /// `in` -> counted by key in the store `counts` -> `out`.
 pub fn counting() -> Topology {
+    counting_of(&["in"])
+}
+
+/// The same of several topics.
+pub fn counting_of(topics: &[&str]) -> Topology {
     let mut topology = Topology::new();
     let counts = Stores::key_value_store_builder("counts", Serdes::string(), Serdes::long());
     topology
-        .add_source("source", &["in"], SourceSpec::new(Serdes::string(), Serdes::string()))
+        .add_source("source", topics, SourceSpec::new(Serdes::string(), Serdes::string()))
         .add_processor("counter", || Counter { store: None }, &["source"])
         .add_state_store(counts, &["counter"])
         .add_sink("sink", "out", SinkSpec::new(Serdes::string(), Serdes::string()), &["counter"]);
