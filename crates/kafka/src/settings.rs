@@ -11,6 +11,9 @@ use crate::client::ClientOptions;
 use crate::reader::FetchOptions;
 use crate::writer::ProduceOptions;
 
+/// As good as for ever, in ms: 300,000 years. A longer time counts as this, so that times can be added to each other.
+const NEVER_MS: i64 = i64::MAX / 1_000_000;
+
 /// What the clients of one application are set to.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -31,15 +34,15 @@ impl Settings {
         let mut produce = ProduceOptions::default();
 
         let mut given = Given { values: config.client_configs(Of::MainConsumer), problems: &mut problems };
-        given.number("request.timeout.ms", &mut client.request_timeout_ms);
-        given.number("retry.backoff.ms", &mut client.retry_backoff_ms);
-        given.number("reconnect.backoff.ms", &mut client.reconnect_backoff_ms);
-        given.number("reconnect.backoff.max.ms", &mut client.reconnect_backoff_max_ms);
-        given.number("socket.connection.setup.timeout.ms", &mut client.connection_setup_timeout_ms);
-        given.number("socket.connection.setup.timeout.max.ms", &mut client.connection_setup_timeout_max_ms);
-        given.number("connections.max.idle.ms", &mut client.connections_max_idle_ms);
-        given.number("metadata.max.age.ms", &mut client.metadata_max_age_ms);
-        given.number("default.api.timeout.ms", &mut client.api_timeout_ms);
+        given.millis("request.timeout.ms", &mut client.request_timeout_ms);
+        given.millis("retry.backoff.ms", &mut client.retry_backoff_ms);
+        given.millis("reconnect.backoff.ms", &mut client.reconnect_backoff_ms);
+        given.millis("reconnect.backoff.max.ms", &mut client.reconnect_backoff_max_ms);
+        given.millis("socket.connection.setup.timeout.ms", &mut client.connection_setup_timeout_ms);
+        given.millis("socket.connection.setup.timeout.max.ms", &mut client.connection_setup_timeout_max_ms);
+        given.millis_or_never("connections.max.idle.ms", &mut client.connections_max_idle_ms);
+        given.millis("metadata.max.age.ms", &mut client.metadata_max_age_ms);
+        given.millis("default.api.timeout.ms", &mut client.api_timeout_ms);
         given.rebootstrap(&mut client.rebootstrap_trigger_ms);
         given.number("fetch.max.wait.ms", &mut fetch.wait_max_ms);
         given.number("fetch.min.bytes", &mut fetch.bytes_min);
@@ -50,11 +53,11 @@ impl Settings {
         }
 
         let mut given = Given { values: config.client_configs(Of::Producer), problems: &mut problems };
-        given.number("linger.ms", &mut produce.linger_ms);
+        given.millis("linger.ms", &mut produce.linger_ms);
         given.number("batch.size", &mut produce.batch_bytes_max);
         given.number("max.request.size", &mut produce.request_bytes_max);
-        given.number("delivery.timeout.ms", &mut produce.delivery_timeout_ms);
-        given.number("max.block.ms", &mut produce.block_max_ms);
+        given.millis("delivery.timeout.ms", &mut produce.delivery_timeout_ms);
+        given.millis("max.block.ms", &mut produce.block_max_ms);
         given.number("buffer.memory", &mut produce.buffer_bytes_max);
         given.number("max.in.flight.requests.per.connection", &mut produce.in_flight_max);
         // More than five in flight and the broker could not tell a repeated batch from a new one.
@@ -96,17 +99,33 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
-    fn number<T: std::str::FromStr>(&mut self, key: &str, target: &mut T) {
+    /// Kafka's clients take no number below 0, with one exception.
+    fn number<T: std::str::FromStr + PartialOrd + Default>(&mut self, key: &str, target: &mut T) {
         let Some(text) = self.values.get(key) else { return };
         match text.trim().parse() {
-            Ok(value) => *target = value,
-            Err(_) => self.problems.push(format!("{key}: {text} is no number that fits")),
+            Ok(value) if value >= T::default() => *target = value,
+            _ => self.problems.push(format!("{key}: {text} is no number that fits")),
+        }
+    }
+
+    fn millis(&mut self, key: &str, target: &mut i64) {
+        self.number(key, target);
+        *target = NEVER_MS.min(*target);
+    }
+
+    /// A time that is without limit if it is below 0.
+    fn millis_or_never(&mut self, key: &str, target: &mut i64) {
+        let is_below_0 = |text: &String| text.trim().parse().is_ok_and(|number: i64| number < 0);
+        if self.values.get(key).is_some_and(is_below_0) {
+            *target = NEVER_MS;
+        } else {
+            self.millis(key, target);
         }
     }
 
     fn rebootstrap(&mut self, target: &mut Option<i64>) {
         let mut trigger_ms = target.unwrap_or_default();
-        self.number("metadata.recovery.rebootstrap.trigger.ms", &mut trigger_ms);
+        self.millis("metadata.recovery.rebootstrap.trigger.ms", &mut trigger_ms);
         let strategy = self.values.get("metadata.recovery.strategy");
         *target = Some(trigger_ms).filter(|_| !strategy.is_some_and(|text| text.eq_ignore_ascii_case("none")));
     }
@@ -131,13 +150,43 @@ mod tests {
     #[test]
     fn settings_that_are_read_are_those_that_are_not_warned_of() {
         let source = include_str!("settings.rs");
-        let read = source.split("given.number(\"").skip(1).filter_map(|rest| rest.split('"').next());
+        let read = source.split("given.").skip(1).filter(|rest| rest.starts_with(['n', 'm']));
+        let read = read.filter_map(|rest| rest.split('"').nth(1));
         let read: Vec<&str> = read.filter(|name| name.ends_with(char::is_alphabetic) && name.contains('.')).collect();
         assert!(read.len() >= 20, "{read:?}");
         for name in read.into_iter().chain(["client.rack", "compression.type", "metadata.recovery.strategy"]) {
             let value = if name.ends_with("strategy") { "none" } else { "5" };
             let config = Config::builder().application_id("app").bootstrap_servers("b:9092").set(name, value).build();
             assert_eq!(config.unwrap().warnings(), [], "{name}");
+        }
+    }
+
+    fn settings(given: &[(&str, &str)]) -> Result<Settings> {
+        let config = Config::builder().application_id("app").bootstrap_servers("b:9092");
+        let config = given.iter().fold(config, |config, (key, value)| config.set(*key, value));
+        Settings::of(&config.build()?, &[], 1)
+    }
+
+    #[test]
+    fn times_for_ever_can_be_added_to_each_other() {
+        let longest = i64::MAX.to_string();
+        let times = ["metadata.max.age.ms", "retry.backoff.ms", "default.api.timeout.ms", "delivery.timeout.ms"];
+        let given: Vec<_> = times.iter().map(|key| (*key, &*longest)).collect();
+        let Settings { client, produce, .. } = settings(&given).unwrap();
+        let sum = [client.metadata_max_age_ms, client.retry_backoff_ms, client.api_timeout_ms]
+            .into_iter()
+            .try_fold(produce.delivery_timeout_ms, |sum, ms| (ms == NEVER_MS).then(|| sum.checked_add(ms))?);
+        assert!(sum.is_some(), "{client:?}");
+        let idle = |text| settings(&[("connections.max.idle.ms", text)]).unwrap().client.connections_max_idle_ms;
+        assert_eq!((idle("-1"), idle(&longest), idle("5")), (NEVER_MS, NEVER_MS, 5));
+    }
+
+    #[test]
+    fn numbers_below_0_are_told() {
+        for key in ["default.api.timeout.ms", "producer.linger.ms", "max.block.ms", "consumer.fetch.max.wait.ms"] {
+            let error = settings(&[(key, "-1")]).unwrap_err();
+            let name = key.rsplit_once("er.").map_or(key, |(_, name)| name);
+            assert!(error.kind() == ErrorKind::Configuration && error.message().contains(name), "{error}");
         }
     }
 

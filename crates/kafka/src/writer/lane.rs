@@ -105,7 +105,8 @@ impl PartitionLane {
         let Some(at) = self.stamped.iter().position(|batch| batch.sequence == sequence) else { return 0 };
         let Some(batch) = self.stamped.remove(at) else { return 0 };
         self.is_known = true;
-        self.acked = Some(base_offset.map(|base| Offset(base + i64::from(batch.count) - 1)));
+        let last = |base: i64| base.checked_add(i64::from(batch.count) - 1).map(Offset);
+        self.acked = Some(base_offset.and_then(last));
         self.came_back();
         batch.uncompressed
     }
@@ -217,6 +218,14 @@ mod tests {
         lane.acknowledged(2, None);
         lane.acknowledged(4, Some(14));
         assert!(lane.is_empty());
+    }
+
+    #[test]
+    fn an_offset_past_the_end_of_numbers_is_not_known() {
+        let mut lane = lane(1);
+        send(&mut lane);
+        lane.acknowledged(0, Some(i64::MAX));
+        assert_eq!(lane.acked, Some(None));
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Broker {
             is_flushed: self.is_flushed(),
             seed: self.seed,
             // Creating the topics again counts their ids once more.
-            ids: self.ids - self.topics.len() as u64,
+            ids: self.ids.saturating_sub(self.topics.len() as u64),
             next_producer_id: self.transactions.next_producer_id(),
         }];
         for (name, topic) in &self.topics {

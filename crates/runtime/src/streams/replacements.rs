@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use millstream_types::Now;
+use millstream_types::clock::nanos;
 
 /// Failures that are further apart than this have nothing to do with each other.
 const CALM: Duration = Duration::from_secs(60);
@@ -37,10 +38,6 @@ impl Replacements {
         self.last_ns = now.mono_ns.saturating_add(pause_ns);
         self.last_ns
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

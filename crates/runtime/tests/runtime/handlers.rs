@@ -64,7 +64,7 @@ fn an_undecodable_record_fails_by_default_and_is_not_committed() {
     produce_undecodable(&world);
     world.settle(&mut [&mut app]);
     let error = app.error().unwrap();
-    assert!(error.contains("the value 0xfffe cannot be read"), "{error}");
+    assert!(error.contains("the value of 2 bytes cannot be read"), "{error}");
     assert!(error.contains("topic=in, partition=0, offset=0"), "{error}");
     assert_eq!(world.committed("in", 0), None);
 }

@@ -19,6 +19,7 @@ mod listeners;
 mod lost_topics;
 mod queries;
 mod retention;
+mod secrecy;
 mod standby;
 mod standstill;
 mod streams;

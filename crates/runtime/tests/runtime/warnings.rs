@@ -9,14 +9,25 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 /// The warnings told on this thread meanwhile, a line each.
 pub(crate) fn warned(run: impl FnOnce()) -> Vec<String> {
-    let warnings = Warnings::default();
-    tracing::subscriber::with_default(warnings.clone(), run);
-    std::mem::take(&mut *warnings.0.lock().unwrap())
+    told(|level| *level == Level::WARN, run)
 }
 
-/// Keeps the warnings.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
+/// All that is told on this thread meanwhile, at any level.
+pub(crate) fn told_at_all(run: impl FnOnce()) -> Vec<String> {
+    told(|_| true, run)
+}
+
+fn told(is_kept: fn(&Level) -> bool, run: impl FnOnce()) -> Vec<String> {
+    let lines = Arc::default();
+    tracing::subscriber::with_default(Lines { is_kept, lines: Arc::clone(&lines) }, run);
+    std::mem::take(&mut *lines.lock().unwrap())
+}
+
+/// Keeps what is told.
+struct Lines {
+    is_kept: fn(&Level) -> bool,
+    lines: Arc<Mutex<Vec<String>>>,
+}
 
 struct Line(String);
 
@@ -26,15 +37,15 @@ impl Visit for Line {
     }
 }
 
-impl Subscriber for Warnings {
+impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
+        (self.is_kept)(metadata.level())
     }
 
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(String::new());
         event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
+        self.lines.lock().unwrap().push(line.0);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

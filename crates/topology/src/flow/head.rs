@@ -85,10 +85,12 @@ impl<K: Send + 'static, V: Send + 'static> Head for TypedHead<K, V> {
     ) -> HeadOutcome {
         self.slot = None;
         let undecodable = |what: &str, bytes: Option<&[u8]>, error| {
-            let shown = bytes.map_or_else(|| "null".to_owned(), first_bytes);
-            HeadOutcome::Undecodable(
-                Error::new(ErrorKind::Deserialization, format!("the {what} {shown} cannot be read")).with_source(error),
-            )
+            // What it holds is never told: errors end in logs.
+            let message = match bytes {
+                Some(bytes) => format!("the {what} of {} bytes cannot be read", bytes.len()),
+                None => format!("the {what} null cannot be read"),
+            };
+            HeadOutcome::Undecodable(Error::new(ErrorKind::Deserialization, message).with_source(error))
         };
         let key = match self.key.decode(raw.key) {
             Ok(key) => key,
@@ -127,16 +129,6 @@ impl<K: Send + 'static, V: Send + 'static> Head for TypedHead<K, V> {
     fn give(&mut self) -> &mut (dyn Any + Send) {
         &mut self.slot
     }
-}
-
-/// The first bytes of something unreadable, in hex.
-fn first_bytes(bytes: &[u8]) -> String {
-    let mut shown = "0x".to_owned();
-    for byte in bytes.iter().take(16) {
-        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('?');
-        shown.extend([digit(byte >> 4), digit(byte & 15)]);
-    }
-    if bytes.len() > 16 { format!("{shown}... ({} bytes)", bytes.len()) } else { shown }
 }
 
 /// Why an extractor failed.

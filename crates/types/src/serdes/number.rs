@@ -62,7 +62,7 @@ impl Codec<bool> for BooleanCodec {
         match exactly(bytes)? {
             [0] => Ok(false),
             [1] => Ok(true),
-            [other] => Err(CodecError::format(format!("a boolean is the byte 0 or 1, not {other}"))),
+            [_] => Err(CodecError::format("a boolean is the byte 0 or 1")),
         }
     }
 

@@ -80,7 +80,7 @@ fn bytes_that_do_not_fit_are_refused() {
     refuses(&Serdes::short(), "00", "2 bytes expected");
     refuses(&Serdes::float(), "00", "4 bytes expected");
     refuses(&Serdes::double(), "00", "8 bytes expected");
-    refuses(&Serdes::boolean(), "02", "not 2");
+    refuses(&Serdes::boolean(), "02", "a boolean is the byte 0 or 1");
     refuses(&Serdes::boolean(), "", "1 bytes expected");
     refuses(&Serdes::string(), "6161ff61", "not UTF-8 after 2 bytes");
     refuses(&Serdes::void(), "", "always null");

@@ -48,7 +48,7 @@ impl Codec<Uuid> for UuidCodec {
         if bytes.len() != UUID_LEN {
             return Err(CodecError::Length { expected: UUID_LEN, found: bytes.len() });
         }
-        Uuid::try_parse_ascii(bytes).map_err(|error| CodecError::format(format!("not a UUID: {error}")))
+        Uuid::try_parse_ascii(bytes).map_err(|_| CodecError::format("not a UUID"))
     }
 
     fn encoded_len(&self, _: &Uuid) -> usize {

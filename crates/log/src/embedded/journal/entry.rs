@@ -10,6 +10,9 @@ use millstream_types::{Offset, Partition, TopicPartition};
 use crate::embedded::broker::is_topic_name;
 use crate::seam::CommittedOffset;
 
+/// Numbers that are counted on from are below half of what there is: no log lives long enough to reach that.
+const COUNTED_MAX: i64 = i64::MAX / 2;
+
 /// A change of what the partitions' own files do not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::embedded) enum Entry {
@@ -102,8 +105,8 @@ impl Entry {
             1 => Self::Opened {
                 is_flushed: from.u8()? != 0,
                 seed: u64::from_be_bytes(from.array()?),
-                ids: u64::from_be_bytes(from.array()?),
-                next_producer_id: from.i64()?,
+                ids: from.counted()?.unsigned_abs(),
+                next_producer_id: from.counted()?,
             },
             2 => Self::TopicCreated {
                 // It leads to files.
@@ -117,7 +120,7 @@ impl Entry {
                 let (partition, offset) = from.position()?;
                 Self::LogStart { partition, offset }
             }
-            5 => Self::Producer { transactional_id: from.text()?, id: from.i64()?, epoch: from.i16()? },
+            5 => Self::Producer { transactional_id: from.text()?, id: from.counted()?, epoch: from.i16()? },
             6 => Self::Commit {
                 producer_id: from.i64()?,
                 epoch: from.i16()?,
@@ -180,6 +183,10 @@ impl Source<'_> {
 
     fn i64(&mut self) -> Option<i64> {
         self.array().map(i64::from_be_bytes)
+    }
+
+    fn counted(&mut self) -> Option<i64> {
+        self.i64().filter(|number| (0..=COUNTED_MAX).contains(number))
     }
 
     fn text(&mut self) -> Option<Arc<str>> {
@@ -264,6 +271,27 @@ mod tests {
             let mut bytes = Vec::new();
             entry.write(&mut bytes);
             assert_eq!(Entry::read_all(&bytes), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_could_not_be_counted_on_from_are_refused() {
+        let opened = |ids, next_producer_id| Entry::Opened { is_flushed: true, seed: u64::MAX, ids, next_producer_id };
+        let producer = |id| Entry::Producer { transactional_id: "app-1".into(), id, epoch: i16::MAX };
+        let largest = COUNTED_MAX.unsigned_abs();
+        for (entry, is_good) in [
+            (opened(largest, COUNTED_MAX), true),
+            (opened(largest + 1, 0), false),
+            (opened(u64::MAX, 0), false),
+            (opened(0, i64::MAX), false),
+            (opened(0, -1), false),
+            (producer(COUNTED_MAX), true),
+            (producer(i64::MAX), false),
+            (producer(i64::MIN), false),
+        ] {
+            let mut bytes = Vec::new();
+            entry.write(&mut bytes);
+            assert_eq!(Entry::read_all(&bytes).is_some(), is_good, "{entry:?}");
         }
     }
 
