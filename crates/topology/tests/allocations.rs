@@ -10,9 +10,7 @@ use millstream_topology::flow::{
     Flow, FlowBuild, FlowEnv, FlowOptions, Head, HeadOutcome, NodeIndex, RawHead, SinkRecord, TimestampExtraction,
 };
 use millstream_topology::{Consumed, KStream, Materialized, StreamsBuilder};
-use millstream_types::{
-    Codec, CodecError, Headers, Offset, Partition, RawRecord, Result, Serde, Serdes, TaskId, Timestamp,
-};
+use millstream_types::{Codec, CodecError, Headers, Offset, RawRecord, Result, Serde, Serdes, TaskId, Timestamp};
 
 const RECORDS: u64 = 100;
 
