@@ -138,6 +138,8 @@ fn config(options: &Options, workload: Workload, guarantee: Guarantee) -> Result
         .bootstrap_servers(options.needed("bootstrap")?)
         .state_dir(options.text("state-dir").map_or_else(|| std::env::temp_dir().join("bench-state"), PathBuf::from))
         .set("group.protocol", options.text("protocol").unwrap_or("streams"))
+        // As the brokers have it for classic groups.
+        .set("group.streams.initial.rebalance.delay.ms", 0)
         .processing_guarantee(match guarantee {
             Guarantee::Alo => ProcessingGuarantee::AtLeastOnce,
             Guarantee::Eos => ProcessingGuarantee::ExactlyOnceV2,
@@ -150,13 +152,16 @@ fn config(options: &Options, workload: Workload, guarantee: Guarantee) -> Result
         ("commit-ms", "commit.interval.ms"),
         ("linger-ms", "producer.linger.ms"),
         ("cache-bytes", "statestore.cache.max.bytes"),
-        ("standby", "num.standby.replicas"),
-        ("session-ms", "session.timeout.ms"),
+        ("standby", "group.streams.num.standby.replicas"),
+        ("session-ms", "group.streams.session.timeout.ms"),
     ];
     for (option, key) in passed_on {
         if let Some(value) = options.text(option) {
             config = config.set(key, value);
         }
+    }
+    if let Some(session_ms) = options.number::<u64>("session-ms")? {
+        config = config.set("group.streams.heartbeat.interval.ms", session_ms / 3);
     }
     for (key, value) in &options.configs {
         config = config.set(key, value);

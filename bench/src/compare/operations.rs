@@ -132,7 +132,6 @@ pub(super) fn fail_over(plan: &Plan, stage: &mut Stage, lines: &mut Vec<Value>) 
             let mut given = vec!["--workload", "F1", "--in", "f1-in", "--out", "f1-out"];
             given.extend_from_slice(&["--app-id", &application, "--state-dir", &state]);
             given.extend_from_slice(more);
-            set_group(stage, *peer, &application, more)?;
             let mut options = vec!["--preload", keys, "--max-wait-s", wait_s];
             if label.contains("restart") {
                 options.push("--restart");
@@ -143,27 +142,4 @@ pub(super) fn fail_over(plan: &Plan, stage: &mut Stage, lines: &mut Vec<Value>) 
         }
     }
     Ok(())
-}
-
-/// In a streams group, sessions and standbys are settings of the group and not of its members.
-fn set_group(stage: &Stage, peer: Peer, application: &str, options: &[&str]) -> Result<(), String> {
-    let mut configs = Vec::new();
-    for (option, value) in options.iter().zip(options.iter().skip(1)) {
-        match *option {
-            "--session-ms" => {
-                configs.push(format!("streams.session.timeout.ms={value}"));
-                configs.push("streams.heartbeat.interval.ms=2000".to_owned());
-            }
-            "--standby" => configs.push(format!("streams.num.standby.replicas={value}")),
-            _ => {}
-        }
-    }
-    if peer == Peer::Java || configs.is_empty() {
-        return Ok(());
-    }
-    let mut given = vec!["--group", application];
-    for config in &configs {
-        given.extend_from_slice(&["--config", config]);
-    }
-    stage.tool("topics", &given).map(drop)
 }

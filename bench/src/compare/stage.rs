@@ -12,12 +12,11 @@ use super::java::{self, Java};
 use crate::usage;
 
 /// Settings that differ from Kafka's defaults; README.md gives them.
-const BROKER: [(&str, &str); 12] = [
+const BROKER: [(&str, &str); 11] = [
     ("num.partitions", "4"),
     ("offsets.topic.num.partitions", "4"),
     ("transaction.state.log.num.partitions", "4"),
     ("group.initial.rebalance.delay.ms", "0"),
-    ("group.streams.initial.rebalance.delay.ms", "0"),
     // Event times in the data lie in the past: no segment expires while all this runs.
     ("log.retention.ms", "-1"),
     ("log.retention.check.interval.ms", "86400000"),

@@ -1,6 +1,7 @@
 //! Topics and offsets: calls that ask a broker, wait, and ask again where that may help.
 
 mod agreement;
+mod group_settings;
 mod offsets;
 mod operation;
 mod producers;
@@ -14,6 +15,7 @@ use millstream_types::{Offset, TopicPartition};
 use crate::client::Client;
 use crate::driver::Driver;
 use crate::renewal::Renewal;
+use group_settings::ConfigureGroup;
 use offsets::{Committed, DeleteRecords, ListOffsets};
 use operation::{Operation, Step};
 use producers::OpenTransactions;
@@ -67,6 +69,10 @@ impl Admin for KafkaAdmin {
 
     fn open_transactions(&mut self, partitions: &[TopicPartition]) -> Call<Vec<Vec<OpenTransaction>>> {
         self.start(OpenTransactions::new(partitions.to_vec()))
+    }
+
+    fn configure_group(&mut self, group: &str, settings: &[(String, String)]) -> Call<()> {
+        self.start(ConfigureGroup::new(group, settings))
     }
 
     fn renew_group(&mut self, group: &str) -> Call<usize> {

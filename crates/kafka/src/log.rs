@@ -64,8 +64,8 @@ impl Log for KafkaLog {
     fn member(&self, config: MemberConfig) -> Box<dyn Member> {
         if config.standby_replicas > 0 && !config.process_members.is_empty() {
             tracing::warn!(
-                "num.standby.replicas means nothing to brokers that assign tasks: set streams.num.standby.replicas of \
-                 group {} (kafka-configs.sh --entity-type groups)",
+                "num.standby.replicas means nothing to brokers that assign tasks: group.streams.num.standby.replicas is the \
+                 setting of group {}",
                 config.group
             );
         }

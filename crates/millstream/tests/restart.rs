@@ -258,14 +258,15 @@ fn who_keeps_a_copy_takes_over_with_the_tail_only() {
     let cluster = Cluster::builder()
         .setting("group.streams.session.timeout.ms", 5_000)
         .setting("group.streams.heartbeat.interval.ms", 300)
-        .setting("group.streams.num.standby.replicas", 1)
         .start()
         .unwrap_or_else(|error| panic!("{error}"));
     let bootstrap = cluster.bootstrap();
     let states = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let log = connect(&bootstrap);
     let mut other = start_instance("copies", &bootstrap, states[0].path());
-    let config = config("copies", &bootstrap, states[1].path());
+    // Who starts last tells the group.
+    let config = settings("copies", &bootstrap, states[1].path());
+    let config = config.set("group.streams.num.standby.replicas", 1).build().unwrap();
     let streams = Streams::new(&topology(), &config).unwrap();
     streams.start().unwrap();
     let tasks = || {

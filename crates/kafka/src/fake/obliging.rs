@@ -1,6 +1,7 @@
 //! Brokers that do all they are asked, but where the test has other plans for a request.
 
 mod groups;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -23,9 +24,7 @@ use crate::protocol::messages::delete_records::{
     DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
 use crate::protocol::messages::delete_topics::{DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse};
-use crate::protocol::messages::describe_configs::{
-    DescribeConfigsRequest, DescribeConfigsResponse, DescribeConfigsResult,
-};
+use crate::protocol::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResponse};
 use crate::protocol::messages::describe_producers::{
     DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, TopicResponse,
 };
@@ -35,6 +34,9 @@ use crate::protocol::messages::describe_transactions::{
 use crate::protocol::messages::end_txn::{EndTxnRequest, EndTxnResponse};
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
 use crate::protocol::messages::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
+use crate::protocol::messages::incremental_alter_configs::{
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+};
 use crate::protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use crate::protocol::messages::list_offsets::{
     ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse,
@@ -56,6 +58,7 @@ use crate::protocol::messages::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 use crate::protocol::{ErrorCode, Reader, Request, RequestHeader};
+use settings::Settings;
 
 /// Where the one record is that can be fetched.
 pub(crate) const FETCHED: i64 = 7;
@@ -92,6 +95,7 @@ pub(crate) struct Obliging {
     next_offset: i64,
     epoch: i16,
     deleted: BTreeSet<String>,
+    settings: Settings,
     /// Whether the one record that there is was fetched.
     is_fetched: bool,
     /// The broker that coordinates everything; others say that they do not.
@@ -121,6 +125,7 @@ impl Obliging {
             next_offset: 100,
             epoch: 0,
             deleted: BTreeSet::new(),
+            settings: Settings::default(),
             is_fetched: false,
             coordinator: Arc::new(AtomicI32::new(1)),
         };
@@ -170,8 +175,10 @@ impl Obliging {
             | AddOffsetsToTxnRequest::KEY
             | TxnOffsetCommitRequest::KEY
             | DescribeTransactionsRequest::KEY => transaction(header, body, any),
-            CreateTopicsRequest::KEY | DeleteTopicsRequest::KEY | DescribeConfigsRequest::KEY => {
-                self.topics(header, body, any)
+            CreateTopicsRequest::KEY => Self::create_topics(header, body, any),
+            DeleteTopicsRequest::KEY => self.delete_topics(header, body, any),
+            DescribeConfigsRequest::KEY | IncrementalAlterConfigsRequest::KEY => {
+                self.settings.answer(header, body, any)
             }
             key if groups::is_of_group(key) => groups::answer(header, body, code),
             _ => offsets(header, body, code),
@@ -263,37 +270,23 @@ impl Obliging {
         Reply::to::<FetchRequest>(header, &response)
     }
 
-    fn topics(&mut self, header: &RequestHeader, body: Reader, error_code: i16) -> Reply {
-        match header.key {
-            CreateTopicsRequest::KEY => {
-                let topic = |name| CreatableTopicResult { name, error_code, ..Default::default() };
-                let names = read::<CreateTopicsRequest>(header, body).topics.into_iter().map(|topic| topic.name);
-                let topics = names.map(topic).collect();
-                Reply::to::<CreateTopicsRequest>(header, &CreateTopicsResponse { topics, ..Default::default() })
-            }
-            DeleteTopicsRequest::KEY => {
-                let names = read::<DeleteTopicsRequest>(header, body).topics.into_iter().filter_map(|topic| topic.name);
-                let names: Vec<String> = names.collect();
-                if error_code == 0 {
-                    self.deleted.extend(names.iter().cloned());
-                }
-                let topic = |name| DeletableTopicResult {
-                    name: Some(name),
-                    topic_id: TOPIC_ID,
-                    error_code,
-                    ..Default::default()
-                };
-                let responses = names.into_iter().map(topic).collect();
-                Reply::to::<DeleteTopicsRequest>(header, &DeleteTopicsResponse { responses, ..Default::default() })
-            }
-            _ => {
-                let resources = read::<DescribeConfigsRequest>(header, body).resources.into_iter();
-                let result = |resource_name| DescribeConfigsResult { resource_name, error_code, ..Default::default() };
-                let results = resources.map(|resource| result(resource.resource_name)).collect();
-                let response = DescribeConfigsResponse { results, ..Default::default() };
-                Reply::to::<DescribeConfigsRequest>(header, &response)
-            }
+    fn create_topics(header: &RequestHeader, body: Reader, error_code: i16) -> Reply {
+        let topic = |name| CreatableTopicResult { name, error_code, ..Default::default() };
+        let names = read::<CreateTopicsRequest>(header, body).topics.into_iter().map(|topic| topic.name);
+        let topics = names.map(topic).collect();
+        Reply::to::<CreateTopicsRequest>(header, &CreateTopicsResponse { topics, ..Default::default() })
+    }
+
+    fn delete_topics(&mut self, header: &RequestHeader, body: Reader, error_code: i16) -> Reply {
+        let names = read::<DeleteTopicsRequest>(header, body).topics.into_iter().filter_map(|topic| topic.name);
+        let names: Vec<String> = names.collect();
+        if error_code == 0 {
+            self.deleted.extend(names.iter().cloned());
         }
+        let topic =
+            |name| DeletableTopicResult { name: Some(name), topic_id: TOPIC_ID, error_code, ..Default::default() };
+        let responses = names.into_iter().map(topic).collect();
+        Reply::to::<DeleteTopicsRequest>(header, &DeleteTopicsResponse { responses, ..Default::default() })
     }
 }
 
@@ -310,6 +303,9 @@ fn nothing(header: &RequestHeader) -> Reply {
         CreateTopicsRequest::KEY => Reply::to::<CreateTopicsRequest>(header, &CreateTopicsResponse::default()),
         DeleteTopicsRequest::KEY => Reply::to::<DeleteTopicsRequest>(header, &DeleteTopicsResponse::default()),
         DescribeConfigsRequest::KEY => Reply::to::<DescribeConfigsRequest>(header, &DescribeConfigsResponse::default()),
+        IncrementalAlterConfigsRequest::KEY => {
+            Reply::to::<IncrementalAlterConfigsRequest>(header, &IncrementalAlterConfigsResponse::default())
+        }
         ListOffsetsRequest::KEY => Reply::to::<ListOffsetsRequest>(header, &ListOffsetsResponse::default()),
         DeleteRecordsRequest::KEY => Reply::to::<DeleteRecordsRequest>(header, &DeleteRecordsResponse::default()),
         OffsetCommitRequest::KEY => Reply::to::<OffsetCommitRequest>(header, &OffsetCommitResponse::default()),

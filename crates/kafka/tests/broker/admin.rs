@@ -82,3 +82,27 @@ fn a_group_that_never_committed_has_no_offsets() {
     let partition = create(&log, "admin-nothing", 1);
     assert_eq!(committed_offset(&log, "admin-nobody", &partition), None);
 }
+
+/// Kafka's own tool tells them, and the coordinator before the call is over.
+#[test]
+fn a_group_gets_settings_before_it_has_members() {
+    let log = connect();
+    let setting = |name: &str, value: &str| (format!("streams.{name}"), value.to_owned());
+    let wanted = [setting("num.standby.replicas", "1"), setting("initial.rebalance.delay.ms", "0")];
+    for _ in 0..2 {
+        ok(&log, log.admin().configure_group("admin-settings", &wanted));
+    }
+    let bootstrap = KAFKA.bootstrap();
+    let arguments = ["--bootstrap-server", &bootstrap, "--describe", "--entity-type", "groups", "--entity-name"];
+    let told = KAFKA.tool("kafka.admin.ConfigCommand", &[&arguments[..], &["admin-settings"]].concat()).unwrap();
+    for (name, value) in &wanted {
+        assert!(told.contains(&format!("{name}={value}")), "{told}");
+    }
+
+    for (name, value) in [("session.timeout.ms", "1"), ("no.such.setting", "1")] {
+        let refused = failure(&log, log.admin().configure_group("admin-settings", &[setting(name, value)]));
+        assert_eq!(refused.kind, FailureKind::Fatal);
+        let text = refused.to_string();
+        assert!(text.contains("admin-settings") && text.contains(name), "{text}");
+    }
+}

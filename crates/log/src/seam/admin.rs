@@ -36,6 +36,12 @@ pub trait Admin: Send {
         Call::done(vec![Vec::new(); partitions.len()])
     }
 
+    /// Gives a group these settings, under the names that brokers have for a group's (`streams.session.timeout.ms`), unless
+    /// they are in effect. A log whose groups have none does nothing.
+    fn configure_group(&mut self, _group: &str, _settings: &[(String, String)]) -> Call<()> {
+        Call::done(())
+    }
+
     /// Makes a group anew with its committed offsets, so that its next members may have another topology. Gives the
     /// number of partitions with offsets. May be begun again if it was cut short. A fatal failure of kind `State`
     /// when the group has members, of kind `Configuration` when brokers know no such

@@ -1,4 +1,5 @@
-//! Before a thread joins: source topics must exist, internal topics are checked and created.
+//! Before a thread joins: the group gets its settings, source topics must exist, internal topics are checked and
+//! created.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub(crate) struct Setup {
 enum Question {
     #[default]
     None,
+    /// The group's own settings.
+    Group(Call<()>),
     /// Which topics the patterns of sources match.
     Matching(Plan, Call<Vec<TopicMetadata>>),
     /// How many partitions the user's topics have.
@@ -41,13 +44,29 @@ impl Setup {
         loop {
             self.asked = match std::mem::take(&mut self.asked) {
                 Question::None => {
-                    let plan = Plan::of(shared.topology.facts(), &shared.application_id);
-                    if plan.has_patterns() {
-                        Question::Matching(plan, admin.list_topics())
+                    let settings: Vec<_> = shared.config.group_configs().into_iter().collect();
+                    let call = if settings.is_empty() {
+                        Call::done(())
                     } else {
-                        ask_sources(plan, admin)
-                    }
+                        admin.configure_group(&shared.application_id, &settings)
+                    };
+                    Question::Group(call)
                 }
+                Question::Group(mut call) => match call.poll(now) {
+                    Outcome::Pending => {
+                        self.asked = Question::Group(call);
+                        return Ok(None);
+                    }
+                    Outcome::Failed(failure) => return again(failure),
+                    Outcome::Done(()) => {
+                        let plan = Plan::of(shared.topology.facts(), &shared.application_id);
+                        if plan.has_patterns() {
+                            Question::Matching(plan, admin.list_topics())
+                        } else {
+                            ask_sources(plan, admin)
+                        }
+                    }
+                },
                 Question::Matching(plan, mut call) => match call.poll(now) {
                     Outcome::Pending => {
                         self.asked = Question::Matching(plan, call);

@@ -39,6 +39,9 @@ impl Client {
 const CLIENT_PREFIXES: [&str; 6] =
     ["consumer.", "main.consumer.", "restore.consumer.", "global.consumer.", "producer.", "admin."];
 
+/// What settings of the streams group begin with: brokers know them without `group.`.
+const GROUP_PREFIX: &str = "group.streams.";
+
 /// What a name that was given stands for.
 pub(super) enum Meaning {
     /// A key of the table, perhaps behind a prefix.
@@ -49,6 +52,8 @@ pub(super) enum Meaning {
     JvmClient,
     /// A setting of internal topics, or a client tag: the name is free.
     Free,
+    /// A setting of the group, which brokers keep.
+    Group,
     /// None of these.
     Unknown,
 }
@@ -66,6 +71,9 @@ pub(super) enum ClientSetting {
 pub(super) fn meaning(name: &str) -> (Meaning, &str) {
     if name.starts_with("topic.") || name.starts_with("client.tag.") {
         return (Meaning::Free, name);
+    }
+    if name.starts_with(GROUP_PREFIX) {
+        return (Meaning::Group, name);
     }
     let base = CLIENT_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
     let meaning = if let Some(key) = find_key(base) {
@@ -103,6 +111,12 @@ impl Config {
     /// Settings of internal topics: `topic.` without the prefix.
     pub fn topic_configs(&self) -> BTreeMap<String, String> {
         self.with_prefix("topic.").collect()
+    }
+
+    /// Settings that the application's streams group gets on the brokers, under the names that they have there:
+    /// `group.streams.num.standby.replicas` is told as `streams.num.standby.replicas`.
+    pub fn group_configs(&self) -> BTreeMap<String, String> {
+        self.with_prefix(GROUP_PREFIX).map(|(name, value)| (format!("streams.{name}"), value)).collect()
     }
 
     /// Tags of this instance, by name: `client.tag.` without the prefix.

@@ -22,9 +22,13 @@ const DEPRECATED: [(&str, &str); 4] = [
 const NOT_OVERRIDABLE: [&str; 4] = ["enable.auto.commit", "allow.auto.create.topics", "group.id", "transactional.id"];
 /// The same under `exactly_once_v2` only.
 const NOT_OVERRIDABLE_EXACTLY_ONCE: [&str; 2] = ["isolation.level", "enable.idempotence"];
-/// What a streams group says of its members.
-const OF_STREAMS_GROUP: [&str; 4] =
-    ["heartbeat.interval.ms", "max.warmup.replicas", "num.standby.replicas", "session.timeout.ms"];
+/// What a streams group says of its members, and how the group is told.
+const OF_STREAMS_GROUP: [(&str, Option<&str>); 4] = [
+    ("heartbeat.interval.ms", Some("group.streams.heartbeat.interval.ms")),
+    ("max.warmup.replicas", None),
+    ("num.standby.replicas", Some("group.streams.num.standby.replicas")),
+    ("session.timeout.ms", Some("group.streams.session.timeout.ms")),
+];
 
 /// Checks what was given.
 pub(super) fn build(given: BTreeMap<String, String>) -> Result<Config, Error> {
@@ -202,7 +206,9 @@ fn warning(name: &str, config: &Config) -> Option<ConfigWarningKind> {
         Meaning::JvmClient | Meaning::Known(Key { reader: KeyReader::Jvm, .. }) => {
             return Some(ConfigWarningKind::JvmOnly);
         }
-        Meaning::Client(ClientSetting::Read) | Meaning::Known(Key { reader: KeyReader::Brokers, .. }) => (true, None),
+        Meaning::Client(ClientSetting::Read)
+        | Meaning::Group
+        | Meaning::Known(Key { reader: KeyReader::Brokers, .. }) => (true, None),
         Meaning::Client(ClientSetting::Unread(why)) => (true, Some(why)),
         Meaning::Known(Key { reader: KeyReader::Nobody(why), .. }) => (false, Some(*why)),
         Meaning::Known(_) | Meaning::Free => (false, None),
@@ -211,8 +217,11 @@ fn warning(name: &str, config: &Config) -> Option<ConfigWarningKind> {
     if needs_brokers && !has_brokers {
         return Some(ConfigWarningKind::NeedsBrokers);
     }
-    if has_brokers && config.group_protocol() == GroupProtocol::Streams && OF_STREAMS_GROUP.contains(&base) {
-        return Some(ConfigWarningKind::OfGroup);
+    if has_brokers
+        && config.group_protocol() == GroupProtocol::Streams
+        && let Some((_, instead)) = OF_STREAMS_GROUP.iter().find(|(name, _)| *name == base)
+    {
+        return Some(ConfigWarningKind::OfGroup { instead: *instead });
     }
     unread.map(|why| ConfigWarningKind::Unread { why })
 }

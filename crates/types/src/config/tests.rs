@@ -264,6 +264,7 @@ fn odd_keys_are_told_once_and_kept() {
         ("main.consumer.max.poll.records", Some(Unread { why: "" })),
         ("max.warmup.replicas", Some(Unread { why: "" })),
         ("session.timeout.ms", None),
+        ("group.streams.session.timeout.ms", Some(NeedsBrokers)),
         ("topic.min.insync.replicas", None),
         ("client.tag.zone", None),
         ("log.flush", None),
@@ -291,9 +292,15 @@ fn odd_keys_are_told_once_and_kept() {
     for key in ["acks", "consumer.receive.buffer.bytes", "retry.backoff.max.ms", "ssl.key.password"] {
         assert_eq!(brokers(key), [Unread { why: "" }], "{key}");
     }
-    for key in ["consumer.session.timeout.ms", "num.standby.replicas", "max.warmup.replicas"] {
-        assert_eq!(brokers(key), [OfGroup], "{key}");
+    let of_group = [
+        ("consumer.session.timeout.ms", Some("group.streams.session.timeout.ms")),
+        ("num.standby.replicas", Some("group.streams.num.standby.replicas")),
+        ("max.warmup.replicas", None),
+    ];
+    for (key, instead) in of_group {
+        assert_eq!(brokers(key), [OfGroup { instead }], "{key}");
     }
+    assert_eq!(brokers("group.streams.num.standby.replicas"), []);
     assert!(with(&[("isolation.level", "x")]).warnings().iter().all(|warning| warning.kind == NeedsBrokers));
     let exactly_once = with(&[("isolation.level", "x"), ("processing.guarantee", "exactly_once_v2")]);
     assert_eq!(exactly_once.warnings()[0].kind, NotOverridable);
@@ -308,6 +315,8 @@ fn the_narrower_prefix_wins() {
         ("linger.ms", "4"),
         ("producer.linger.ms", "5"),
         ("topic.min.insync.replicas", "2"),
+        ("group.streams.num.standby.replicas", "1"),
+        ("group.protocol", "streams"),
         ("client.tag.zone", "z"),
         ("my.own", "x"),
     ]);
@@ -319,6 +328,7 @@ fn the_narrower_prefix_wins() {
     assert_eq!(of(Client::Producer, "linger.ms").as_deref(), Some("5"));
     assert_eq!(of(Client::Producer, "my.own"), None);
     assert_eq!(config.topic_configs(), [("min.insync.replicas".to_owned(), "2".to_owned())].into());
+    assert_eq!(config.group_configs(), [("streams.num.standby.replicas".to_owned(), "1".to_owned())].into());
     assert_eq!(config.client_tags(), [("zone".to_owned(), "z".to_owned())].into());
 }
 

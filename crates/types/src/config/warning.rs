@@ -30,7 +30,10 @@ pub enum ConfigWarningKind {
     /// The engine sets it itself, as Kafka Streams does.
     NotOverridable,
     /// A streams group takes it from its own settings on the brokers.
-    OfGroup,
+    OfGroup {
+        /// The key that gives the group this setting, where groups have it.
+        instead: Option<&'static str>,
+    },
     /// Kafka's clients or Kafka Streams know it, Millstream does not act on it.
     Unread {
         /// Why not.
@@ -46,8 +49,9 @@ impl fmt::Display for ConfigWarning {
             ConfigWarningKind::JvmOnly => f.write_str("has a meaning inside the JVM only, ignored"),
             ConfigWarningKind::Deprecated { instead } => write!(f, "deprecated, use {instead}"),
             ConfigWarningKind::NeedsBrokers => f.write_str("only read when running on Kafka brokers, ignored"),
-            ConfigWarningKind::OfGroup => {
-                f.write_str("a setting of the group on the brokers with group.protocol = streams, ignored")
+            ConfigWarningKind::OfGroup { instead } => {
+                f.write_str("a setting of the group on the brokers with group.protocol = streams, ignored")?;
+                instead.map_or(Ok(()), |instead| write!(f, "; {instead} sets it"))
             }
             ConfigWarningKind::Unread { why } => write!(f, "Millstream does not act on it, ignored: {why}"),
             ConfigWarningKind::NotOverridable => f.write_str("set by the engine itself, ignored"),

@@ -1,6 +1,7 @@
 //! Requests about a streams group and its members.
 
 use super::*;
+use crate::protocol::messages::incremental_alter_configs::IncrementalAlterConfigsRequest;
 use crate::protocol::messages::streams_group_heartbeat::StreamsGroupHeartbeatRequest;
 
 /// A request to the coordinator of a group that is made anew.
@@ -32,6 +33,29 @@ fn offsets_of_a_group_that_is_made_anew() {
     for number in 0..2 {
         check::<OffsetCommitRequest>(Check { number, ..COORDINATED }, Rig::renew);
     }
+}
+
+/// What is in effect, what is written, and whether the coordinator has heard of it.
+#[test]
+fn settings_of_a_group() {
+    let how = Check { place: Place::Item, ..USUAL };
+    check::<IncrementalAlterConfigsRequest>(how, Rig::configure);
+    for number in 0..2 {
+        check::<DescribeConfigsRequest>(Check { number, ..how }, Rig::configure);
+    }
+    check::<FindCoordinatorRequest>(Check { place: Place::Top, ..USUAL }, Rig::configure);
+    check_nothing::<IncrementalAlterConfigsRequest>(2, Rig::configure);
+    check_nothing::<DescribeConfigsRequest>(2, Rig::configure);
+}
+
+#[test]
+fn settings_that_a_group_has_are_not_written_again() {
+    let mut rig = Rig::new(&[], 2);
+    for _ in 0..2 {
+        assert_eq!(rig.configure(), Ok(()));
+    }
+    assert_eq!(rig.count(IncrementalAlterConfigsRequest::KEY), 1);
+    assert_eq!(rig.count(DescribeConfigsRequest::KEY), 3, "asked, written, asked; then asked only");
 }
 
 /// Heartbeats that join a group.

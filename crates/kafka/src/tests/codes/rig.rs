@@ -117,6 +117,13 @@ impl Rig {
         self.wait(call).map(drop)
     }
 
+    /// Gives a group a setting that it does not have.
+    pub(super) fn configure(&mut self) -> Result<(), FailureKind> {
+        let settings = [("streams.num.standby.replicas".to_owned(), "1".to_owned())];
+        let call = self.admin().configure_group("g", &settings);
+        self.wait(call)
+    }
+
     pub(super) fn renew(&mut self) -> Result<(), FailureKind> {
         let call = self.admin().renew_group("g");
         self.wait(call).map(drop)

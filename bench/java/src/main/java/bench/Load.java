@@ -98,15 +98,6 @@ final class Load {
                 }
             }
             if (o.has("create")) for (String t : o.s("create", "").split(",")) create(a, t, 4, Map.of());
-            if (o.has("group")) {                            // --group ID --config key=value ...: settings of a group
-                List<AlterConfigOp> ops = new ArrayList<>();
-                for (String c : o.conf) {
-                    int e = c.indexOf('=');
-                    ops.add(new AlterConfigOp(new ConfigEntry(c.substring(0, e), c.substring(e + 1)), AlterConfigOp.OpType.SET));
-                }
-                a.incrementalAlterConfigs(Map.of(new org.apache.kafka.common.config.ConfigResource(
-                        org.apache.kafka.common.config.ConfigResource.Type.GROUP, o.s("group", "")), ops)).all().get(20, TimeUnit.SECONDS);
-            }
             if (o.has("sizes")) {
                 var d = a.describeLogDirs(List.of(1)).allDescriptions().get(20, TimeUnit.SECONDS);
                 Map<String, Long> sz = new TreeMap<>();
