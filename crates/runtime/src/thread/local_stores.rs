@@ -142,10 +142,12 @@ fn warn_of_what_is_missing(
     }
 }
 
-/// Whether an offset that tells of records is committed for an input of the task.
+/// Whether an offset that tells of records is committed for each input of the task: what comes from an input without
+/// may be all that a store has.
 fn has_processed(subtopology: &Subtopology, task: TaskId, facts: &SurveyFacts) -> bool {
     let inputs = subtopology.inputs.iter().map(|input| TopicPartition::new(Arc::clone(&input.topic), task.partition));
-    inputs.filter_map(|input| facts.committed.get(&input)).any(|committed| committed.offset.0 > 0)
+    let mut committed = inputs.map(|input| facts.committed.get(&input));
+    committed.all(|committed| committed.is_some_and(|committed| committed.offset.0 > 0))
 }
 
 /// Whether a local copy knows more of the inputs than the committed offsets: the log has lost its end as a whole. A

@@ -12,7 +12,8 @@ use millstream_log::{
 };
 use millstream_runtime::Handlers;
 use millstream_state::MemoryEngines;
-use millstream_types::{Config, Offset, ProcessingGuarantee, TopicPartition};
+use millstream_topology::{Context, Incoming, Processor, ProcessorError, SourceSpec};
+use millstream_types::{Config, Offset, ProcessingGuarantee, Serdes, TopicPartition};
 
 const CHANGELOG: &str = "app-counts-changelog";
 
@@ -185,6 +186,50 @@ fn an_input_that_is_new_to_the_topology_is_read_by_the_reset_policy() {
     app.assert_running();
     assert_eq!(world.lines("out").last().unwrap(), "k=4");
     app.close(&mut world);
+}
+
+#[test]
+fn a_store_may_be_empty_where_an_input_has_not_brought_anything() {
+    let mut world = World::new(&[("in", 1), ("more", 1), ("out", 1)]);
+    let topology = || {
+        let mut topology = counting();
+        topology.add_source("other", &["more"], SourceSpec::new(Serdes::string(), Serdes::string())).add_processor(
+            "passer",
+            || Passer,
+            &["other"],
+        );
+        topology.connect_processor_and_state_stores("passer", &["counts"]);
+        topology
+    };
+    world.produce("more", 0, &[("k", "x", 1)]);
+    for _ in 0..2 {
+        let told = warned(|| {
+            let mut app = App::new(&world, &topology(), &exactly_once(), disk());
+            world.settle(&mut [&mut app]);
+            app.assert_running();
+            app.close(&mut world);
+        });
+        assert_eq!(told, [""; 0]);
+    }
+    assert_eq!(world.committed("more", 0), Some(Offset(1)));
+}
+
+/// Does nothing with what it gets.
+struct Passer;
+
+impl Processor for Passer {
+    type KeyIn = String;
+    type ValueIn = String;
+    type KeyOut = String;
+    type ValueOut = String;
+
+    fn process(
+        &mut self,
+        _: &mut Context<'_, String, String>,
+        _: Incoming<'_, String, String>,
+    ) -> Result<(), ProcessorError> {
+        Ok(())
+    }
 }
 
 #[test]
