@@ -7,6 +7,7 @@ use millstream_types::TopicPartition;
 
 use crate::by_topic::by_topic;
 use crate::client::{Client, CoordinatorKind};
+use crate::protocol::ErrorCode;
 use crate::protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -56,6 +57,11 @@ pub(crate) fn release(
     tries.turn(client, what, at, i16::MAX, request, |answer| answer.error_code).is_some()
 }
 
+/// What the code of a member's commit counts as: with the group, the membership is gone.
+fn of_member(code: i16) -> i16 {
+    if ErrorCode(code) == ErrorCode::GROUP_ID_NOT_FOUND { ErrorCode::UNKNOWN_MEMBER_ID.0 } else { code }
+}
+
 /// Commits offsets outside a transaction.
 pub(crate) fn commit(
     tries: &mut Tries<OffsetCommitRequest>,
@@ -84,7 +90,11 @@ pub(crate) fn commit(
     let at = At::Coordinator(CoordinatorKind::Group, &by.group);
     let answer = tries.turn(client, what, at, i16::MAX, request, |answer| {
         let codes = answer.topics.iter().flat_map(|topic| {
-            topic.partitions.iter().map(|found| (topic.name.as_str(), found.partition_index, found.error_code))
+            let told = |code| if by.member_id.is_empty() { code } else { of_member(code) };
+            topic
+                .partitions
+                .iter()
+                .map(move |found| (topic.name.as_str(), found.partition_index, told(found.error_code)))
         });
         Verdict::of(offsets.len(), codes)
     })?;

@@ -129,6 +129,15 @@ pub(super) fn partition_error(
     Err(refused(&format!("{what} {topic}-{partition}"), code, None))
 }
 
+/// As [`partition_error`] of a question that changes nothing: a broker that does not know what went wrong is asked again.
+fn offset_error(client: &mut Client, topic: &str, partition: i32, code: i16) -> Result<(), Failure> {
+    let result = partition_error(client, "asking for offsets of", topic, partition, code);
+    if ErrorCode(code) != ErrorCode::UNKNOWN_SERVER_ERROR {
+        return result;
+    }
+    result.map_err(|failure| retriable(failure.error.message()))
+}
+
 /// Offsets of partitions.
 pub(super) struct ListOffsets {
     partitions: Vec<TopicPartition>,
@@ -190,7 +199,7 @@ impl Step<Vec<Offset>> for ListOffsets {
                 for topic in answer.topics {
                     for partition in topic.partitions {
                         let at = partition.partition_index;
-                        partition_error(client, "asking for offsets of", &topic.name, at, partition.error_code)?;
+                        offset_error(client, &topic.name, at, partition.error_code)?;
                         // Only of a time there may be no offset.
                         if partition.offset >= 0 || timestamp >= 0 {
                             let at = TopicPartition::new(topic.name.as_str(), at);

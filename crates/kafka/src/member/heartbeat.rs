@@ -257,10 +257,9 @@ impl Heartbeats {
             }
             Ok(response) => match ErrorCode(response.error_code) {
                 ErrorCode::NONE => self.answered(client, response),
-                ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::FENCED_MEMBER_EPOCH => {
-                    self.outside();
-                    self.event(MemberEvent::Lost);
-                }
+                ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::FENCED_MEMBER_EPOCH => self.expelled(),
+                // With its group, the membership is gone. Who joins is told so of a group of another protocol.
+                ErrorCode::GROUP_ID_NOT_FOUND if self.state == State::Member => self.expelled(),
                 code if code.is_retriable() || self.may_pass(code, now_ms) => {
                     client.forget_coordinator(CoordinatorKind::Group, &self.config.group);
                     self.must_tell = true;
@@ -271,6 +270,11 @@ impl Heartbeats {
                 code => self.refused(code, response.error_message.as_deref(), None),
             },
         }
+    }
+
+    fn expelled(&mut self) {
+        self.outside();
+        self.event(MemberEvent::Lost);
     }
 
     /// Whether this is a failure of the broker itself that has not lasted: one that could not assign, say.

@@ -280,7 +280,7 @@ fn what_the_broker_takes_while_other_tasks_are_given_up_runs_until_it_is_given_u
 
 #[test]
 fn an_expelled_member_is_told_once_and_may_join_again() {
-    for code in [ErrorCode::UNKNOWN_MEMBER_ID, ErrorCode::FENCED_MEMBER_EPOCH] {
+    for code in [ErrorCode::UNKNOWN_MEMBER_ID, ErrorCode::FENCED_MEMBER_EPOCH, ErrorCode::GROUP_ID_NOT_FOUND] {
         let mut rig = joined(move |number, _| match number {
             0 => told(1, &[0]),
             1 => refused(code),
