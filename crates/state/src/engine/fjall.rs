@@ -10,6 +10,7 @@
 //! The mark lies beside the data, so that one batch writes both and a quiet store pins no journal.
 //! Nothing of fjall's shows outside of this folder.
 
+mod claims;
 mod database;
 
 use std::path::Path;

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use fjall::{Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable};
 use millstream_types::{Error, ErrorKind, Result};
 
+use super::claims;
 use crate::MemoryBudget;
 use crate::directory::{StateDirectory, delete_remedy};
 use crate::memory_budget::MemoryShare;
@@ -245,6 +246,10 @@ impl Database {
         self.check_working_directory()?;
         if let Some(database) = &state.database {
             return Ok(database.clone());
+        }
+        let damaged = claims::damaged(&self.path).map_err(|error| self.error(error.into()))?;
+        if let Some(file) = damaged {
+            return Err(self.corrupted(&format!("is damaged: {} is not as it was written", file.display())));
         }
         let block_cache_bytes = self.memory.lock().unwrap_or_else(PoisonError::into_inner).block_cache_bytes;
         let database = catch_unwind(AssertUnwindSafe(|| {
