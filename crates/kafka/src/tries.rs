@@ -144,7 +144,11 @@ pub(crate) fn failure_of(what: &str, code: ErrorCode, detail: Option<&str>) -> F
         | ErrorCode::INVALID_TXN_STATE
         | ErrorCode::INVALID_PRODUCER_ID_MAPPING
         | ErrorCode::UNKNOWN_PRODUCER_ID
-        | ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => Failure { kind: FailureKind::Unknown, ..failure },
+        | ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => {
+            // Whoever appends meanwhile is given the error alone, and is to begin anew as well.
+            let error = Error::new(ErrorKind::Retriable, failure.error.message().to_owned());
+            Failure { kind: FailureKind::Unknown, error }
+        }
         _ => failure,
     }
 }

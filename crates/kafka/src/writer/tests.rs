@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use millstream_log::batch::Batch;
 use millstream_log::{Call, CommittedOffset, FailureKind, GroupMetadata, Outcome, PartitionHandle, Writer};
-use millstream_types::{Headers, Now, Offset, Timestamp, TopicPartition};
+use millstream_types::{ErrorKind, Headers, Now, Offset, Timestamp, TopicPartition};
 
 use super::{KafkaWriter, ProduceOptions};
 use crate::fake::{Fake, FakeTransport, Obliging, Place, Reply, read, transaction_state};
@@ -222,6 +222,26 @@ fn a_writer_that_failed_is_of_no_use_until_it_is_initialised_again() {
         rig.fake.wait(init).unwrap();
         rig.append(1);
         assert_eq!(rig.flush(), Ok(vec![(words(), Some(Offset(100)))]), "{code}");
+    }
+}
+
+#[test]
+fn who_writes_on_while_a_writer_fails_is_told_what_to_do() {
+    let cases = [
+        (ErrorCode::PRODUCER_FENCED, ErrorKind::Fenced),
+        (ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, ErrorKind::Retriable),
+        (ErrorCode::INVALID_TXN_STATE, ErrorKind::Retriable),
+        (ErrorCode::INVALID_RECORD, ErrorKind::Fatal),
+    ];
+    for (code, kind) in cases {
+        let mut rig = Rig::new(Some("tx"), 2, &[(WRITE, 0, Fate::Code(code))]);
+        rig.append(1);
+        rig.flush().unwrap_err();
+        // Two of them are more than a batch takes.
+        let value = vec![b'x'; 40_000];
+        let mut append = || rig.writer.append(rig.handle, Timestamp(1), None, Some(&value), &Headers::new());
+        append().unwrap();
+        assert_eq!(append().unwrap_err().kind(), kind, "{code}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millstream_log::{Outcome, PartitionHandle, Writer};
 use millstream_types::{Error, ErrorKind, Headers, Now, Partition, Result, Timestamp, TopicPartition};
 
+use crate::shared::failed;
 use crate::task::TaskOutput;
 
 /// Appends to the thread's writer.
@@ -18,7 +19,7 @@ impl TaskOutput for WriterOutput<'_> {
         let named = |error: Error| error.with_context(|context| context.topic = Some(Arc::clone(topic)));
         match self.writer.partition_count(topic, self.now) {
             Outcome::Done(count) => Ok(count),
-            Outcome::Failed(failure) => Err(named(failure.error)),
+            Outcome::Failed(failure) => Err(named(failed(failure))),
             // Topics known from the topology were asked for before the task started; this one was
             // chosen by an extractor.
             Outcome::Pending => Err(named(Error::new(ErrorKind::Retriable, "the topic is not known yet"))),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::start::lost;
 use crate::listeners::{RestoreEar, logged};
+use crate::shared::failed;
 use crate::task::of_store;
 use millstream_log::batch::Records;
 use millstream_log::{Fetched, Reader, ReaderEvent};
@@ -173,7 +174,7 @@ impl Restore {
                     let message = "the changelog topic was deleted, or deleted and created again, while it was read";
                     return Err(of_partition(Error::new(ErrorKind::Fatal, message), &partition));
                 }
-                ReaderEvent::Failed(failure) => return Err(failure.error),
+                ReaderEvent::Failed(failure) => return Err(failed(failure)),
             }
         }
         self.events = events;
