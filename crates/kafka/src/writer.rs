@@ -98,7 +98,7 @@ pub(super) struct Shared {
     taken: u64,
     /// Bytes in `queue` and with the producer, uncompressed.
     bytes: usize,
-    /// Whether the producer holds batches that it cannot send yet.
+    /// Whether the producer holds batches that it cannot send yet, or would not send any.
     is_behind: bool,
     /// What the writer wants, and how many batches were queued before it.
     orders: VecDeque<(u64, Order)>,
@@ -325,7 +325,7 @@ impl Writer for KafkaWriter {
         }
         let shared = lock(&self.shared);
         // As long as earlier batches wait, these may as well grow: the producer's next turn is heard of.
-        if shared.is_behind || !shared.queue.is_empty() {
+        if shared.is_behind || !shared.is_empty() {
             return None;
         }
         drop(shared);
@@ -345,7 +345,11 @@ impl Writer for KafkaWriter {
             return Call::failed(failure.kind, failure.error);
         }
         let group = group.clone();
-        self.order(true, |slot| Order::Commit { offsets, group, slot })
+        let call = self.order(true, |slot| Order::Commit { offsets, group, slot });
+        // The first records of each transaction go out at once: then it has its partitions when it is to end, and its
+        // offsets need not wait for the last batches.
+        (self.has_sent, self.sent_ns) = (false, None);
+        call
     }
 
     fn abort(&mut self) -> Call<()> {

@@ -12,6 +12,7 @@ mod copies;
 mod fit;
 mod local_stores;
 mod output;
+mod pace;
 mod queries;
 mod restore;
 mod rollback;
@@ -42,6 +43,7 @@ use crate::shared::Shared;
 use crate::task::Task;
 use commit::Commit;
 use millstream_types::clock::nanos;
+use pace::CommitPace;
 use rollback::Trouble;
 use setup::Setup;
 use standstill::Standstill;
@@ -104,9 +106,7 @@ pub struct StreamThread {
     cache: CacheBudget,
     /// Records per task and step: grows while nothing else is to do, as in Kafka Streams.
     batch: usize,
-    /// When it was looked last whether there is something to commit, and when there was.
-    last_commit_ns: Option<u64>,
-    committed_ns: Option<u64>,
+    pace: CommitPace,
     purge: Purge,
     trouble: Option<Trouble>,
     error: Option<Error>,
@@ -204,8 +204,7 @@ impl StreamThread {
             topic_ids: BTreeMap::new(),
             cache: CacheBudget::new(shared.cache_bytes()),
             batch: 1,
-            last_commit_ns: None,
-            committed_ns: None,
+            pace: CommitPace::new(config),
             purge: Purge::default(),
             trouble: None,
             error: None,

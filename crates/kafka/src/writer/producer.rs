@@ -259,14 +259,14 @@ impl Actor for Producer {
             }
             due = self.send(client);
         }
-        lock(&self.shared).is_behind = self.lanes.iter().any(PartitionLane::has_unsent);
         self.run_order(client);
         // An order that is over makes room for what was queued behind it.
         if self.order.is_none() && !lock(&self.shared).is_empty() {
             return Turn::Until(client.now().mono_ms());
         }
         // The end of a transaction is followed at once.
-        self.transaction.may_write(client);
+        let may_write = self.transaction.may_write(client) && !matches!(self.order, Some(Running::End(..)));
+        lock(&self.shared).is_behind = !may_write || self.lanes.iter().any(PartitionLane::has_unsent);
         Turn::Until(due.min(self.transaction.due_ms()))
     }
 }

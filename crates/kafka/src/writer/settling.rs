@@ -8,6 +8,8 @@ use std::sync::Arc;
 use crate::client::{Client, CoordinatorKind, Ticket};
 use crate::protocol::messages::describe_transactions::DescribeTransactionsRequest;
 
+/// Time before it is asked first, in ms: hardly any transaction is over sooner.
+const FIRST_MS: i64 = 1;
 /// Longest wait, in ms. After that a broker that holds a write back costs little more.
 const LONGEST_MS: i64 = 40;
 
@@ -20,7 +22,7 @@ pub(super) struct Settling {
 
 impl Settling {
     pub(super) fn new(now_ms: i64) -> Self {
-        Self { since_ms: now_ms, next_ms: now_ms, asked: None }
+        Self { since_ms: now_ms, next_ms: now_ms + FIRST_MS, asked: None }
     }
 
     /// Whether the next transaction may begin: the last one is over, or nobody can tell.

@@ -331,6 +331,28 @@ fn a_transaction_of_version_2_needs_no_adding_and_gives_a_new_epoch() {
 }
 
 #[test]
+fn the_first_records_of_a_transaction_are_sent_once_the_last_one_is_over() {
+    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
+    let mut rig = Rig::new(Some("tx"), 2, &[]);
+    rig.append(1);
+    let mut commit = rig.start_commit();
+    rig.append(1);
+    assert_eq!(rig.writer.send_lingering(at(1)), None, "its end is under way");
+    rig.append(1);
+    rig.fake.settle();
+    assert!(matches!(commit.poll(rig.fake.now()), Outcome::Done(())));
+    let first = ["init", "write v12 broker-0 0 sequence 0 epoch 1 count 1", "offsets v5 epoch 3", "commit v5 epoch 1"];
+    rig.check_seen(&first);
+    assert_eq!(rig.writer.send_lingering(at(2)), None, "brokers are not asked yet whether it is over");
+    rig.fake.advance(1);
+    assert_eq!(rig.writer.send_lingering(at(3)), None);
+    rig.fake.settle();
+    rig.append(1);
+    assert_eq!(rig.writer.send_lingering(at(4)), Some(at(103).mono_ns));
+    rig.check_seen(&[&first[..], &["write v12 broker-0 0 sequence 0 epoch 2 count 2"]].concat());
+}
+
+#[test]
 fn what_is_written_next_waits_until_the_last_transaction_is_over() {
     let mut rig = Rig::new(Some("tx"), 2, &[]);
     rig.append(1);
@@ -340,6 +362,8 @@ fn what_is_written_next_waits_until_the_last_transaction_is_over() {
     let mut flush = rig.writer.flush();
     rig.fake.settle();
     let first = ["init", "write v12 broker-0 0 sequence 0 epoch 1 count 1", "offsets v5 epoch 3", "commit v5 epoch 1"];
+    rig.check_seen(&first);
+    rig.fake.advance(1);
     rig.check_seen(&[&first[..], &["not over"]].concat());
     rig.fake.advance(1);
     assert!(matches!(flush.poll(rig.fake.now()), Outcome::Pending));

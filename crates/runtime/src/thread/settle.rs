@@ -28,42 +28,33 @@ impl StreamThread {
         if !is_due || self.claim.is_some() || self.commit.is_some() {
             return Ok(false);
         }
-        self.last_commit_ns = Some(now.mono_ns);
+        self.pace.looked(now);
         self.count_lag();
         if !self.tasks.iter().any(Task::needs_commit) {
             return Ok(false);
         }
-        self.committed_ns = Some(now.mono_ns);
         self.start_commit(now)?;
         self.finish_commit(now)?;
         Ok(true)
     }
 
-    /// When a thread that is idle commits what there is to commit: as long after the last commit as commits are apart.
+    /// When a thread that is idle commits what there is to commit.
     pub(super) fn idle_commit_at(&self) -> Option<u64> {
         let is_free = self.commit.is_none() && self.claim.is_none();
         let may_start = is_free && self.tasks.iter().any(Task::needs_commit);
-        let after = |at_ns: u64| at_ns.saturating_add(self.commit_interval_ns()).saturating_add(1);
-        may_start.then(|| self.committed_ns.map_or(0, after))
+        may_start.then(|| self.pace.idle_ns())
     }
 
     /// Whether it is time for a commit.
     pub(super) fn is_commit_due(&mut self, now: Now) -> bool {
-        let last_ns = *self.last_commit_ns.get_or_insert(now.mono_ns);
-        now.mono_ns.saturating_sub(last_ns) > self.commit_interval_ns()
+        self.pace.is_due(now)
             || self.tasks.iter().any(Task::commit_requested)
             || self.uncommitted_bytes() > self.shared.uncommitted_bytes_max()
     }
 
-    /// A transaction must end well before the log ends it.
-    fn commit_interval_ns(&self) -> u64 {
-        let config = &self.shared.config;
-        let interval = nanos(config.commit_interval());
-        if config.is_exactly_once() { interval.min(nanos(config.transaction_timeout()) / 2) } else { interval }
-    }
-
     /// Flushes all tasks, in topological order, and starts the commit.
     pub(super) fn start_commit(&mut self, now: Now) -> Result<()> {
+        self.pace.begun(now);
         let mut offsets = Vec::new();
         for task in &mut self.tasks {
             task.flush(&mut WriterOutput { writer: &mut *self.writer, now }, now)?;
@@ -98,6 +89,7 @@ impl StreamThread {
             Progress::Done => {}
         }
         let Some(commit) = self.commit.take() else { return Ok(None) };
+        self.pace.done(now);
         self.shared.metrics.add_commits(1);
         self.trouble = None;
         for task in &mut self.tasks {

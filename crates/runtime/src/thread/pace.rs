@@ -1,0 +1,111 @@
+//! How far apart a thread's commits are.
+
+use millstream_types::Now;
+use millstream_types::clock::nanos;
+use millstream_types::config::Config;
+
+/// The largest part of the interval by which a commit begins earlier: where commits take long there must not be
+/// many more of them.
+const LEAD_PART: u64 = 4;
+/// The part that the last commit has in how long commits take.
+const NEWEST_PART: u64 = 8;
+
+/// When commits are due.
+pub(super) struct CommitPace {
+    interval_ns: u64,
+    /// Whether what is written is seen only when its commit is over.
+    is_seen_late: bool,
+    /// When it was looked last whether there is something to commit, and when there was.
+    looked_ns: Option<u64>,
+    begun_ns: Option<u64>,
+    /// How long commits take, of late.
+    takes_ns: u64,
+}
+
+impl CommitPace {
+    pub(super) fn new(config: &Config) -> Self {
+        let (interval, is_seen_late) = (nanos(config.commit_interval()), config.is_exactly_once());
+        // A transaction must end well before the log ends it.
+        let longest = if is_seen_late { nanos(config.transaction_timeout()) / 2 } else { u64::MAX };
+        Self::of(interval.min(longest), is_seen_late)
+    }
+
+    fn of(interval_ns: u64, is_seen_late: bool) -> Self {
+        Self { interval_ns, is_seen_late, looked_ns: None, begun_ns: None, takes_ns: 0 }
+    }
+
+    /// Whether it is time to look whether there is something to commit, whatever else there is to do.
+    pub(super) fn is_due(&mut self, now: Now) -> bool {
+        let looked_ns = *self.looked_ns.get_or_insert(now.mono_ns);
+        now.mono_ns.saturating_sub(looked_ns) > self.interval_ns
+    }
+
+    /// When a thread that has nothing else to do commits (monotonic ns). The interval is how long a record waits
+    /// to be seen at most, so a transaction begins to end as much earlier as that takes.
+    pub(super) fn idle_ns(&self) -> u64 {
+        let lead_ns = if self.is_seen_late { self.takes_ns.min(self.interval_ns / LEAD_PART) } else { 0 };
+        let apart_ns = self.interval_ns - lead_ns;
+        self.begun_ns.map_or(0, |begun_ns| begun_ns.saturating_add(apart_ns).saturating_add(1))
+    }
+
+    /// It was looked whether there is something to commit.
+    pub(super) fn looked(&mut self, now: Now) {
+        self.looked_ns = Some(now.mono_ns);
+    }
+
+    /// A commit begins.
+    pub(super) fn begun(&mut self, now: Now) {
+        self.begun_ns = Some(now.mono_ns);
+    }
+
+    /// The commit is over.
+    pub(super) fn done(&mut self, now: Now) {
+        let took_ns = self.begun_ns.map_or(0, |begun_ns| now.mono_ns.saturating_sub(begun_ns));
+        self.takes_ns = self.takes_ns - self.takes_ns / NEWEST_PART + took_ns / NEWEST_PART;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn at(ms: u64) -> Now {
+        Now { mono_ns: ms * MS, wall_ms: 0 }
+    }
+
+    /// How far apart commits of an idle thread are in ms, after many that took so long.
+    #[track_caller]
+    fn check(is_seen_late: bool, takes_ms: u64, apart_ms: u64) {
+        let mut pace = CommitPace::of(100 * MS, is_seen_late);
+        for commit in 0..100 {
+            pace.begun(at(commit * 200));
+            pace.done(at(commit * 200 + takes_ms));
+        }
+        assert_eq!(pace.idle_ns() / MS - 99 * 200, apart_ms);
+        assert!(!pace.is_due(at(50_000)));
+        assert!(!pace.is_due(at(50_100)));
+        assert!(pace.is_due(at(50_101)));
+    }
+
+    #[test]
+    fn transactions_of_an_idle_thread_begin_to_end_as_much_earlier_as_that_takes_up_to_a_quarter_of_the_interval() {
+        check(true, 0, 100);
+        check(true, 8, 92);
+        check(true, 60, 75);
+    }
+
+    #[test]
+    fn what_is_seen_at_once_is_committed_after_the_whole_interval() {
+        check(false, 60, 100);
+    }
+
+    #[test]
+    fn one_slow_commit_moves_the_next_by_little() {
+        let mut pace = CommitPace::of(100 * MS, true);
+        pace.begun(at(0));
+        pace.done(at(80));
+        assert_eq!(pace.idle_ns(), 90 * MS + 1);
+    }
+}
