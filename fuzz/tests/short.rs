@@ -30,6 +30,29 @@ fn a_tagged_field_that_a_version_does_not_have_is_passed_over() {
     assert_eq!(check(responses, &input), Ok(true));
 }
 
+/// Found by the loop: a second beginning, behind topics, with fewer ids than there are topics. And numbers that nothing
+/// can be counted on from.
+#[test]
+fn a_journal_whose_numbers_do_not_add_up_is_no_end_of_the_process() {
+    let targets = all();
+    let journals = targets.iter().find(|target| target.name == "journals").unwrap();
+    let whole = &journals.right[0];
+    // Tag and flag, then seed, ids and the next producer id.
+    let (beginning, rest) = whole.split_at(26);
+    assert_eq!(beginning[0], 1);
+    let mut of_nothing = beginning.to_vec();
+    of_nothing[2..].fill(0);
+    let mut at_the_end = whole.clone();
+    at_the_end[10..18].fill(0xff);
+    for (input, is_read) in [
+        ([beginning, rest, &of_nothing].concat(), true),
+        ([&of_nothing, rest, rest].concat(), true),
+        (at_the_end, false),
+    ] {
+        assert_eq!(check(journals, &input), Ok(is_read), "{input:02x?}");
+    }
+}
+
 /// Inputs that make other libraries swell or stop.
 #[test]
 fn inputs_that_lie_about_their_size_are_errors() {
