@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use millstream_types::{Headers, Result, Timestamp};
 
+use crate::key_hash::HashedKey;
 use crate::memory_budget::MemoryShare;
 use crate::{ChangelogRecord, CommitMark, Engine, RestoreRecord, StoreFacts, StoreFormat, StoreKind};
 use crate::{MemoryBudget, headed};
@@ -30,8 +31,9 @@ use recent::RecentKeys;
 
 pub(crate) use map::{ByteRange, ordered_range};
 use retention::{FirstVisible, Stretch};
-pub(crate) use retention::{Retention, SESSION_LEN, key_of, session_key_of, session_of, window_of};
+pub(crate) use retention::{Retention, SESSION_LEN, WINDOW_LEN, key_of, session_key_of, session_of, window_of};
 pub(crate) use rows::{Cell, Rows};
+pub(crate) use segmented::RowPlace;
 use segmented::SegmentedMap;
 
 /// Bytes that a store may hold more than the memory budget knows.
@@ -49,6 +51,21 @@ pub(crate) struct Write<'a> {
     pub(crate) timestamp: Timestamp,
     /// Headers of the changelog record.
     pub(crate) headers: &'a Headers,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy)]
+pub(crate) struct Written {
+    /// A window store dropped the row because its time is over.
+    pub(crate) is_expired: bool,
+    /// Where the row is now.
+    pub(crate) place: RowPlace,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self { is_expired: false, place: RowPlace::NONE }
+    }
 }
 
 /// A store in bytes.
@@ -110,30 +127,40 @@ impl ByteStore {
 
     /// Lends the value under a key. Rows past their retention are not there.
     pub(crate) fn read<R>(&mut self, key: &[u8], use_value: impl FnOnce(Option<&[u8]>) -> R) -> Result<R> {
+        self.find(HashedKey::of(key), |value, _| use_value(value))
+    }
+
+    /// The same, with the place for the write that may follow.
+    pub(crate) fn find<R>(
+        &mut self,
+        hashed: HashedKey<'_>,
+        use_found: impl FnOnce(Option<&[u8]>, RowPlace) -> R,
+    ) -> Result<R> {
+        let key = hashed.bytes;
         if self.retention.as_ref().is_some_and(|retention| !retention.is_visible(key)) {
-            return Ok(use_value(None));
+            return Ok(use_found(None, RowPlace::NONE));
         }
         if let Some(recent) = &mut self.recent {
             recent.touch(key);
         }
-        if let Some(value) = self.overlay.get(key) {
-            return Ok(use_value(value));
+        if let Some((place, value)) = self.overlay.find(hashed) {
+            return Ok(use_found(value, place));
         }
         // The commonest miss of windows is the first look into a new one.
         if self.clean.is_engine_empty() || self.retention.as_ref().is_some_and(|retention| retention.is_unsaved(key)) {
-            return Ok(use_value(None));
+            return Ok(use_found(None, RowPlace::NONE));
         }
         let is_complete = self.clean.is_complete();
         if let Some(value) = self.clean.get(key) {
-            return Ok(use_value(value));
+            return Ok(use_found(value, RowPlace::NONE));
         }
         if is_complete {
-            return Ok(use_value(None));
+            return Ok(use_found(None, RowPlace::NONE));
         }
         let value = self.engine.get(key)?;
         self.clean.put(key, value.as_deref());
         self.reckon_if_grown();
-        Ok(use_value(value.as_deref()))
+        Ok(use_found(value.as_deref(), RowPlace::NONE))
     }
 
     /// Tells the memory budget what is held, and forgets rows at hand that have no room.
@@ -150,14 +177,19 @@ impl ByteStore {
         }
     }
 
-    /// Brings writes of these keys closer that the engine does not hold yet; gives those that have one.
-    pub(crate) fn read_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> usize {
-        self.overlay.read_ahead(keys)
+    /// What the engine does not hold yet.
+    pub(crate) fn overlay(&self) -> &Overlay {
+        &self.overlay
     }
 
     /// Writes to changelog and overlay. `true` if a window store dropped the row because its time
     /// is over; as in Kafka Streams the changelog gets it all the same.
     pub(crate) fn write(&mut self, write: &Write<'_>) -> bool {
+        self.write_at(write, RowPlace::NONE).is_expired
+    }
+
+    /// The same, by the place that the key had when it was last read or written.
+    pub(crate) fn write_at(&mut self, write: &Write<'_>, place: RowPlace) -> Written {
         if let Some(evicted) = self.recent.as_mut().and_then(|recent| recent.write(write.key, write.value.is_none())) {
             self.overlay.put(write.key, write.value);
             self.overlay.put(&evicted, None);
@@ -166,22 +198,22 @@ impl ByteStore {
                 self.changelog.push(&evicted, None, write.timestamp, &Headers::new());
             }
             self.log(write);
-            return false;
+            return Written::default();
         }
         self.log(write);
         if let Some(retention) = &mut self.retention
             && !retention.take(write.key)
         {
             self.dropped += 1;
-            return true;
+            return Written { is_expired: true, ..Written::default() };
         }
         if let Some(retention) = &self.retention {
             self.overlay.forget_open_before(retention.kept_from());
         }
         self.put_balance += if write.value.is_some() { 1 } else { -1 };
-        self.overlay.put(write.key, write.value);
+        let place = self.overlay.put_at(place, write.key, write.value);
         self.reckon_if_grown();
-        false
+        Written { is_expired: false, place }
     }
 
     /// Deletes a row of a session store. Unlike a write that deletes it never counts as dropped,

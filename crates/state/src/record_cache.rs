@@ -17,14 +17,14 @@ use std::collections::BTreeMap;
 
 use millstream_types::{Headers, Timestamp};
 
-use crate::bytes::ByteRange;
+use crate::bytes::{ByteRange, RowPlace};
 use crate::index::Index;
-use crate::key_hash::hash_of;
+use crate::key_hash::{HashedKey, hash_of};
 use crate::{CacheBudget, Origin};
 pub(crate) use entry::Lent;
-use entry::{Entry, Held, touched};
+use entry::{Beside, Entry, Held, touched};
 pub(crate) use leave::{Leaving, LeavingRow};
-use order::{AHEAD, NO_SLOT, Order};
+use order::{NO_SLOT, Order};
 use sources::Sources;
 
 /// Scans after which the entries are also kept in key order.
@@ -32,6 +32,9 @@ const SCANS_UNTIL_ORDERED: u32 = 8;
 
 /// Entries from which on it pays to touch them before they are read: fewer are near anyway.
 const READ_AHEAD_FROM: usize = 1024;
+
+/// Entries that are brought near at once.
+pub(crate) const AHEAD: usize = 16;
 
 /// Number of an entry's slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +50,11 @@ pub(crate) struct RecordCache<V> {
     free: Vec<u32>,
     sources: Sources,
     /// All entries in order of use, the dirty ones in order of their last write.
-    order: Order,
+    order: Order<Beside>,
     /// The slot found last: the write that follows a read of its key need not look it up again.
     last: u32,
+    /// Where the row below was whose read the cache did not keep: a write of it mostly follows.
+    read_below: RowPlace,
     scan_count: u32,
     ordered: Option<BTreeMap<Box<[u8]>, u32>>,
     /// Bytes that have left and still count.
@@ -71,6 +76,7 @@ impl<V> RecordCache<V> {
             sources: Sources::default(),
             order: Order::default(),
             last: 0,
+            read_below: RowPlace::NONE,
             scan_count: 0,
             ordered: None,
             leaving: 0,
@@ -88,28 +94,29 @@ impl<V> RecordCache<V> {
     }
 
     /// The entry of a key, which counts as used.
-    pub(crate) fn find(&mut self, key_bytes: &[u8]) -> Option<Slot> {
-        let slot = self.slot(hash_of(key_bytes), key_bytes)?;
+    pub(crate) fn find(&mut self, key: HashedKey<'_>) -> Option<Slot> {
+        let slot = self.slot(key)?;
         self.order.note_use(slot);
         self.last = slot;
         Some(Slot(slot))
     }
 
+    /// Whether there are so many entries that most of them are far.
+    pub(crate) fn is_large(&self) -> bool {
+        self.entries.len() >= READ_AHEAD_FROM
+    }
+
     /// Touches the entries of keys that will be read, so that their memory is near by then; gives bits
     /// that say which of them there are.
-    pub(crate) fn read_ahead(&self, keys: &[&[u8]]) -> u32 {
-        if self.entries.len() < READ_AHEAD_FROM {
+    pub(crate) fn read_ahead(&self, keys: &[HashedKey<'_>]) -> u32 {
+        if !self.is_large() {
             return 0;
         }
         // Step by step for all keys: what a step waits for, it waits for at once.
-        let mut hashes = [0; AHEAD];
-        for (hash, key) in hashes.iter_mut().zip(keys) {
-            *hash = hash_of(key);
-        }
         let mut slots = [NO_SLOT; AHEAD];
         let mut found = 0;
-        for ((bit, slot), hash) in slots.iter_mut().enumerate().zip(hashes).take(keys.len()) {
-            if let Some(known) = self.index.find(hash, |_| true) {
+        for ((bit, slot), key) in slots.iter_mut().enumerate().zip(keys) {
+            if let Some(known) = self.index.find(key.hash, |_| true) {
                 *slot = known as u32;
                 found |= 1 << bit;
             }
@@ -124,9 +131,14 @@ impl<V> RecordCache<V> {
         self.entry(slot.0).and_then(Entry::lent)
     }
 
-    fn slot(&self, hash: u64, key_bytes: &[u8]) -> Option<u32> {
-        let is_it = |slot| self.entry(slot as u32).is_some_and(|entry| *entry.key_bytes == *key_bytes);
-        Some(self.index.find(hash, is_it)? as u32)
+    fn slot(&self, key: HashedKey<'_>) -> Option<u32> {
+        let is_it = |slot| self.entry(slot as u32).is_some_and(|entry| *entry.key_bytes == *key.bytes);
+        Some(self.index.find(key.hash, is_it)? as u32)
+    }
+
+    /// Notes where the row below is whose read is not kept.
+    pub(crate) fn note_below(&mut self, place: RowPlace) {
+        self.read_below = place;
     }
 
     fn entry(&self, slot: u32) -> Option<&Entry<V>> {
@@ -147,8 +159,10 @@ impl<V> RecordCache<V> {
         let slot = if self.entry(self.last).is_some_and(|entry| *entry.key_bytes == *key_bytes) {
             self.last
         } else {
-            let hash = hash_of(key_bytes);
-            self.slot(hash, key_bytes).unwrap_or_else(|| self.insert(hash, key_bytes))
+            let key = HashedKey::of(key_bytes);
+            // If the place is another row's, who writes there sees that.
+            let below = std::mem::replace(&mut self.read_below, RowPlace::NONE);
+            self.slot(key).unwrap_or_else(|| self.insert(key, below))
         };
         let source = self.sources.number(slot, origin);
         self.put_headers(slot, headers);
@@ -161,7 +175,9 @@ impl<V> RecordCache<V> {
         entry.value = Held::new(value, size, source);
         entry.timestamp = timestamp;
         entry.origin_offset = origin.offset;
-        entry.origin_timestamp = origin.timestamp;
+        if let Some(beside) = self.order.beside_mut(slot) {
+            beside.origin_timestamp = origin.timestamp;
+        }
         self.order.note_write(slot);
     }
 
@@ -175,15 +191,16 @@ impl<V> RecordCache<V> {
         }
     }
 
-    /// Keeps a row that was read from below, unless it is larger than all the room there is. Where
+    /// Keeps a row that was read from `below`, unless it is larger than all the room there is. Where
     /// only dirty entries could make room, they have to be evicted next: a read cannot forward them.
     pub(crate) fn put_clean(
         &mut self,
-        key_bytes: &[u8],
+        key: HashedKey<'_>,
         (value, timestamp): (V, Timestamp),
         value_len: usize,
+        below: RowPlace,
     ) -> Result<Slot, V> {
-        let size = entry::size(key_bytes.len(), value_len, &Headers::new(), &Origin::NONE);
+        let size = entry::size(key.bytes.len(), value_len, &Headers::new(), &Origin::NONE);
         while self.budget.would_exceed(size as usize) {
             let Some(oldest) = self.order.oldest_used() else { return Err(value) };
             if self.order.is_dirty(oldest) {
@@ -192,7 +209,7 @@ impl<V> RecordCache<V> {
             }
             self.drop_oldest(oldest);
         }
-        let slot = self.insert(hash_of(key_bytes), key_bytes);
+        let slot = self.insert(key, below);
         let source = self.sources.number(slot, &Origin::NONE);
         self.put_headers(slot, &Headers::new());
         if let Some(entry) = self.entries.get_mut(slot as usize).and_then(Option::as_mut) {
@@ -204,8 +221,8 @@ impl<V> RecordCache<V> {
     }
 
     /// A new entry, still without a row and without bytes counted.
-    fn insert(&mut self, hash: u64, key_bytes: &[u8]) -> u32 {
-        let entry = Some(Entry::new(key_bytes));
+    fn insert(&mut self, key: HashedKey<'_>, below: RowPlace) -> u32 {
+        let entry = Some(Entry::new(key.bytes));
         let slot = if let Some(slot) = self.free.pop() {
             if let Some(place) = self.entries.get_mut(slot as usize) {
                 *place = entry;
@@ -215,11 +232,14 @@ impl<V> RecordCache<V> {
             self.entries.push(entry);
             (self.entries.len() - 1) as u32
         };
-        self.index.insert(hash, u64::from(slot));
+        self.index.insert(key.hash, u64::from(slot));
         self.order.note_use(slot);
+        if let Some(beside) = self.order.beside_mut(slot) {
+            *beside = Beside { below, ..Beside::default() };
+        }
         self.last = slot;
         if let Some(ordered) = &mut self.ordered {
-            ordered.insert(key_bytes.into(), slot);
+            ordered.insert(key.bytes.into(), slot);
         }
         slot
     }

@@ -5,16 +5,19 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
+/// How many bytes lie inline: the key of a window of a key of 18 bytes.
+const INLINE_MAX: usize = 30;
+
 /// Owned bytes. Up to `INLINE_MAX` lie where they are compared: no pointer to follow, no allocation.
 #[derive(Clone)]
-pub(crate) enum SmallBytes<const INLINE_MAX: usize = 30> {
+pub(crate) enum SmallBytes {
     /// That many of the bytes.
     Inline(u8, [u8; INLINE_MAX]),
     /// Longer ones.
     Boxed(Box<[u8]>),
 }
 
-impl<const INLINE_MAX: usize> SmallBytes<INLINE_MAX> {
+impl SmallBytes {
     /// Becomes other bytes.
     pub(crate) fn set(&mut self, bytes: &[u8]) {
         match self {
@@ -24,7 +27,7 @@ impl<const INLINE_MAX: usize> SmallBytes<INLINE_MAX> {
     }
 }
 
-impl<const INLINE_MAX: usize> From<&[u8]> for SmallBytes<INLINE_MAX> {
+impl From<&[u8]> for SmallBytes {
     fn from(bytes: &[u8]) -> Self {
         let mut inline = [0; INLINE_MAX];
         match inline.get_mut(..bytes.len()) {
@@ -37,13 +40,13 @@ impl<const INLINE_MAX: usize> From<&[u8]> for SmallBytes<INLINE_MAX> {
     }
 }
 
-impl<const INLINE_MAX: usize> From<Vec<u8>> for SmallBytes<INLINE_MAX> {
+impl From<Vec<u8>> for SmallBytes {
     fn from(bytes: Vec<u8>) -> Self {
         if bytes.len() <= INLINE_MAX { Self::from(&*bytes) } else { Self::Boxed(bytes.into()) }
     }
 }
 
-impl<const INLINE_MAX: usize> Deref for SmallBytes<INLINE_MAX> {
+impl Deref for SmallBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -54,34 +57,34 @@ impl<const INLINE_MAX: usize> Deref for SmallBytes<INLINE_MAX> {
     }
 }
 
-impl<const INLINE_MAX: usize> Borrow<[u8]> for SmallBytes<INLINE_MAX> {
+impl Borrow<[u8]> for SmallBytes {
     fn borrow(&self) -> &[u8] {
         self
     }
 }
 
 // As the bytes themselves, which `Borrow` demands.
-impl<const INLINE_MAX: usize> Hash for SmallBytes<INLINE_MAX> {
+impl Hash for SmallBytes {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (**self).hash(state);
     }
 }
 
-impl<const INLINE_MAX: usize> PartialEq for SmallBytes<INLINE_MAX> {
+impl PartialEq for SmallBytes {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
     }
 }
 
-impl<const INLINE_MAX: usize> Eq for SmallBytes<INLINE_MAX> {}
+impl Eq for SmallBytes {}
 
-impl<const INLINE_MAX: usize> PartialOrd for SmallBytes<INLINE_MAX> {
+impl PartialOrd for SmallBytes {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<const INLINE_MAX: usize> Ord for SmallBytes<INLINE_MAX> {
+impl Ord for SmallBytes {
     fn cmp(&self, other: &Self) -> Ordering {
         (**self).cmp(&**other)
     }

@@ -116,8 +116,8 @@ pub trait StateStore: Any + Send {
     fn enter(&mut self, origin: &Origin, headers: &Headers);
 
     /// Hears which keys, as bytes, will probably be read next, and may bring their rows closer; gives
-    /// how many of them it knows. A hint: nothing that can be seen changes.
-    fn read_ahead(&self, _keys: &[&[u8]]) -> usize {
+    /// how many of them it had a use for. A hint: nothing that can be seen changes.
+    fn read_ahead(&mut self, _keys: &[&[u8]]) -> usize {
         0
     }
 

@@ -1,5 +1,6 @@
 //! The typed layers, once for all kinds of stores: encoding, the record cache and its flush.
 
+mod ahead;
 mod decoder;
 mod flush;
 mod key_bounds;
@@ -10,10 +11,12 @@ use std::sync::Arc;
 
 use millstream_types::{CodecError, Error, Headers, Result, Serde, Timestamp};
 
-use crate::bytes::{ByteRange, ByteStore, Cell, Rows, TIMESTAMP_LEN, Write};
+use crate::bytes::{ByteRange, ByteStore, Cell, RowPlace, Rows, TIMESTAMP_LEN, Write, Written};
+use crate::key_hash::HashedKey;
 use crate::record_cache::{Lent, RecordCache};
 use crate::{Origin, StoreEnv, StoreFacts, StoreFormat};
 
+use ahead::Announced;
 pub(crate) use decoder::Decoder;
 pub use flush::FlushedEntry;
 pub(crate) use key_bounds::KeyBounds;
@@ -40,6 +43,7 @@ pub(crate) struct Core<K, V> {
     pub(crate) logged_headers: LoggedHeaders<V>,
     /// Bytes that Kafka Streams' cache entries have more than physical key and value.
     cache_entry_extra: usize,
+    announced: Announced,
     value_bytes: Vec<u8>,
     /// A flush failed half-way: what was taken out of the cache and not written is lost, so
     /// nothing may be committed any more.
@@ -81,6 +85,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         let cache = facts.is_cached.then(|| Box::new(RecordCache::new(env.cache)));
         // A window's cache key begins with its segment there, a value with headers with their size.
         let cache_entry_extra = if facts.retention_ms.is_some() { 8 } else { 0 } + usize::from(facts.logs_headers);
+        let announced = Announced::new(facts.retention_ms.is_some() && !facts.kind.has_sessions());
         Ok(Self {
             keys,
             decoder,
@@ -90,6 +95,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             headers: Headers::new(),
             logged_headers,
             cache_entry_extra,
+            announced,
             value_bytes: Vec::new(),
             failure: None,
             is_writing: false,
@@ -108,37 +114,31 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     /// Lends the value under a key. A key-value store keeps what it reads in the record cache, as
     /// Kafka Streams does; a window store does not.
     pub(crate) fn read<R>(&mut self, key_bytes: &[u8], use_value: impl FnOnce(Lent<'_, V>) -> R) -> Result<R> {
+        self.announced.note_read(key_bytes);
+        let hashed = HashedKey::of(key_bytes);
         if let Some(cache) = &mut self.cache
-            && let Some(slot) = cache.find(key_bytes)
+            && let Some(slot) = cache.find(hashed)
         {
             return Ok(use_value(cache.row(slot)));
         }
         let decoder = &self.decoder;
-        let found = self.below.read(key_bytes, |bytes| {
-            let len = bytes.map_or(0, <[u8]>::len);
-            bytes.map(|bytes| Ok::<_, Error>((decoder.decode(bytes)?, len))).transpose()
+        let found = self.below.find(hashed, |bytes, place| {
+            let decoded = |bytes: &[u8]| Ok::<_, Error>((decoder.decode(bytes)?, bytes.len(), place));
+            bytes.map(decoded).transpose()
         })??;
-        let Some(((value, timestamp), len)) = found else { return Ok(use_value(None)) };
+        let Some(((value, timestamp), len, place)) = found else { return Ok(use_value(None)) };
         // The cache has the time of every row, also where the engine below keeps none.
         let len =
             if decoder.is_timestamped && decoder.format == StoreFormat::Plain { len + TIMESTAMP_LEN } else { len };
-        let keeps = self.below.retention().is_none();
-        let Some(cache) = self.cache.as_mut().filter(|_| keeps) else {
+        let Some(cache) = &mut self.cache else { return Ok(use_value(Some((&value, timestamp)))) };
+        if self.below.retention().is_some() {
+            cache.note_below(place);
             return Ok(use_value(Some((&value, timestamp))));
-        };
-        match cache.put_clean(key_bytes, (value, timestamp), len) {
+        }
+        match cache.put_clean(hashed, (value, timestamp), len, place) {
             Ok(slot) => Ok(use_value(cache.row(slot))),
             Err(value) => Ok(use_value(Some((&value, timestamp)))),
         }
-    }
-
-    /// Brings rows closer that will be read; gives how many of them are in memory.
-    pub(crate) fn read_ahead(&self, keys: &[&[u8]]) -> usize {
-        let cached = self.cache.as_ref().map_or(0, |cache| cache.read_ahead(keys));
-        // Those in the cache hide the others.
-        let is_cached = |number: u32| cached.checked_shr(number).unwrap_or(0) & 1 == 1;
-        let others = keys.iter().zip(0..).filter(|(_, number)| !is_cached(*number)).map(|(key, _)| *key);
-        cached.count_ones() as usize + self.below.read_ahead(others)
     }
 
     /// The writes that follow come from there.
@@ -161,8 +161,9 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         let Some(cache) = &mut self.cache else {
             let context = self.origin.timestamp;
             let logged = self.logged_headers.of(value.as_ref(), headers);
-            let is_expired = self.write_through(key_bytes, value.as_ref(), timestamp, context, &logged)?;
-            return Ok(Put { is_over_budget: false, is_expired });
+            let times = (timestamp, context);
+            let written = self.write_through(key_bytes, value.as_ref(), times, &logged, RowPlace::NONE)?;
+            return Ok(Put { is_over_budget: false, is_expired: written.is_expired });
         };
         let value_at = if self.decoder.is_timestamped { TIMESTAMP_LEN } else { 0 };
         let len = value.as_ref().map_or(0, |value| self.decoder.values.encoded_len(value) + value_at);
@@ -182,19 +183,20 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         Ok(Put::default())
     }
 
-    /// Writes to changelog and overlay; says whether a window store dropped the row.
+    /// Writes to changelog and overlay. The times are those of the value and of the record that writes it; `place` is
+    /// where the row lay.
     fn write_through(
         &mut self,
         key_bytes: &[u8],
         value: Option<&V>,
-        timestamp: Timestamp,
-        context: Timestamp,
+        (timestamp, context): (Timestamp, Timestamp),
         headers: &Headers,
-    ) -> Result<bool> {
+        place: RowPlace,
+    ) -> Result<Written> {
         self.value_bytes.clear();
         let Some(value) = value else {
             let write = Write { key: key_bytes, value: None, timestamp: context, headers };
-            return Ok(self.below.write(&write));
+            return Ok(self.below.write_at(&write, place));
         };
         if self.decoder.format != StoreFormat::Plain {
             self.value_bytes.extend_from_slice(&timestamp.0.to_be_bytes());
@@ -203,13 +205,13 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         encoded.map_err(|error| self.decoder.unwritable("value", error))?;
         let timestamp = if self.decoder.is_timestamped { timestamp } else { context };
         let write = Write { key: key_bytes, value: Some(&self.value_bytes), timestamp, headers };
-        Ok(self.below.write(&write))
+        Ok(self.below.write_at(&write, place))
     }
 
     /// Writes a row past the record cache, with headers for its changelog record.
     pub(crate) fn put_uncached(&mut self, key_bytes: &[u8], value: Option<&V>, headers: &Headers) -> Result<bool> {
         let context = self.origin.timestamp;
-        self.write_through(key_bytes, value, context, context, headers)
+        Ok(self.write_through(key_bytes, value, (context, context), headers, RowPlace::NONE)?.is_expired)
     }
 
     /// A snapshot of the rows of a range: cache over overlay over engine.

@@ -198,4 +198,9 @@ fn keys_are_read_ahead_only_where_a_large_cache_has_them() {
     assert_eq!(ahead(&mut running, 1998..2000), 2, "fewer wait");
     assert_eq!(ahead(&mut running, 1990..2006), 16, "half of them are there");
     assert_eq!(ahead(&mut running, 1999..2006), pause, "other keys");
+    running.run(1999, &1999_i64.to_be_bytes(), &[1; 8]);
+    assert_eq!(ahead(&mut running, 3000..3020), 16, "those before were read");
+    running.run(3000, &3000_i64.to_be_bytes(), &[1; 8]);
+    assert_eq!(ahead(&mut running, 4000..4020), 16, "those before were read, and had no rows");
+    assert_eq!(ahead(&mut running, 5000..5020), pause, "those before were not");
 }

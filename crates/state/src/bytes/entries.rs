@@ -15,6 +15,9 @@ const PIECE_BYTES: usize = 1 << 17;
 pub(super) const ENTRY_BYTES_MAX: usize = PIECE_BYTES - 64;
 
 const HEADER_LEN: usize = 8;
+
+/// A byte behind the header that in small entries belongs to the value.
+const TOUCHED: usize = 16;
 const LEN_BITS: u32 = 20;
 
 /// Lengths of an entry's parts.
@@ -113,6 +116,20 @@ impl Entries {
     pub(super) fn value(&self, at: usize) -> Option<&[u8]> {
         let entry = self.at(at);
         header_of(entry).value(entry)
+    }
+
+    /// Whether a key's entry is there, alive. A place at which no entry of this table ever began is not asked about.
+    pub(super) fn is_of(&self, at: usize, key: &[u8]) -> bool {
+        let entry = self.at(at);
+        let header = header_of(entry);
+        !header.is_dead() && header.key(entry) == key
+    }
+
+    /// Reads what a look at an entry will need, and gives something that depends on it.
+    pub(super) fn touch(&self, at: usize) -> u8 {
+        let entry = self.at(at);
+        let byte = |at: usize| entry.get(at).copied().unwrap_or_default();
+        byte(0) ^ byte(HEADER_LEN + TOUCHED)
     }
 
     /// Writes an entry behind the others; gives its place.

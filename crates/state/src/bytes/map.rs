@@ -6,7 +6,8 @@ use std::collections::btree_map;
 use std::ops::Bound;
 
 use super::entries::ENTRY_BYTES_MAX;
-use super::table::ByteTable;
+use super::table::{ByteTable, NO_PLACE};
+use crate::key_hash::HashedKey;
 use crate::small_bytes::SmallBytes;
 
 /// The last write of each key; `None` deletes.
@@ -54,23 +55,39 @@ impl ByteMap {
 
     /// The last write of a key; `Some(None)` if that was a delete.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
-        if let Some(write) = self.hashed.get(key) {
-            return Some(write);
+        Some(self.find(HashedKey::of(key))?.1)
+    }
+
+    /// The same, with the number of its place.
+    pub(crate) fn find(&self, key: HashedKey<'_>) -> Option<(u32, Option<&[u8]>)> {
+        if let Some(found) = self.hashed.find(key) {
+            return Some(found);
         }
         if self.ordered.is_empty() {
             return None;
         }
-        self.ordered.get(key).map(Option::as_deref)
+        self.ordered.get(key.bytes).map(|value| (NO_PLACE, value.as_deref()))
     }
 
-    pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>) {
+    /// Reads what a write at a place will need, and gives something that depends on it.
+    pub(crate) fn touch(&self, place: u32) -> u8 {
+        self.hashed.touch(place)
+    }
+
+    /// Writes the value of the key whose place that is; says whether it is still there and the value fits.
+    pub(crate) fn put_at(&mut self, place: u32, key: &[u8], value: Option<&[u8]>) -> bool {
+        !self.is_ordered && self.hashed.put_at(place, key, value)
+    }
+
+    /// Gives the number of its place.
+    pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>) -> u32 {
         if !self.is_ordered && key.len() + value.map_or(0, <[u8]>::len) <= ENTRY_BYTES_MAX {
             self.remove_ordered(key);
-            self.hashed.put(key, value);
-            return;
+            return self.hashed.put(key, value);
         }
         self.hashed.remove(key);
         self.put_ordered(key, value);
+        NO_PLACE
     }
 
     fn put_ordered(&mut self, key: &[u8], value: Option<&[u8]>) {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::map::ByteRange;
 use super::retention::Segments;
-use super::segmented::SegmentedMap;
+use super::segmented::{RowPlace, SegmentedMap};
+use crate::key_hash::HashedKey;
 
 /// Keys from which on it pays to touch them before they are read: fewer are near anyway.
 const READ_AHEAD_FROM: usize = 1024;
@@ -43,21 +44,43 @@ impl Overlay {
         self.open.get(key).or_else(|| self.sealed.as_ref().and_then(|sealed| sealed.get(key)))
     }
 
+    /// The same, with its place in the open part, if it is there.
+    pub(crate) fn find(&self, key: HashedKey<'_>) -> Option<(RowPlace, Option<&[u8]>)> {
+        let sealed = || Some((RowPlace::NONE, self.sealed.as_ref()?.get(key.bytes)?));
+        self.open.find(key).or_else(sealed)
+    }
+
+    /// Whether there are so many writes that most of them are far.
+    pub(crate) fn is_large(&self) -> bool {
+        self.open.len() >= READ_AHEAD_FROM
+    }
+
     /// Touches the writes of keys that will be read or written, so that their memory is near by then:
     /// of several at once the processor waits for all together. Gives how many of them there are.
-    pub(crate) fn read_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> usize {
-        if self.open.len() < READ_AHEAD_FROM {
-            return 0;
-        }
-        let touch = |key| self.open.get(key).map(|value| value.and_then(<[u8]>::first).copied().unwrap_or_default());
+    pub(crate) fn read_ahead<'k>(&self, keys: impl Iterator<Item = HashedKey<'k>>) -> usize {
+        let touch = |key| Some(self.open.find(key)?.1.and_then(<[u8]>::first).copied().unwrap_or_default());
         let (found, sum) =
             keys.filter_map(touch).fold((0, 0), |(found, sum): (usize, u8), byte| (found + 1, sum ^ byte));
         std::hint::black_box(sum);
         found
     }
 
+    /// The same, for writes that come, of which some have a place.
+    pub(crate) fn write_ahead<'k>(&self, keys: impl Iterator<Item = (&'k [u8], RowPlace)>) {
+        if self.is_large() {
+            let found = |key| Some(self.open.find(HashedKey::of(key))?.1.and_then(<[u8]>::first).copied());
+            let touch = |(key, place)| self.open.touch(place).or_else(|| found(key)?);
+            std::hint::black_box(keys.filter_map(touch).fold(0, |sum, byte| sum ^ byte));
+        }
+    }
+
     pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>) {
         self.open.put(key, value);
+    }
+
+    /// Writes by the place that the key had when it was last read or written; gives the one that it has now.
+    pub(crate) fn put_at(&mut self, place: RowPlace, key: &[u8], value: Option<&[u8]>) -> RowPlace {
+        if self.open.put_at(place, key, value) { place } else { self.open.put(key, value) }
     }
 
     /// Notes a scan; says whether there are so many that order pays even for rows that the engine has.
@@ -112,7 +135,9 @@ impl Overlay {
         self.scan_count = 0;
         match &mut self.sealed {
             // An apply failed: this commit joins the one that waits, and both go in one batch.
-            Some(waiting) => open.iter().for_each(|(key, value)| waiting.put(key, value)),
+            Some(waiting) => open.iter().for_each(|(key, value)| {
+                waiting.put(key, value);
+            }),
             None => self.sealed = Some(open),
         }
     }

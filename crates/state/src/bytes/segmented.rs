@@ -5,6 +5,21 @@
 
 use super::map::{ByteMap, ByteRange};
 use super::retention::Segments;
+use super::table::NO_PLACE;
+use crate::key_hash::HashedKey;
+
+/// Where a write lies, so that its key need not be looked up again. Of use as long as its part is there and its entry
+/// was not moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowPlace {
+    part: u32,
+    at: u32,
+}
+
+impl RowPlace {
+    /// Nowhere.
+    pub(crate) const NONE: Self = Self { part: u32::MAX, at: NO_PLACE };
+}
 
 /// The last write of each key; `None` deletes.
 pub(crate) struct SegmentedMap {
@@ -13,6 +28,8 @@ pub(crate) struct SegmentedMap {
     is_ordered: bool,
     /// Few, the newest last: a store keeps three segments at most before they are over.
     parts: Vec<Part>,
+    /// How many parts there have been, in this map and those it comes from.
+    part_count: u32,
     /// A part that was forgotten: its memory is used again.
     spare: Option<ByteMap>,
 }
@@ -20,17 +37,19 @@ pub(crate) struct SegmentedMap {
 struct Part {
     /// Start of the segment.
     start: i64,
+    /// No other part of the store has it.
+    number: u32,
     writes: ByteMap,
 }
 
 impl SegmentedMap {
     pub(crate) fn new(segments: Option<Segments>, is_ordered: bool) -> Self {
-        Self { segments, is_ordered, parts: Vec::new(), spare: None }
+        Self { segments, is_ordered, parts: Vec::new(), part_count: 0, spare: None }
     }
 
     /// Another one for the same kind of rows, without any.
     pub(crate) fn fresh(&self, is_ordered: bool) -> Self {
-        Self::new(self.segments, is_ordered)
+        Self { part_count: self.part_count, ..Self::new(self.segments, is_ordered) }
     }
 
     /// Where the part of a key is, if there is one.
@@ -40,13 +59,25 @@ impl SegmentedMap {
         self.parts.iter().rposition(|part| segments.is_within(part.start, time))
     }
 
-    fn part(&self, key: &[u8]) -> Option<&ByteMap> {
-        Some(&self.parts.get(self.position(key)?)?.writes)
+    fn part(&self, key: &[u8]) -> Option<&Part> {
+        self.parts.get(self.position(key)?)
     }
 
-    fn part_mut(&mut self, key: &[u8]) -> Option<&mut ByteMap> {
+    fn part_mut(&mut self, key: &[u8]) -> Option<&mut Part> {
         let at = self.position(key)?;
-        Some(&mut self.parts.get_mut(at)?.writes)
+        self.parts.get_mut(at)
+    }
+
+    /// Reads what [`Self::put_at`] will need, and gives something that depends on it; `None` if the place is no more.
+    pub(crate) fn touch(&self, place: RowPlace) -> Option<u8> {
+        let part = self.parts.iter().rev().find(|part| part.number == place.part)?;
+        Some(part.writes.touch(place.at))
+    }
+
+    /// Writes the value of the key whose place that is; says whether it is still there and the value fits.
+    pub(crate) fn put_at(&mut self, place: RowPlace, key: &[u8], value: Option<&[u8]>) -> bool {
+        let part = self.parts.iter_mut().rev().find(|part| part.number == place.part);
+        part.is_some_and(|part| part.writes.put_at(place.at, key, value))
     }
 
     /// Bytes held, without what is spare.
@@ -75,24 +106,33 @@ impl SegmentedMap {
 
     /// The last write of a key; `Some(None)` if that was a delete.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
-        self.part(key)?.get(key)
+        self.part(key)?.writes.get(key)
     }
 
-    pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>) {
-        if let Some(writes) = self.part_mut(key) {
-            writes.put(key, value);
-            return;
+    /// The same, with its place.
+    pub(crate) fn find(&self, key: HashedKey<'_>) -> Option<(RowPlace, Option<&[u8]>)> {
+        let part = self.part(key.bytes)?;
+        let (at, value) = part.writes.find(key)?;
+        Some((RowPlace { part: part.number, at }, value))
+    }
+
+    /// Gives its place.
+    pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>) -> RowPlace {
+        if let Some(part) = self.part_mut(key) {
+            return RowPlace { at: part.writes.put(key, value), part: part.number };
         }
         let mut writes = self.spare.take().unwrap_or_else(|| ByteMap::new(self.is_ordered));
-        writes.put(key, value);
+        let place = RowPlace { at: writes.put(key, value), part: self.part_count };
         let start = self.segments.map_or(0, |segments| segments.start_of(segments.time_of(key)));
         let at = self.parts.partition_point(|part| part.start < start);
-        self.parts.insert(at, Part { start, writes });
+        self.parts.insert(at, Part { start, number: self.part_count, writes });
+        self.part_count = self.part_count.wrapping_add(1);
+        place
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) {
-        if let Some(writes) = self.part_mut(key) {
-            writes.remove(key);
+        if let Some(part) = self.part_mut(key) {
+            part.writes.remove(key);
         }
     }
 
@@ -182,7 +222,9 @@ mod tests {
     fn memory_of_a_segment_that_is_over_is_used_again() {
         let mut map = of_minutes();
         for minute in 0..10 {
-            (0..1000).for_each(|key| map.put(&row(&format!("key-{key}"), minute * 60_000), Some(b"12345678")));
+            for key in 0..1000 {
+                map.put(&row(&format!("key-{key}"), minute * 60_000), Some(b"12345678"));
+            }
             map.recycle_before((minute - 1) * 60_000);
             assert!(map.parts.len() <= 2 && map.bytes() < 2 * 1000 * 64);
             assert_eq!(map.spare.is_some(), minute >= 2, "minute {minute}");
@@ -192,9 +234,31 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_of_use_in_its_part_alone() {
+        let mut map = of_minutes();
+        let (key, value) = (row("k", 0), Some(&b"1"[..]));
+        let place = map.put(&key, None);
+        assert!(map.put_at(place, &key, value) && map.touch(place).is_some());
+        assert_eq!(map.find(HashedKey::of(&key)), Some((place, value)));
+        map.recycle_before(60_000);
+        let next = row("k", 60_000);
+        map.put(&next, value);
+        assert!(map.touch(place).is_none() && !map.put_at(place, &key, value) && !map.put_at(place, &next, value));
+        let place = map.put(&next, value);
+        let mut later = map.fresh(false);
+        later.put(&next, value);
+        assert!(!later.put_at(place, &next, value), "what was sealed is another map's");
+        map.make_ordered();
+        assert!(!map.put_at(place, &next, None) && !map.put_at(RowPlace::NONE, &next, None));
+        assert_eq!(map.get(&next), Some(value));
+    }
+
+    #[test]
     fn a_store_without_windows_is_one_part() {
         let mut map = SegmentedMap::new(None, false);
-        (0..100).for_each(|key| map.put(&row("k", key * 1_000_000), None));
+        for key in 0..100 {
+            map.put(&row("k", key * 1_000_000), None);
+        }
         map.forget_before(i64::MAX);
         map.recycle_before(i64::MAX);
         assert_eq!((map.len(), map.parts.len()), (100, 1));

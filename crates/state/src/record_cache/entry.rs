@@ -4,6 +4,7 @@ use bytes::Bytes;
 use millstream_types::{Headers, Offset, Timestamp};
 
 use crate::Origin;
+use crate::bytes::RowPlace;
 use crate::small_bytes::SmallBytes;
 
 /// Bytes that Kafka Streams counts for an entry besides its key: three references of its list.
@@ -15,22 +16,32 @@ pub(super) const CONTEXT_BYTES: usize = 1 + 8 + 8 + 4;
 /// A value and its time, lent without a copy.
 pub(crate) type Lent<'a, V> = Option<(&'a V, Timestamp)>;
 
-/// Key bytes, small enough that an entry is a line of memory.
-pub(crate) type KeyBytes = SmallBytes<22>;
-
 /// What a read or write of a known key waits for. In a large cache each line of memory is a miss,
 /// so an entry with a small key and value is exactly one, and what only the flush needs (the typed
-/// key, headers) lies elsewhere.
+/// key, headers) or what has room [beside](Beside) its places in the orders lies elsewhere.
 #[repr(align(64))]
 pub(super) struct Entry<V> {
-    pub(super) key_bytes: KeyBytes,
+    pub(super) key_bytes: SmallBytes,
     pub(super) value: Held<V>,
     /// Timestamp of the value.
     pub(super) timestamp: Timestamp,
     /// Offset of the record of the last write.
     pub(super) origin_offset: Offset,
-    /// Its timestamp.
+}
+
+/// What lies beside an entry's places in the orders, which each use touches anyway.
+#[derive(Clone, Copy)]
+pub(super) struct Beside {
+    /// Timestamp of the record of the last write.
     pub(super) origin_timestamp: Timestamp,
+    /// Where the row below the cache lay when it was last read or written.
+    pub(super) below: RowPlace,
+}
+
+impl Default for Beside {
+    fn default() -> Self {
+        Self { origin_timestamp: Timestamp::UNKNOWN, below: RowPlace::NONE }
+    }
 }
 
 impl<V> Entry<V> {
@@ -41,7 +52,6 @@ impl<V> Entry<V> {
             value: Held::Deletion { size: 0, source: 0 },
             timestamp: Timestamp::UNKNOWN,
             origin_offset: Offset(-1),
-            origin_timestamp: Timestamp::UNKNOWN,
         }
     }
 

@@ -5,6 +5,7 @@ use millstream_types::{Headers, Timestamp};
 use super::RecordCache;
 use super::entry::{Entry, touched};
 use crate::Origin;
+use crate::bytes::RowPlace;
 use crate::key_hash::hash_of;
 
 /// A dirty row that has to be written now.
@@ -25,6 +26,8 @@ pub(crate) struct LeavingRow<'a, V> {
     pub(crate) headers: Headers,
     /// Where the last write came from.
     pub(crate) origin: Origin,
+    /// Where the row below the cache lay when it was last read or written.
+    pub(crate) below: RowPlace,
 }
 
 impl<V> RecordCache<V> {
@@ -75,12 +78,13 @@ impl<V> RecordCache<V> {
     /// Lends what is to be written.
     pub(crate) fn leaving(&self, leaving: Leaving) -> Option<LeavingRow<'_, V>> {
         let entry = self.entry(leaving.slot)?;
+        let beside = self.order.beside(leaving.slot);
         let source = self.sources.get(leaving.slot, entry.value.source());
         let origin = Origin {
             topic: source.topic,
             partition: source.partition,
             offset: entry.origin_offset,
-            timestamp: entry.origin_timestamp,
+            timestamp: beside.origin_timestamp,
             raw: self.sources.raw(leaving.slot),
         };
         Some(LeavingRow {
@@ -89,13 +93,16 @@ impl<V> RecordCache<V> {
             timestamp: entry.timestamp,
             headers: self.headers.get(leaving.slot as usize).cloned().unwrap_or_default(),
             origin,
+            below: beside.below,
         })
     }
 
-    /// A row is written. If it does not stay, it counts until it was forwarded.
-    pub(crate) fn left(&mut self, leaving: Leaving) {
+    /// A row is written, and lies there. If it does not stay, it counts until it was forwarded.
+    pub(crate) fn left(&mut self, leaving: Leaving, below: RowPlace) {
         if !leaving.stays {
             self.leaving += self.remove(leaving.slot);
+        } else if let Some(beside) = self.order.beside_mut(leaving.slot) {
+            beside.below = below;
         }
     }
 
@@ -119,14 +126,14 @@ impl<V> RecordCache<V> {
     }
 
     /// If the dirty entries touched before are taken, touches those that will be taken next, and gives
-    /// their keys.
-    pub(crate) fn read_ahead_dirty(&mut self) -> impl Iterator<Item = &[u8]> {
+    /// their keys and where their rows lay.
+    pub(crate) fn read_ahead_dirty(&mut self) -> impl Iterator<Item = (&[u8], RowPlace)> {
         let upcoming = self.order.upcoming_written();
         if let Some(slots) = &upcoming {
             self.touch(slots);
         }
         let dirty = upcoming.into_iter().flatten().filter(|slot| self.order.is_dirty(*slot));
-        dirty.filter_map(|slot| self.entry(slot)).map(|entry| &*entry.key_bytes)
+        dirty.filter_map(|slot| Some((&*self.entry(slot)?.key_bytes, self.order.beside(slot).below)))
     }
 
     fn touch(&self, slots: &[u32]) {

@@ -1,13 +1,12 @@
 //! The orders in which slots were last used and last written, exactly, without neighbours to look up.
 
+use super::AHEAD;
+
 /// Most outdated places that are kept before the log is rewritten, besides those per slot.
 const OUTDATED_MAX: usize = 1024;
 
 /// No slot.
 pub(super) const NO_SLOT: u32 = u32::MAX;
-
-/// Slots that are brought near at once.
-pub(super) const AHEAD: usize = 16;
 
 /// Length of the log per slot at which it is rewritten. Two places of a slot can count at most.
 const PLACES_PER_SLOT_MAX: usize = 4;
@@ -18,8 +17,10 @@ const PLACES_PER_SLOT_MAX: usize = 4;
 /// Unlike in a linked list no neighbours are written, which in a large cache would all be cache
 /// misses. A write that follows the read of its key shares its place. The log is rewritten when it
 /// has grown to a multiple of the slots, so a touch costs a constant on average.
+///
+/// Beside a slot's places lies what its user wants to have near with them.
 #[derive(Default)]
-pub(super) struct Order {
+pub(super) struct Order<B> {
     /// Slots in order of their touches, the oldest first; outdated ones among them.
     log: Vec<u32>,
     /// Where the oldest use that may still count stands.
@@ -30,7 +31,7 @@ pub(super) struct Order {
     used_near: usize,
     written_near: usize,
     /// By slot.
-    places: Vec<Places>,
+    places: Vec<Places<B>>,
     used_len: usize,
     written_len: usize,
 }
@@ -38,12 +39,23 @@ pub(super) struct Order {
 /// One past a slot's places in the log; 0 where it has none. A write is a use, so `used` is never the
 /// smaller one.
 #[derive(Clone, Copy, Default)]
-struct Places {
+struct Places<B> {
     used: u32,
     written: u32,
+    beside: B,
 }
 
-impl Order {
+impl<B: Copy + Default> Order<B> {
+    /// What lies beside a slot's places.
+    pub(super) fn beside(&self, slot: u32) -> B {
+        self.places.get(slot as usize).map(|places| places.beside).unwrap_or_default()
+    }
+
+    /// The same, to be changed; of a slot that was used.
+    pub(super) fn beside_mut(&mut self, slot: u32) -> Option<&mut B> {
+        self.places.get_mut(slot as usize).map(|places| &mut places.beside)
+    }
+
     /// Number of dirty slots.
     pub(super) fn dirty_len(&self) -> usize {
         self.written_len
@@ -125,7 +137,7 @@ impl Order {
 
     /// The slot whose last use is the oldest.
     pub(super) fn oldest_used(&mut self) -> Option<u32> {
-        let is_place = |places: &Places, place| places.used as usize == place;
+        let is_place = |places: &Places<B>, place| places.used as usize == place;
         oldest(&self.log, &self.places, &mut self.used_start, is_place)
     }
 
@@ -134,7 +146,7 @@ impl Order {
         if self.written_len == 0 {
             return None;
         }
-        let is_place = |places: &Places, place| places.written as usize == place;
+        let is_place = |places: &Places<B>, place| places.written as usize == place;
         oldest(&self.log, &self.places, &mut self.written_start, is_place)
     }
 
@@ -188,7 +200,12 @@ fn upcoming(log: &[u32], start: usize, near: &mut usize) -> Option<[u32; AHEAD]>
 }
 
 /// The slot of the first place from `start` on that still counts; `start` stands there then.
-fn oldest(log: &[u32], places: &[Places], start: &mut usize, is_place: impl Fn(&Places, usize) -> bool) -> Option<u32> {
+fn oldest<B>(
+    log: &[u32],
+    places: &[Places<B>],
+    start: &mut usize,
+    is_place: impl Fn(&Places<B>, usize) -> bool,
+) -> Option<u32> {
     while let Some(slot) = log.get(*start) {
         if places.get(*slot as usize).is_some_and(|places| is_place(places, *start + 1)) {
             return Some(*slot);

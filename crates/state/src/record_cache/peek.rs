@@ -2,12 +2,12 @@
 
 use super::{Lent, RecordCache};
 use crate::bytes::ByteRange;
-use crate::key_hash::hash_of;
+use crate::key_hash::HashedKey;
 
 impl<V> RecordCache<V> {
     /// The row of a key, `Some(None)` if it is deleted.
     pub(crate) fn peek(&self, key_bytes: &[u8]) -> Option<Lent<'_, V>> {
-        let slot = self.slot(hash_of(key_bytes), key_bytes)?;
+        let slot = self.slot(HashedKey::of(key_bytes))?;
         Some(self.entry(slot).and_then(super::Entry::lent))
     }
 

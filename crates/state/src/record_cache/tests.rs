@@ -15,10 +15,11 @@ struct Taken {
 }
 
 fn take(cache: &mut Cache, leaving: Leaving) -> Taken {
-    let LeavingRow { key_bytes, value, timestamp, headers, origin } = cache.leaving(leaving).expect("it leaves now");
+    let LeavingRow { key_bytes, value, timestamp, headers, origin, .. } =
+        cache.leaving(leaving).expect("it leaves now");
     let key = String::from_utf8(key_bytes.to_vec()).expect("letters");
     let taken = Taken { key, value: value.copied(), timestamp, origin, headers };
-    cache.left(leaving);
+    cache.left(leaving, RowPlace::NONE);
     taken
 }
 
@@ -66,7 +67,7 @@ fn put(cache: &mut Cache, key: &str, value: Option<i64>, timestamp: i64) {
 }
 
 fn clean(cache: &mut Cache, key: &str) -> bool {
-    cache.put_clean(key.as_bytes(), (0, Timestamp(0)), 8).is_ok()
+    cache.put_clean(HashedKey::of(key.as_bytes()), (0, Timestamp(0)), 8, RowPlace::NONE).is_ok()
 }
 
 fn keys(taken: &[Taken]) -> String {
@@ -82,7 +83,7 @@ fn run(capacity: usize, script: &str) -> String {
     for (word, step) in script.split(' ').zip(0..) {
         match word.split_at(usize::from(!word.starts_with(|c: char| c.is_alphabetic()))) {
             ("-", key) => put(&mut cache, key, None, step),
-            ("?", key) => seen.push(if cache.find(key.as_bytes()).is_some() { '+' } else { '-' }),
+            ("?", key) => seen.push(if cache.find(HashedKey::of(key.as_bytes())).is_some() { '+' } else { '-' }),
             ("=", key) => assert!(clean(&mut cache, key), "{script}"),
             ("!", _) => seen += &["[", &keys(&flush(&mut cache)), "]"].concat(),
             (_, "evict") => seen += &["(", &evict(&mut cache), ")"].concat(),
@@ -142,15 +143,23 @@ fn a_read_makes_dirty_entries_leave_next() {
     let mut cache = Cache::new(CacheBudget::new(2 * ENTRY));
     put(&mut cache, "a", Some(1), 0);
     assert!(clean(&mut cache, "b"));
-    assert!(cache.find(b"b").is_some() && cache.find(b"a").is_some());
+    assert!(cache.find(HashedKey::of(b"b")).is_some() && cache.find(HashedKey::of(b"a")).is_some());
     assert!(clean(&mut cache, "c"), "the clean tail makes room");
-    assert!(cache.find(b"b").is_none() && cache.find(b"c").is_some() && cache.find(b"a").is_some());
-    assert!(cache.find(b"c").is_some());
+    assert!(
+        cache.find(HashedKey::of(b"b")).is_none()
+            && cache.find(HashedKey::of(b"c")).is_some()
+            && cache.find(HashedKey::of(b"a")).is_some()
+    );
+    assert!(cache.find(HashedKey::of(b"c")).is_some());
     assert!(!cache.owes_eviction());
     assert!(clean(&mut cache, "d"), "the tail is dirty, and has to leave");
     assert!(cache.owes_eviction());
     assert_eq!(evict(&mut cache), "a");
-    assert!(!cache.owes_eviction() && cache.find(b"a").is_none() && cache.find(b"d").is_some());
+    assert!(
+        !cache.owes_eviction()
+            && cache.find(HashedKey::of(b"a")).is_none()
+            && cache.find(HashedKey::of(b"d")).is_some()
+    );
 }
 
 #[test]
@@ -200,7 +209,7 @@ fn a_flush_in_parts_gives_the_same_order() {
     let mut cache = Cache::new(CacheBudget::new(1 << 20));
     for step in 0..5000 {
         put(&mut cache, &format!("{:03}", step * 7 % 300), Some(step), step);
-        cache.find(format!("{:03}", step * 11 % 300).as_bytes());
+        cache.find(HashedKey::of(format!("{:03}", step * 11 % 300).as_bytes()));
     }
     let mut seen = Vec::new();
     while cache.is_dirty() {
@@ -216,7 +225,7 @@ fn keys_of_any_length_are_found() {
     let keys: Vec<String> = (0..100).map(|len| "k".repeat(len)).collect();
     keys.iter().zip(0..).for_each(|(key, number)| put(&mut cache, key, Some(number), 0));
     for (key, number) in keys.iter().zip(0..) {
-        let slot = cache.find(key.as_bytes()).expect("it was put");
+        let slot = cache.find(HashedKey::of(key.as_bytes())).expect("it was put");
         assert_eq!(cache.row(slot), Some((&number, Timestamp(0))));
     }
 }
@@ -265,9 +274,12 @@ fn reading_ahead_knows_the_keys_and_changes_nothing() {
     let mut cache = Cache::new(CacheBudget::new(1 << 20));
     let name = |number: usize| format!("{number:04}");
     put(&mut cache, "a", Some(1), 0);
-    assert_eq!(cache.read_ahead(&[b"a"]), 0, "a small cache is near anyway");
+    let ahead = |cache: &Cache, keys: &[&[u8]]| {
+        cache.read_ahead(&keys.iter().map(|key| HashedKey::of(key)).collect::<Vec<_>>())
+    };
+    assert_eq!(ahead(&cache, &[b"a"]), 0, "a small cache is near anyway");
     (0..READ_AHEAD_FROM).for_each(|number| put(&mut cache, &name(number), Some(1), 0));
-    assert_eq!(cache.read_ahead(&[b"0007", b"none", b"a", b""]), 0b101);
-    assert_eq!(cache.read_ahead(&[b"a".as_slice(); AHEAD + 1]), (1 << AHEAD) - 1, "more are left out");
+    assert_eq!(ahead(&cache, &[b"0007", b"none", b"a", b""]), 0b101);
+    assert_eq!(ahead(&cache, &[b"a".as_slice(); AHEAD + 1]), (1 << AHEAD) - 1, "more are left out");
     assert_eq!(cache.order.oldest_used(), Some(0), "it is no use");
 }

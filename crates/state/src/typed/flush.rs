@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_types::{Error, ErrorKind, Headers, Result, Timestamp};
 
 use super::{Core, Put};
-use crate::bytes::{key_of, session_key_of};
+use crate::bytes::{RowPlace, Written, key_of, session_key_of};
 use crate::record_cache::{Leaving, LeavingRow, RecordCache};
 use crate::{Origin, StoreKind};
 
@@ -94,18 +94,19 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     ) -> Result<Vec<FlushedEntry<T, V>>> {
         let mut flushed = Vec::with_capacity(rows_max + usize::from(evicted.is_some()));
         self.each_leaving(evicted, rows_max, |core, row| {
-            flushed.extend(core.write_row(row, wants_old, key)?);
-            Ok(())
+            let Some((entry, place)) = core.write_row(row, wants_old, key)? else { return Ok(RowPlace::NONE) };
+            flushed.push(entry);
+            Ok(place)
         })?;
         Ok(flushed)
     }
 
-    /// Calls `each` for an evicted row and dirty ones after it.
+    /// Calls `each` for an evicted row and dirty ones after it; it says where it has written the row.
     fn each_leaving(
         &mut self,
         mut evicted: Option<Leaving>,
         rows_max: usize,
-        mut each: impl FnMut(&mut Self, LeavingRow<'_, V>) -> Result<()>,
+        mut each: impl FnMut(&mut Self, LeavingRow<'_, V>) -> Result<RowPlace>,
     ) -> Result<()> {
         let Some(mut cache) = self.cache.take() else { return Ok(()) };
         self.is_writing = true;
@@ -116,11 +117,10 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
                 self.next_dirty(&mut cache)
             });
             let Some(leaving) = leaving else { break Ok(()) };
-            let result = cache.leaving(leaving).map_or(Ok(()), |row| each(self, row));
-            if result.is_err() {
-                break result;
+            match cache.leaving(leaving).map_or(Ok(RowPlace::NONE), |row| each(self, row)) {
+                Ok(place) => cache.left(leaving, place),
+                Err(error) => break Err(error),
             }
-            cache.left(leaving);
         };
         self.cache = Some(cache);
         self.is_writing = false;
@@ -129,7 +129,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     }
 
     fn next_dirty(&self, cache: &mut RecordCache<V>) -> Option<Leaving> {
-        self.below.read_ahead(cache.read_ahead_dirty());
+        self.below.overlay().write_ahead(cache.read_ahead_dirty());
         cache.next_dirty()
     }
 
@@ -138,16 +138,16 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         row: LeavingRow<'_, V>,
         wants_old: bool,
         key: &impl Fn(K, &[u8]) -> T,
-    ) -> Result<Option<FlushedEntry<T, V>>> {
+    ) -> Result<Option<(FlushedEntry<T, V>, RowPlace)>> {
         let old = if wants_old || row.value.is_none() { self.read_below(row.key_bytes)? } else { None };
         if row.value.is_none() && old.is_none() {
             // As in Kafka Streams: a row that came and went within the cache was never there.
             return Ok(None);
         }
-        let is_expired = self.write_leaving(&row)?;
+        let Written { is_expired, place } = self.write_leaving(&row)?;
         let decoded = self.keys.decode(self.key_of(row.key_bytes));
         let decoded = decoded.map_err(|error| self.decoder.unreadable(&error))?;
-        Ok(Some(FlushedEntry {
+        let entry = FlushedEntry {
             key: key(decoded, row.key_bytes),
             timestamp: if row.value.is_some() { row.timestamp } else { row.origin.timestamp },
             new: row.value.cloned(),
@@ -155,13 +155,15 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             headers: row.headers,
             origin: row.origin,
             is_expired,
-        }))
+        };
+        Ok(Some((entry, place)))
     }
 
-    /// Writes a row through; says whether a window store dropped it.
-    fn write_leaving(&mut self, row: &LeavingRow<'_, V>) -> Result<bool> {
+    /// Writes a row through.
+    fn write_leaving(&mut self, row: &LeavingRow<'_, V>) -> Result<Written> {
         let logged = self.logged_headers.of(row.value, &row.headers);
-        self.write_through(row.key_bytes, row.value, row.timestamp, row.origin.timestamp, &logged)
+        let times = (row.timestamp, row.origin.timestamp);
+        self.write_through(row.key_bytes, row.value, times, &logged, row.below)
     }
 
     /// The part of a row's bytes that is its key.
@@ -185,7 +187,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     /// Writes all dirty rows through; nobody forwards them.
     pub(crate) fn flush_silently(&mut self) -> Result<()> {
         while self.has_dirty() {
-            self.each_leaving(None, FLUSH_ROWS, |core, row| core.write_leaving(&row).map(drop))?;
+            self.each_leaving(None, FLUSH_ROWS, |core, row| Ok(core.write_leaving(&row)?.place))?;
         }
         Ok(())
     }
@@ -202,7 +204,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     /// Evicts until the thread's budget fits; nobody forwards what comes out.
     pub(crate) fn evict_silently(&mut self) -> Result<()> {
         while let Some((evicted, rows_max)) = self.evict() {
-            self.each_leaving(evicted, rows_max, |core, row| core.write_leaving(&row).map(drop))?;
+            self.each_leaving(evicted, rows_max, |core, row| Ok(core.write_leaving(&row)?.place))?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ macro_rules! state_store {
                 self.$core$(.$field)*.enter(origin, headers);
             }
 
-            fn read_ahead(&self, keys: &[&[u8]]) -> usize {
+            fn read_ahead(&mut self, keys: &[&[u8]]) -> usize {
                 self.$core$(.$field)*.read_ahead(keys)
             }
 

@@ -30,9 +30,11 @@ impl Flow {
         let mut next = [&[] as &[u8]; KEYS];
         let count = next.iter_mut().zip(keys).map(|(place, key)| *place = key).count();
         let next = next.get(..count).unwrap_or_default();
-        let stores = places.iter().filter_map(|place| self.stores.get(*place));
-        let found = stores.map(|store| store.read_ahead(next)).max().unwrap_or(0);
-        if 2 * found >= count { count } else { PAUSE }
+        let mut of_use = 0;
+        for place in places {
+            of_use = of_use.max(self.stores.get_mut(*place).map_or(0, |store| store.read_ahead(next)));
+        }
+        if 2 * of_use >= count { count } else { PAUSE }
     }
 
     fn find_stores_below(&self, source: NodeIndex) -> Box<[usize]> {
