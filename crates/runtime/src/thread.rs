@@ -7,12 +7,12 @@
 
 mod claim;
 mod commit;
+mod commit_pace;
 mod control;
 mod copies;
 mod fit;
 mod local_stores;
 mod output;
-mod pace;
 mod queries;
 mod restore;
 mod rollback;
@@ -42,8 +42,8 @@ use crate::layout::Layout;
 use crate::shared::Shared;
 use crate::task::Task;
 use commit::Commit;
+use commit_pace::CommitPace;
 use millstream_types::clock::nanos;
-use pace::CommitPace;
 use rollback::Trouble;
 use setup::Setup;
 use standstill::Standstill;
