@@ -53,21 +53,6 @@ pub(crate) struct Write<'a> {
     pub(crate) headers: &'a Headers,
 }
 
-/// What became of a write.
-#[derive(Clone, Copy)]
-pub(crate) struct Written {
-    /// A window store dropped the row because its time is over.
-    pub(crate) is_expired: bool,
-    /// Where the row is now.
-    pub(crate) place: RowPlace,
-}
-
-impl Default for Written {
-    fn default() -> Self {
-        Self { is_expired: false, place: RowPlace::NONE }
-    }
-}
-
 /// A store in bytes.
 pub(crate) struct ByteStore {
     facts: StoreFacts,
@@ -185,11 +170,11 @@ impl ByteStore {
     /// Writes to changelog and overlay. `true` if a window store dropped the row because its time
     /// is over; as in Kafka Streams the changelog gets it all the same.
     pub(crate) fn write(&mut self, write: &Write<'_>) -> bool {
-        self.write_at(write, RowPlace::NONE).is_expired
+        self.write_at(write, RowPlace::NONE).is_expired()
     }
 
-    /// The same, by the place that the key had when it was last read or written.
-    pub(crate) fn write_at(&mut self, write: &Write<'_>, place: RowPlace) -> Written {
+    /// The same, by the place that the key had when it was last read or written; gives the one that it has now.
+    pub(crate) fn write_at(&mut self, write: &Write<'_>, place: RowPlace) -> RowPlace {
         if let Some(evicted) = self.recent.as_mut().and_then(|recent| recent.write(write.key, write.value.is_none())) {
             self.overlay.put(write.key, write.value);
             self.overlay.put(&evicted, None);
@@ -198,14 +183,14 @@ impl ByteStore {
                 self.changelog.push(&evicted, None, write.timestamp, &Headers::new());
             }
             self.log(write);
-            return Written::default();
+            return RowPlace::NONE;
         }
         self.log(write);
         if let Some(retention) = &mut self.retention
             && !retention.take(write.key)
         {
             self.dropped += 1;
-            return Written { is_expired: true, ..Written::default() };
+            return RowPlace::EXPIRED;
         }
         if let Some(retention) = &self.retention {
             self.overlay.forget_open_before(retention.kept_from());
@@ -213,7 +198,7 @@ impl ByteStore {
         self.put_balance += if write.value.is_some() { 1 } else { -1 };
         let place = self.overlay.put_at(place, write.key, write.value);
         self.reckon_if_grown();
-        Written { is_expired: false, place }
+        place
     }
 
     /// Deletes a row of a session store. Unlike a write that deletes it never counts as dropped,

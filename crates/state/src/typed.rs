@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use millstream_types::{CodecError, Error, Headers, Result, Serde, Timestamp};
 
-use crate::bytes::{ByteRange, ByteStore, Cell, RowPlace, Rows, TIMESTAMP_LEN, Write, Written};
+use crate::bytes::{ByteRange, ByteStore, Cell, RowPlace, Rows, TIMESTAMP_LEN, Write};
 use crate::key_hash::HashedKey;
 use crate::record_cache::{Lent, RecordCache};
 use crate::{Origin, StoreEnv, StoreFacts, StoreFormat};
@@ -163,7 +163,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             let logged = self.logged_headers.of(value.as_ref(), headers);
             let times = (timestamp, context);
             let written = self.write_through(key_bytes, value.as_ref(), times, &logged, RowPlace::NONE)?;
-            return Ok(Put { is_over_budget: false, is_expired: written.is_expired });
+            return Ok(Put { is_over_budget: false, is_expired: written.is_expired() });
         };
         let value_at = if self.decoder.is_timestamped { TIMESTAMP_LEN } else { 0 };
         let len = value.as_ref().map_or(0, |value| self.decoder.values.encoded_len(value) + value_at);
@@ -183,7 +183,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         Ok(Put::default())
     }
 
-    /// Writes to changelog and overlay. The times are those of the value and of the record that writes it; `place` is
+    /// Writes to changelog and overlay; tells where the row is now. The times are those of the value and of the record that writes it; `place` is
     /// where the row lay.
     fn write_through(
         &mut self,
@@ -192,7 +192,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         (timestamp, context): (Timestamp, Timestamp),
         headers: &Headers,
         place: RowPlace,
-    ) -> Result<Written> {
+    ) -> Result<RowPlace> {
         self.value_bytes.clear();
         let Some(value) = value else {
             let write = Write { key: key_bytes, value: None, timestamp: context, headers };
@@ -211,7 +211,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     /// Writes a row past the record cache, with headers for its changelog record.
     pub(crate) fn put_uncached(&mut self, key_bytes: &[u8], value: Option<&V>, headers: &Headers) -> Result<bool> {
         let context = self.origin.timestamp;
-        Ok(self.write_through(key_bytes, value, (context, context), headers, RowPlace::NONE)?.is_expired)
+        Ok(self.write_through(key_bytes, value, (context, context), headers, RowPlace::NONE)?.is_expired())
     }
 
     /// A snapshot of the rows of a range: cache over overlay over engine.

@@ -9,16 +9,33 @@ use super::table::NO_PLACE;
 use crate::key_hash::HashedKey;
 
 /// Where a write lies, so that its key need not be looked up again. Of use as long as its part is there and its entry
-/// was not moved.
+/// was not moved. One number: results with two travel by way of memory, and who reads them together waits until
+/// the processor has written them apart, behind the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RowPlace {
-    part: u32,
-    at: u32,
-}
+pub(crate) struct RowPlace(u64);
 
 impl RowPlace {
     /// Nowhere.
-    pub(crate) const NONE: Self = Self { part: u32::MAX, at: NO_PLACE };
+    pub(crate) const NONE: Self = Self::new(u32::MAX, NO_PLACE);
+    /// Nowhere, since the row's time is over.
+    pub(crate) const EXPIRED: Self = Self::new(u32::MAX, NO_PLACE - 1);
+
+    const fn new(part: u32, at: u32) -> Self {
+        Self((part as u64) << 32 | at as u64)
+    }
+
+    fn part(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    fn at(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Whether a window store dropped the row because its time is over.
+    pub(crate) fn is_expired(self) -> bool {
+        self == Self::EXPIRED
+    }
 }
 
 /// The last write of each key; `None` deletes.
@@ -70,14 +87,14 @@ impl SegmentedMap {
 
     /// Reads what [`Self::put_at`] will need, and gives something that depends on it; `None` if the place is no more.
     pub(crate) fn touch(&self, place: RowPlace) -> Option<u8> {
-        let part = self.parts.iter().rev().find(|part| part.number == place.part)?;
-        Some(part.writes.touch(place.at))
+        let part = self.parts.iter().rev().find(|part| part.number == place.part())?;
+        Some(part.writes.touch(place.at()))
     }
 
     /// Writes the value of the key whose place that is; says whether it is still there and the value fits.
     pub(crate) fn put_at(&mut self, place: RowPlace, key: &[u8], value: Option<&[u8]>) -> bool {
-        let part = self.parts.iter_mut().rev().find(|part| part.number == place.part);
-        part.is_some_and(|part| part.writes.put_at(place.at, key, value))
+        let part = self.parts.iter_mut().rev().find(|part| part.number == place.part());
+        part.is_some_and(|part| part.writes.put_at(place.at(), key, value))
     }
 
     /// Bytes held, without what is spare.
@@ -113,16 +130,16 @@ impl SegmentedMap {
     pub(crate) fn find(&self, key: HashedKey<'_>) -> Option<(RowPlace, Option<&[u8]>)> {
         let part = self.part(key.bytes)?;
         let (at, value) = part.writes.find(key)?;
-        Some((RowPlace { part: part.number, at }, value))
+        Some((RowPlace::new(part.number, at), value))
     }
 
     /// Gives its place.
     pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>) -> RowPlace {
         if let Some(part) = self.part_mut(key) {
-            return RowPlace { at: part.writes.put(key, value), part: part.number };
+            return RowPlace::new(part.number, part.writes.put(key, value));
         }
         let mut writes = self.spare.take().unwrap_or_else(|| ByteMap::new(self.is_ordered));
-        let place = RowPlace { at: writes.put(key, value), part: self.part_count };
+        let place = RowPlace::new(self.part_count, writes.put(key, value));
         let start = self.segments.map_or(0, |segments| segments.start_of(segments.time_of(key)));
         let at = self.parts.partition_point(|part| part.start < start);
         self.parts.insert(at, Part { start, number: self.part_count, writes });

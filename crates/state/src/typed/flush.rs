@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_types::{Error, ErrorKind, Headers, Result, Timestamp};
 
 use super::{Core, Put};
-use crate::bytes::{RowPlace, Written, key_of, session_key_of};
+use crate::bytes::{RowPlace, key_of, session_key_of};
 use crate::record_cache::{Leaving, LeavingRow, RecordCache};
 use crate::{Origin, StoreKind};
 
@@ -144,7 +144,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             // As in Kafka Streams: a row that came and went within the cache was never there.
             return Ok(None);
         }
-        let Written { is_expired, place } = self.write_leaving(&row)?;
+        let place = self.write_leaving(&row)?;
         let decoded = self.keys.decode(self.key_of(row.key_bytes));
         let decoded = decoded.map_err(|error| self.decoder.unreadable(&error))?;
         let entry = FlushedEntry {
@@ -154,13 +154,13 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             old,
             headers: row.headers,
             origin: row.origin,
-            is_expired,
+            is_expired: place.is_expired(),
         };
         Ok(Some((entry, place)))
     }
 
     /// Writes a row through.
-    fn write_leaving(&mut self, row: &LeavingRow<'_, V>) -> Result<Written> {
+    fn write_leaving(&mut self, row: &LeavingRow<'_, V>) -> Result<RowPlace> {
         let logged = self.logged_headers.of(row.value, &row.headers);
         let times = (row.timestamp, row.origin.timestamp);
         self.write_through(row.key_bytes, row.value, times, &logged, row.below)
@@ -187,7 +187,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     /// Writes all dirty rows through; nobody forwards them.
     pub(crate) fn flush_silently(&mut self) -> Result<()> {
         while self.has_dirty() {
-            self.each_leaving(None, FLUSH_ROWS, |core, row| Ok(core.write_leaving(&row)?.place))?;
+            self.each_leaving(None, FLUSH_ROWS, |core, row| core.write_leaving(&row))?;
         }
         Ok(())
     }
@@ -204,7 +204,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     /// Evicts until the thread's budget fits; nobody forwards what comes out.
     pub(crate) fn evict_silently(&mut self) -> Result<()> {
         while let Some((evicted, rows_max)) = self.evict() {
-            self.each_leaving(evicted, rows_max, |core, row| Ok(core.write_leaving(&row)?.place))?;
+            self.each_leaving(evicted, rows_max, |core, row| core.write_leaving(&row))?;
         }
         Ok(())
     }
