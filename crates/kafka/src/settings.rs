@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_log::batch::Compression;
+use millstream_types::clock::millis;
 use millstream_types::config::{Client as Of, HostPort};
 use millstream_types::{Config, Error, ErrorKind, Result};
 
@@ -63,6 +64,7 @@ impl Settings {
         // More than five in flight and the broker could not tell a repeated batch from a new one.
         produce.in_flight_max = produce.in_flight_max.clamp(1, 5);
         given.compression(&mut produce.compression);
+        produce.commits_often = millis(config.commit_interval()) < produce.linger_ms;
         produce.transaction_timeout_ms = i32::try_from(config.transaction_timeout().as_millis()).unwrap_or(i32::MAX);
         config.client_id().unwrap_or_else(|| config.application_id()).clone_into(&mut client.client_id);
         client.has_client_id = config.client_id().is_some();

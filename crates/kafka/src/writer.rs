@@ -32,6 +32,9 @@ pub(crate) struct ProduceOptions {
     pub(crate) transaction_timeout_ms: i32,
     /// `linger.ms`: how far apart batches that are not full are sent, and so how long one waits at most.
     pub(crate) linger_ms: i64,
+    /// Whether transactions are shorter than `linger.ms`: their first records are sent at once, since the rest waits for
+    /// their end. A transaction that is open for longer holds readers up for longer when its writer dies.
+    pub(crate) commits_often: bool,
     /// `batch.size`.
     pub(crate) batch_bytes_max: usize,
     /// `max.request.size`.
@@ -55,6 +58,7 @@ impl Default for ProduceOptions {
             transaction_timeout_ms: 60_000,
             // Kafka Streams' own default, not the producer's.
             linger_ms: 100,
+            commits_often: false,
             batch_bytes_max: 64 * 1024,
             request_bytes_max: 1024 * 1024,
             compression: Compression::None,
@@ -346,9 +350,11 @@ impl Writer for KafkaWriter {
         }
         let group = group.clone();
         let call = self.order(true, |slot| Order::Commit { offsets, group, slot });
-        // The first records of each transaction go out at once: then it has its partitions when it is to end, and its
-        // offsets need not wait for the last batches.
-        (self.has_sent, self.sent_ns) = (false, None);
+        if self.options.commits_often {
+            // Then the next transaction has its partitions when it is to end, and its offsets need not wait for the last
+            // batches.
+            (self.has_sent, self.sent_ns) = (false, None);
+        }
         call
     }
 

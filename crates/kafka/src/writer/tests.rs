@@ -73,6 +73,15 @@ struct Rig {
 
 impl Rig {
     fn new(transactional_id: Option<&str>, version: i16, fates: &[(i16, usize, Fate)]) -> Self {
+        let transactional_id = transactional_id.map(Into::into);
+        Self::with(
+            ProduceOptions { transactional_id, commits_often: true, ..ProduceOptions::default() },
+            version,
+            fates,
+        )
+    }
+
+    fn with(options: ProduceOptions, version: i16, fates: &[(i16, usize, Fate)]) -> Self {
         let seen = Seen::default();
         let codes = fates.iter().filter_map(|(key, number, fate)| match fate {
             Fate::Code(code) => {
@@ -100,7 +109,6 @@ impl Rig {
         let mut transport = FakeTransport::new(answer);
         transport.transaction_version = version;
         let fake = Fake::new(transport);
-        let options = ProduceOptions { transactional_id: transactional_id.map(Into::into), ..Default::default() };
         let mut writer = KafkaWriter::new(fake.driver.clone(), options);
         let handle = writer.partition(&words());
         let mut rig = Self { fake, writer, seen, handle, unsettled };
@@ -350,6 +358,21 @@ fn the_first_records_of_a_transaction_are_sent_once_the_last_one_is_over() {
     rig.append(1);
     assert_eq!(rig.writer.send_lingering(at(4)), Some(at(103).mono_ns));
     rig.check_seen(&[&first[..], &["write v12 broker-0 0 sequence 0 epoch 2 count 2"]].concat());
+}
+
+#[test]
+fn the_first_records_of_a_transaction_as_long_as_linger_ms_wait_like_others() {
+    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
+    let options = ProduceOptions { transactional_id: Some("tx".into()), ..ProduceOptions::default() };
+    let mut rig = Rig::with(options, 2, &[]);
+    rig.append(1);
+    assert_eq!(rig.writer.send_lingering(at(1)), None);
+    let mut commit = rig.start_commit();
+    rig.fake.settle();
+    rig.fake.advance(1);
+    assert!(matches!(commit.poll(rig.fake.now()), Outcome::Done(())));
+    rig.append(1);
+    assert_eq!(rig.writer.send_lingering(at(9)), Some(at(109).mono_ns));
 }
 
 #[test]
