@@ -37,7 +37,9 @@ impl Cleaner {
         if !self.looks.is_due(now) {
             return;
         }
-        if let Err(error) = self.clean(&mut self.free.lock(), engines, locks, now) {
+        // Deleting may take longer than from one look to the next, and no thread waits for another's.
+        let Some(mut free) = self.free.try_lock() else { return };
+        if let Err(error) = self.clean(&mut free, engines, locks, now) {
             // It costs disk space only, and is tried again.
             tracing::warn!(%error, "local state of a task that has moved away cannot be deleted");
         }

@@ -66,7 +66,7 @@ pub struct Streams {
 impl Streams {
     /// Target of the `tracing` event that tells of a thread that ended with an error. Who shows
     /// [`error`](Self::error) may leave it out.
-    pub const THREAD_ENDED: &str = "millstream::thread_ended";
+    pub const THREAD_ENDED: &str = "millstream_runtime::thread_ended";
 
     /// Prepares an application on the log that `bootstrap.servers` names: `memory:`,
     /// `embedded:DIR`, or `host:port` of Kafka brokers. Persistent stores lie under `state.dir`.

@@ -31,6 +31,7 @@ use std::sync::atomic::Ordering;
 
 use millstream_log::{Admin, Call, Departure, Member, Reader, ReaderEvent, Writer};
 use millstream_state::CacheBudget;
+use millstream_types::clock::nanos;
 use millstream_types::{Error, Now, Offset, TaskId, TopicPartition};
 
 pub(crate) use control::ThreadControl;
@@ -43,7 +44,6 @@ use crate::shared::Shared;
 use crate::task::Task;
 use commit::Commit;
 use commit_pace::CommitPace;
-use millstream_types::clock::nanos;
 use rollback::Trouble;
 use setup::Setup;
 use standstill::Standstill;

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use millstream_log::batch::{BatchError, RecordView};
 use millstream_log::{Fetched, Isolation, Log, OffsetSpec, Reader, ReaderEvent};
-use millstream_types::clock::SystemClock;
-use millstream_types::clock::nanos;
+use millstream_types::clock::{SystemClock, nanos};
 use millstream_types::{Clock, CodecError, Error, ErrorKind, Offset, Partition, Record, Result, Serde, TopicPartition};
 
 use super::{answer, partition_count};

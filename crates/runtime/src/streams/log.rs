@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use millstream_log::batch::Compression;
 use millstream_log::{EmbeddedLog, Flush, Log, Options};
-use millstream_types::clock::SystemClock;
-use millstream_types::clock::millis;
+use millstream_types::clock::{SystemClock, millis};
 use millstream_types::config::{Bootstrap, EmbeddedCompression, HostPort, LogFlush};
 use millstream_types::{Clock, Config, Result, open_patiently};
 

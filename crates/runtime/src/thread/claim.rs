@@ -4,6 +4,7 @@
 //! What is claimed and not processed when a thread fails is lost, which is the promise. When a thread
 //! gives tasks up in order, the last commit goes back to what was processed.
 
+use millstream_types::clock::nanos;
 use millstream_types::{Now, ProcessingGuarantee, Result};
 
 use super::StreamThread;
@@ -11,7 +12,6 @@ use super::commit::{Commit, Progress};
 use super::output::WriterOutput;
 use crate::shared::failed;
 use crate::task::Task;
-use millstream_types::clock::nanos;
 
 impl StreamThread {
     /// Whether nothing may be processed before its offset is committed.

@@ -2,13 +2,13 @@
 
 use millstream_log::Outcome;
 use millstream_state::CommitMark;
+use millstream_types::clock::nanos;
 use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
 
 use super::commit::{Commit, Progress};
 use super::output::WriterOutput;
 use super::{Refusal, StreamThread, TakeoverPause};
 use crate::task::{Applied, StoreChangelog, Task};
-use millstream_types::clock::nanos;
 
 /// First wait before local state is written again, and the longest.
 const APPLY_BACKOFF_NS: (u64, u64) = (100_000_000, 10_000_000_000);

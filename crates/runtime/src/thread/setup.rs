@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use millstream_log::{Admin, Call, Failure, FailureKind, NewTopic, Outcome, TopicMetadata};
 use millstream_topology::plan::{InternalTopicDefaults, NewInternalTopic, Plan};
+use millstream_types::clock::millis;
 use millstream_types::{Error, ErrorKind, Now, Result};
 
 use super::fit;
@@ -128,10 +129,9 @@ fn check_internal(
         names.iter().zip(&topics).filter_map(|(name, topic)| Some((&**name, topic.as_ref()?.partitions))).collect();
     let partitions = plan.partitions(&|topic| counts.get(topic).copied())?;
     let config = &shared.config;
-    let retention = config.windowstore_changelog_additional_retention().as_millis();
     let defaults = InternalTopicDefaults {
         topic_configs: config.topic_configs().into_iter().collect(),
-        additional_retention_ms: i64::try_from(retention).unwrap_or(i64::MAX),
+        additional_retention_ms: millis(config.windowstore_changelog_additional_retention()),
     };
     let needed = partitions.internal_topics(&defaults);
     let replication_factor = i16::try_from(config.replication_factor()).unwrap_or(-1);

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use millstream_log::{Admin, Call, Outcome, TopicMetadata};
 use millstream_topology::plan::Plan;
+use millstream_types::clock::nanos;
 use millstream_types::config::Bootstrap;
 use millstream_types::{Config, Now, Result};
 
 use super::setup::names;
 use crate::layout::Layout;
 use crate::shared::Shared;
-use millstream_types::clock::nanos;
 
 /// How often a log of our own is asked where the user says nothing: it answers at once.
 const OWN_LOG_AGE: Duration = Duration::from_secs(1);
