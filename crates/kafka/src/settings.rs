@@ -55,7 +55,10 @@ impl Settings {
 
         let mut given = Given { values: config.client_configs(Of::Producer), problems: &mut problems };
         given.millis("linger.ms", &mut produce.linger_ms);
-        given.number("batch.size", &mut produce.batch_bytes_max);
+        given.number("batch.size", &mut produce.batch_bytes);
+        if given.values.contains_key("batch.size") {
+            produce.batch_bytes_max = produce.batch_bytes;
+        }
         given.number("max.request.size", &mut produce.request_bytes_max);
         given.millis("delivery.timeout.ms", &mut produce.delivery_timeout_ms);
         given.millis("max.block.ms", &mut produce.block_max_ms);
@@ -204,7 +207,8 @@ mod tests {
             .build()
             .unwrap();
         let settings = Settings::of(&config, &[], 1).unwrap();
-        assert_eq!((settings.fetch.wait_max_ms, settings.produce.batch_bytes_max), (7, 100));
+        assert_eq!((settings.fetch.wait_max_ms, settings.produce.batch_bytes), (7, 100));
+        assert_eq!(settings.produce.batch_bytes_max, 100, "a size that is given is the largest, too");
         assert_eq!(settings.client.rebootstrap_trigger_ms, None);
         assert_eq!((settings.client.request_timeout_ms, settings.client.client_id.as_str()), (9, "app"));
         let config = Config::builder()

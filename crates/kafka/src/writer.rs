@@ -11,7 +11,7 @@ mod split;
 mod tests;
 mod transaction;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_log::batch::{BatchBuilder, Compression, HEADER_LEN};
@@ -35,7 +35,9 @@ pub(crate) struct ProduceOptions {
     /// Whether transactions are shorter than `linger.ms`: their first records are sent at once, since the rest waits for
     /// their end. A transaction that is open for longer holds readers up for longer when its writer dies.
     pub(crate) commits_often: bool,
-    /// `batch.size`.
+    /// `batch.size`: a batch of that size is sent, unless earlier ones of its partition are under way.
+    pub(crate) batch_bytes: usize,
+    /// How large a batch grows meanwhile.
     pub(crate) batch_bytes_max: usize,
     /// `max.request.size`.
     pub(crate) request_bytes_max: usize,
@@ -59,6 +61,7 @@ impl Default for ProduceOptions {
             // Kafka Streams' own default, not the producer's.
             linger_ms: 100,
             commits_often: false,
+            batch_bytes: 16 * 1024,
             batch_bytes_max: 64 * 1024,
             request_bytes_max: 1024 * 1024,
             compression: Compression::None,
@@ -77,8 +80,6 @@ pub(crate) struct KafkaWriter {
     shared: Arc<Mutex<Shared>>,
     outlets: Vec<Outlet>,
     by_partition: BTreeMap<TopicPartition, usize>,
-    /// Batches for the producer, handed over together.
-    full: Vec<(usize, BatchBuilder)>,
     /// When open batches were sent last (monotonic ns), and whether they were since the last step.
     sent_ns: Option<u64>,
     has_sent: bool,
@@ -93,8 +94,9 @@ struct Outlet {
 /// What writer and producer share.
 #[derive(Default)]
 pub(super) struct Shared {
-    /// Partitions by handle.
+    /// Partitions by handle, and what is on its way to them.
     partitions: Vec<TopicPartition>,
+    traffic: Vec<Traffic>,
     /// Batches in the order written, and where they go.
     queue: VecDeque<(usize, BatchBuilder)>,
     /// Batches ever queued and ever taken out.
@@ -115,11 +117,39 @@ pub(super) struct Shared {
     is_closed: bool,
 }
 
+/// What is on its way to a partition.
+#[derive(Clone, Default)]
+struct Traffic {
+    /// The broker that was sent to last.
+    broker: Option<i32>,
+    /// Bytes that are not acknowledged, uncompressed.
+    bytes: usize,
+}
+
 impl Shared {
     fn push(&mut self, index: usize, builder: BatchBuilder) {
         self.bytes += builder.len();
+        if let Some(traffic) = self.traffic.get_mut(index) {
+            traffic.bytes += builder.len();
+        }
         self.queued += 1;
         self.queue.push_back((index, builder));
+    }
+
+    /// These bytes of a partition are acknowledged, or dropped.
+    pub(super) fn arrived(&mut self, index: usize, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if let Some(traffic) = self.traffic.get_mut(index) {
+            traffic.bytes = traffic.bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// Drops all that is queued; nothing is under way any more.
+    pub(super) fn drop_all(&mut self) {
+        self.taken = self.queued;
+        self.queue.clear();
+        self.bytes = 0;
+        self.traffic.iter_mut().for_each(|traffic| traffic.bytes = 0);
     }
 
     /// Whether there is nothing for the producer to take.
@@ -183,26 +213,17 @@ impl KafkaWriter {
             shared,
             outlets: Vec::new(),
             by_partition: BTreeMap::new(),
-            full: Vec::new(),
             sent_ns: None,
             has_sent: false,
         }
     }
 
-    /// Hands full batches to the producer, with all open ones where `is_flush`.
+    /// Gives the producer an order, after all open batches where `is_flush`.
     fn hand_over(&mut self, is_flush: bool, order: Option<Order>) {
         let mut shared = lock(&self.shared);
         if is_flush {
             self.has_sent = true;
-            for (index, outlet) in self.outlets.iter_mut().enumerate() {
-                if !outlet.builder.is_empty() {
-                    let empty = shared.spare.pop().unwrap_or_default();
-                    self.full.push((index, std::mem::replace(&mut outlet.builder, empty)));
-                }
-            }
-        }
-        for (index, builder) in self.full.drain(..) {
-            shared.push(index, builder);
+            push_open(&mut self.outlets, &mut shared, |_| true);
         }
         let before = shared.queued;
         shared.orders.extend(order.map(|order| (before, order)));
@@ -210,10 +231,49 @@ impl KafkaWriter {
         self.driver.wake();
     }
 
+    /// Sends to brokers that are ready: to each that leads a partition whose batch has the size to be sent, all that
+    /// waits for it, as Kafka's producer does. A batch goes on growing while earlier ones of its partition are under
+    /// way: who writes faster than brokers take it has few large batches. Gives whether anything was sent.
+    fn send_ready(&mut self) -> bool {
+        let batch_bytes = self.options.batch_bytes;
+        let is_large = |outlet: &Outlet| !outlet.builder.is_empty() && outlet.builder.len() >= batch_bytes;
+        if !self.outlets.iter().any(is_large) {
+            return false;
+        }
+        let mut shared = lock(&self.shared);
+        if shared.is_behind || !shared.is_empty() {
+            return false;
+        }
+        let traffic = self.outlets.iter().zip(&shared.traffic);
+        let ready = traffic.filter(|(outlet, traffic)| traffic.bytes == 0 && is_large(outlet));
+        let ready: BTreeSet<Option<i32>> = ready.map(|(_, traffic)| traffic.broker).collect();
+        if ready.is_empty() {
+            return false;
+        }
+        push_open(&mut self.outlets, &mut shared, |traffic| ready.contains(&traffic.broker));
+        drop(shared);
+        self.driver.wake();
+        true
+    }
+
+    fn is_any_open(&self) -> bool {
+        self.outlets.iter().any(|outlet| !outlet.builder.is_empty())
+    }
+
     fn order<T: Send + 'static>(&mut self, is_flush: bool, order: impl FnOnce(Slot<T>) -> Order) -> Call<T> {
         let (call, slot) = call();
         self.hand_over(is_flush, Some(order(slot)));
         call
+    }
+}
+
+/// Queues the open batches of the partitions that are wanted.
+fn push_open(outlets: &mut [Outlet], shared: &mut Shared, is_wanted: impl Fn(&Traffic) -> bool) {
+    for (index, outlet) in outlets.iter_mut().enumerate() {
+        if !outlet.builder.is_empty() && shared.traffic.get(index).is_some_and(&is_wanted) {
+            let empty = shared.spare.pop().unwrap_or_default();
+            shared.push(index, std::mem::replace(&mut outlet.builder, empty));
+        }
     }
 }
 
@@ -229,12 +289,7 @@ impl Writer for KafkaWriter {
         for outlet in &mut self.outlets {
             outlet.builder.clear();
         }
-        self.full.clear();
-        let mut shared = lock(&self.shared);
-        shared.taken = shared.queued;
-        shared.queue.clear();
-        shared.bytes = 0;
-        drop(shared);
+        lock(&self.shared).drop_all();
         self.order(false, Order::Init)
     }
 
@@ -264,7 +319,9 @@ impl Writer for KafkaWriter {
         let index = self.outlets.len();
         self.by_partition.insert(partition.clone(), index);
         self.outlets.push(Outlet { partition: partition.clone(), builder: BatchBuilder::new() });
-        lock(&self.shared).partitions.push(partition.clone());
+        let mut shared = lock(&self.shared);
+        shared.partitions.push(partition.clone());
+        shared.traffic.push(Traffic::default());
         PartitionHandle(index as u32)
     }
 
@@ -317,7 +374,11 @@ impl Writer for KafkaWriter {
         if std::mem::take(&mut self.has_sent) {
             self.sent_ns = Some(now.mono_ns);
         }
-        if self.outlets.iter().all(|outlet| outlet.builder.is_empty()) {
+        if !self.is_any_open() {
+            return None;
+        }
+        if self.send_ready() && !self.is_any_open() {
+            self.sent_ns = Some(now.mono_ns);
             return None;
         }
         // After a pause there is nothing to wait for: what lingers is what follows closely. So requests are as far
@@ -362,7 +423,6 @@ impl Writer for KafkaWriter {
         for outlet in &mut self.outlets {
             outlet.builder.clear();
         }
-        self.full.clear();
         if self.options.transactional_id.is_none() {
             return Call::done(());
         }

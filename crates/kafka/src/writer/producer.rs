@@ -77,9 +77,7 @@ impl Producer {
         self.lanes.iter_mut().for_each(PartitionLane::clear);
         let mut shared = lock(&self.shared);
         shared.failure = Some(failure.clone());
-        shared.taken = shared.queued;
-        shared.queue.clear();
-        shared.bytes = 0;
+        shared.drop_all();
         drop(shared);
         match self.order.take() {
             Some(Running::Init(slot)) => slot.end(Err(failure.clone())),
@@ -136,8 +134,9 @@ impl Producer {
                     self.order = Some(Running::End(Ending::commit(offsets, group), slot, None));
                 }
                 Order::Abort(slot) => {
-                    let dropped: usize = self.lanes.iter_mut().map(PartitionLane::drop_unsent).sum();
-                    shared.bytes = shared.bytes.saturating_sub(dropped);
+                    for (index, lane) in self.lanes.iter_mut().enumerate() {
+                        shared.arrived(index, lane.drop_unsent());
+                    }
                     self.order = Some(Running::End(Ending::abort(), slot, None));
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use millstream_log::{Failure, FailureKind};
 use millstream_types::{Error, ErrorKind, Partition, TopicPartition};
 
@@ -23,6 +24,9 @@ const VERSION_V1: i16 = 11;
 const VERSION_V2: i16 = 12;
 /// Pause after the broker was still ending the last transaction, in ms.
 const CONCURRENT_PAUSE_MS: i64 = 20;
+
+/// A batch to send: the handle of its partition, its sequence, its partition, its bytes.
+type Outgoing = (usize, i32, TopicPartition, Bytes);
 
 /// Requests under way.
 #[derive(Default)]
@@ -53,7 +57,7 @@ impl Producer {
         let must_be_added = self.transaction.must_add_partitions();
         let in_flight_max = self.options.in_flight_max;
         loop {
-            let mut requests: BTreeMap<i32, Vec<(usize, i32, TopicPartition, bytes::Bytes)>> = BTreeMap::new();
+            let mut requests: BTreeMap<i32, Vec<Outgoing>> = BTreeMap::new();
             let mut shared = lock(&shared);
             for index in 0..self.lanes.len() {
                 let Some(partition) = shared.partitions.get(index).cloned() else { continue };
@@ -74,6 +78,9 @@ impl Producer {
                     due = due.min(now_ms + client.options().retry_backoff_ms);
                     continue;
                 };
+                if let Some(traffic) = shared.traffic.get_mut(index) {
+                    traffic.broker = Some(leader);
+                }
                 let spare = &mut shared.spare;
                 if let Some((sequence, bytes)) =
                     lane.next(stamp, self.options.compression, now_ms, |builder| spare.push(builder))
@@ -86,12 +93,14 @@ impl Producer {
                 return due;
             }
             for (broker, batches) in requests {
-                self.send_to(client, broker, batches);
+                for batches in of_size(batches, self.options.request_bytes_max) {
+                    self.send_to(client, broker, batches);
+                }
             }
         }
     }
 
-    fn send_to(&mut self, client: &mut Client, broker: i32, batches: Vec<(usize, i32, TopicPartition, bytes::Bytes)>) {
+    fn send_to(&mut self, client: &mut Client, broker: i32, batches: Vec<Outgoing>) {
         let mut request = ProduceRequest {
             transactional_id: self.options.transactional_id.as_deref().map(str::to_owned),
             acks: ACKS_ALL,
@@ -210,9 +219,7 @@ impl Producer {
             }
         };
         let bytes = self.lanes.get_mut(index).map_or(0, |lane| lane.acknowledged(sequence, offset));
-        let shared = self.shared();
-        let mut shared = lock(&shared);
-        shared.bytes = shared.bytes.saturating_sub(bytes);
+        lock(&self.shared()).arrived(index, bytes);
         Ok(())
     }
 
@@ -231,5 +238,45 @@ impl Producer {
         let message = format!("a batch was not acknowledged within {} ms", self.options.delivery_timeout_ms);
         let error = Error::new(ErrorKind::Retriable, message).with_source(failure.error.clone());
         Err(Failure { kind: FailureKind::Unknown, error })
+    }
+}
+
+/// Batches for one broker, in requests of `bytes_max` at most. A larger batch goes alone.
+fn of_size(batches: Vec<Outgoing>, bytes_max: usize) -> Vec<Vec<Outgoing>> {
+    let mut requests: Vec<Vec<Outgoing>> = Vec::new();
+    let mut len = 0;
+    for batch in batches {
+        match requests.last_mut() {
+            Some(last) if len + batch.3.len() <= bytes_max => {
+                len += batch.3.len();
+                last.push(batch);
+            }
+            _ => {
+                len = batch.3.len();
+                requests.push(vec![batch]);
+            }
+        }
+    }
+    requests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(lens: &[usize], requests: &[&[usize]]) {
+        let batch = |len: &usize| (0, 0, TopicPartition::new("t", 0), Bytes::from(vec![0; *len]));
+        let split = of_size(lens.iter().map(batch).collect(), 10);
+        let lens = |request: &Vec<Outgoing>| request.iter().map(|batch| batch.3.len()).collect::<Vec<_>>();
+        assert_eq!(split.iter().map(lens).collect::<Vec<_>>(), requests);
+    }
+
+    #[test]
+    fn requests_are_as_large_as_they_may_be() {
+        check(&[], &[]);
+        check(&[4, 6], &[&[4, 6]]);
+        check(&[4, 7, 3, 1], &[&[4], &[7, 3], &[1]]);
+        check(&[1, 11, 1], &[&[1], &[11], &[1]]);
     }
 }

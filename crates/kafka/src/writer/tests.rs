@@ -219,6 +219,62 @@ fn a_flush_counts_as_sent() {
     assert_eq!(rig.writer.send_lingering(at(150)), None);
 }
 
+/// Partitions 0 and 2 are led by one broker, 1 by another: what is sent once so many records are written to each.
+fn check_ready(records: &[(usize, usize)], expected: &[&str]) {
+    let options = ProduceOptions { batch_bytes: 1000, batch_bytes_max: 4000, ..ProduceOptions::default() };
+    let mut rig = Rig::with(options, 2, &[]);
+    rig.seen.lock().unwrap().clear();
+    let partitions = [("words", 0), ("words", 1), ("more", 0)];
+    let handles = partitions.map(|(topic, number)| rig.writer.partition(&TopicPartition::new(topic, number)));
+    let value = [7; 100];
+    let append = |rig: &mut Rig, at: usize, count| {
+        for _ in 0..count {
+            rig.writer.append(handles[at], Timestamp(1), None, Some(&value), &Headers::new()).unwrap();
+        }
+    };
+    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
+    // Who leads them is known from the first batches.
+    for handle in 0..3 {
+        append(&mut rig, handle, 1);
+    }
+    rig.writer.send_lingering(at(1));
+    rig.fake.settle();
+    rig.seen.lock().unwrap().clear();
+    for (handle, count) in records {
+        append(&mut rig, *handle, *count);
+    }
+    rig.writer.send_lingering(at(2));
+    rig.fake.settle();
+    rig.check_seen(expected);
+}
+
+#[test]
+fn a_batch_of_its_size_takes_along_what_waits_for_its_broker() {
+    let first = "write v12 broker-0 0 sequence 1 epoch 1 count 10";
+    let third = "write v12 broker-0 0 sequence 1 epoch 1 count 2";
+    check_ready(&[(0, 10), (1, 3), (2, 2)], &[first, third]);
+    check_ready(&[(0, 8), (1, 3), (2, 2)], &[]);
+    let second = "write v12 broker-1 1 sequence 1 epoch 1 count 10";
+    check_ready(&[(0, 8), (1, 10), (2, 2)], &[second]);
+}
+
+#[test]
+fn a_batch_grows_while_an_earlier_one_of_its_partition_is_under_way() {
+    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
+    let options = ProduceOptions { batch_bytes: 0, ..ProduceOptions::default() };
+    let mut rig = Rig::with(options, 2, &[]);
+    rig.append(1);
+    rig.writer.send_lingering(at(1));
+    rig.append(2);
+    rig.writer.send_lingering(at(2));
+    rig.append(3);
+    rig.fake.settle();
+    rig.writer.send_lingering(at(3));
+    rig.fake.settle();
+    let [first, second] = ["sequence 0 epoch 1 count 1", "sequence 1 epoch 1 count 5"];
+    rig.check_seen(&["init", &format!("write v12 broker-0 0 {first}"), &format!("write v12 broker-0 0 {second}")]);
+}
+
 #[test]
 fn a_writer_that_failed_is_of_no_use_until_it_is_initialised_again() {
     for code in [ErrorCode::PRODUCER_FENCED, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, ErrorCode::INVALID_RECORD] {
