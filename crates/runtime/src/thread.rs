@@ -24,6 +24,7 @@ mod start;
 mod survey;
 mod takeover;
 mod topic_watch;
+mod uncommitted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -38,6 +38,7 @@ const THREADS_MAX: usize = 10_000;
 pub(crate) struct StateDirectory {
     path: PathBuf,
     process_id: Arc<str>,
+    is_reused: bool,
     /// Holds the lock.
     _lock: File,
 }
@@ -53,12 +54,21 @@ impl StateDirectory {
         rights::prepare(&state_dir, &path)?;
         let lock = lock(&path)?;
         check_format(&path, application_id)?;
-        let process_id = process_id(&path, fresh_id)?;
-        Ok(Self { path, process_id, _lock: lock })
+        let mut is_reused = true;
+        let process_id = process_id(&path, || {
+            is_reused = false;
+            fresh_id()
+        })?;
+        Ok(Self { path, process_id, is_reused, _lock: lock })
     }
 
     pub(crate) fn process_id(&self) -> &Arc<str> {
         &self.process_id
+    }
+
+    /// Whether an earlier process has left its id here.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.is_reused
     }
 
     /// Highest number of a thread that has written transactions, as it was kept; 0 where none was, or it cannot be read.

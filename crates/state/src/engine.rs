@@ -108,6 +108,11 @@ pub trait EngineProvider: Send + Sync {
         false
     }
 
+    /// Whether an earlier process has used this state directory.
+    fn is_reused(&self) -> bool {
+        false
+    }
+
     /// Highest number of a thread that has written transactions under this process id, as
     /// [`keep_threads`](Self::keep_threads) has kept it; 0 where none was. Transactions that such threads have left open
     /// are ended by the next process of the id.

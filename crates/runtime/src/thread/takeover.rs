@@ -14,6 +14,7 @@ use super::output::WriterOutput;
 use super::restore::{Restore, StoreRestore, of_partition};
 use super::start::{InputStart, input_start, retention_ms};
 use super::survey::{Survey, SurveyFacts};
+use super::uncommitted::{Past, Uncommitted};
 use crate::layout::{Layout, Subtopology};
 use crate::query::ChangelogPosition;
 use crate::shared::{Shared, failed};
@@ -49,7 +50,7 @@ struct NewTask {
     /// Held from before the stores are opened. Stands behind the flow, to be dropped after it.
     lock: Option<TaskLock>,
     /// Inputs for which no offset was committed.
-    uncommitted: Vec<TopicPartition>,
+    uncommitted: Vec<Uncommitted>,
     /// What the marks of the stores know of earlier commits.
     history: History,
 }
@@ -193,7 +194,8 @@ impl Takeover {
                     }
                 };
                 if committed.is_none() {
-                    task.uncommitted.push(partition.clone());
+                    let is_internal = input.is_repartition;
+                    task.uncommitted.push(Uncommitted { partition: partition.clone(), range, reset, is_internal });
                 }
                 task.ends.push(range.1);
                 task.inputs.push(TaskInput {
@@ -285,51 +287,35 @@ impl NewTask {
         Ok(true)
     }
 
-    /// State without any committed offset, or with input that has none any more, means that the offsets were lost (they
-    /// expire in Kafka, and go with their topic): starting from the reset policy would count everything twice, or leave
-    /// it out.
+    /// Looks whether inputs without a committed offset are new, or have lost it.
     ///
     /// The first time it may also mean that another owner made its first commit after we had asked for
     /// the offsets; only offsets asked for after the state was seen tell.
     fn check_history(&self, tools: &mut Tools<'_>, stores: &[StoreRestore]) -> Result<()> {
-        // Under at-least-once a crash before the first commit leaves changelog records without
-        // offsets; that is no loss.
         let was_restored = stores.iter().any(|store| {
             store.task == self.id
                 && store.records > 0
                 && !self.subtopology.changelogs.iter().any(|log| log.is_source && log.store == store.name)
         });
-        let has_state = self.history.proves_commit || (offsets_precede_state(tools.shared) && was_restored);
-        let is_uncommitted = self.uncommitted.len() == self.inputs.len();
-        let processed = |input: &&TopicPartition| self.history.processed.contains_key(*input);
-        // An input that no store knows may be new to the topology.
-        let lost = if is_uncommitted && has_state {
-            self.uncommitted.first()
-        } else {
-            self.uncommitted.iter().find(processed)
+        let past = Past {
+            history: &self.history,
+            was_restored,
+            offsets_precede_state: offsets_precede_state(tools.shared),
+            is_committed: self.uncommitted.len() < self.inputs.len(),
+            is_directory_used: tools.shared.engines.is_reused(),
         };
-        let Some(lost) = lost else {
+        let Some(lost) = past.lost(&self.uncommitted) else {
             tools.suspects.remove(&self.id);
+            for input in &self.uncommitted {
+                let position = self.inputs.iter().find(|known| known.partition == input.partition);
+                past.tell(self.id, input, position.map(|known| known.position).unwrap_or_default());
+            }
             return Ok(());
         };
-        let error = if tools.suspects.insert(self.id) {
-            Error::new(
-                ErrorKind::Retriable,
-                "offsets are missing beside state from earlier runs; they are asked for again",
-            )
-        } else {
-            let all = if is_uncommitted { "any input of the task" } else { "this input" };
-            let stands = self.history.processed.get(lost);
-            let stands = stands.map(|at| format!(", of which local state has {at} and all before")).unwrap_or_default();
-            let message = format!(
-                "there is state from earlier runs, but no committed offset for {all}{stands}: the offsets were deleted or \
-                 have expired, or the topic was deleted and created again; set the group's offsets while the application \
-                 is stopped, or reset the application (delete its state and changelogs) to process everything anew"
-            );
-            Error::new(ErrorKind::Fatal, message)
-        };
+        let is_new = tools.suspects.insert(self.id);
+        let error = if is_new { Past::ask_again() } else { past.refuse(&lost.partition) };
         let error = error.with_context(|context| context.task = Some(self.id));
-        Err(of_partition(error, lost))
+        Err(of_partition(error, &lost.partition))
     }
 
     fn build(&mut self, tools: &mut Tools<'_>, now: Now) -> Result<Option<Task>> {

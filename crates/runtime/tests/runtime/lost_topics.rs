@@ -177,6 +177,29 @@ fn one_of_two_inputs_created_again_is_told() {
 }
 
 #[test]
+fn an_input_created_again_is_warned_of_where_changelogs_may_be_of_a_run_that_never_committed() {
+    let guarantee = ProcessingGuarantee::AtLeastOnce;
+    let mut world = World::new(&[("in", 1), ("out", 1)]);
+    let told = warned(|| earlier_run(&mut world, disk(), guarantee));
+    assert_eq!(told, [""; 0], "a first start is no reason to warn");
+    answer(world.log.admin().delete_topics(&["in".into()]));
+    world.create(&[("in", 1)]);
+    world.produce("in", 0, &[("k", "x", 4)]);
+    let told = warned(|| {
+        let mut app = App::new(&world, &counting(), &config(guarantee).build().unwrap(), disk());
+        world.settle(&mut [&mut app]);
+        app.assert_running();
+        app.close(&mut world);
+    });
+    let is_told = |line: &String| {
+        ["no offset is committed, though changelogs have records of an earlier run", "in-0 0_0 0 0 1 \"earliest\""]
+            .iter()
+            .all(|part| line.contains(part))
+    };
+    assert!(told.iter().any(is_told), "{told:?}");
+}
+
+#[test]
 fn an_input_that_is_new_to_the_topology_is_read_by_the_reset_policy() {
     let (mut world, engines) = counted();
     world.create(&[("more", 1)]);

@@ -108,6 +108,10 @@ impl EngineProvider for FjallEngines {
         true
     }
 
+    fn is_reused(&self) -> bool {
+        self.database.directory().is_reused()
+    }
+
     fn kept_threads(&self) -> usize {
         self.database.directory().kept_threads()
     }

@@ -105,6 +105,10 @@ impl EngineProvider for MemoryEngines {
         self.directory.is_some()
     }
 
+    fn is_reused(&self) -> bool {
+        self.directory.as_ref().is_some_and(|directory| directory.is_reused())
+    }
+
     fn kept_threads(&self) -> usize {
         self.directory.as_ref().map_or(0, |directory| directory.kept_threads())
     }
@@ -123,12 +127,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let open = |id: &'static str| MemoryEngines::with_kept_id(dir.path(), "app", || id.to_owned());
         let first = open("one").unwrap();
-        assert!(first.keeps_process_id());
+        assert!(first.keeps_process_id() && !first.is_reused());
         assert_eq!(first.kept_threads(), 0);
         first.keep_threads(3).unwrap();
         assert!(open("two").is_err(), "the directory is in use");
         drop(first);
         let third = open("three").unwrap();
-        assert_eq!((&*third.process_id(), third.kept_threads()), ("one", 3));
+        assert_eq!((&*third.process_id(), third.kept_threads(), third.is_reused()), ("one", 3, true));
     }
 }
