@@ -45,8 +45,11 @@ pub(crate) enum Node {
 pub(crate) struct Lane(u32);
 
 impl Lane {
-    /// For requests that are answered at once: metadata, coordinators, commits, admin.
+    /// For requests that are answered at once: metadata, coordinators, commits, offsets.
     pub(crate) const CONTROL: Self = Self(0);
+    /// For requests that a broker answers when others have done their part: making topics, deleting topics and records. No
+    /// commit or heartbeat may wait behind them.
+    pub(crate) const SLOW: Self = Self(1);
 }
 
 /// Connections, metadata and coordinators of one process.
@@ -59,6 +62,8 @@ pub(crate) struct Client {
     coordinators: Coordinators,
     next_bootstrap: usize,
     next_lane: u32,
+    /// Lanes that nobody uses any more, and that may still have connections.
+    dropped: Vec<Lane>,
     /// Features as of the last connection that was made.
     features: BTreeMap<String, i16>,
     /// Epochs of the members of this process: the first since they joined, and the present one.
@@ -81,7 +86,8 @@ impl Client {
             coordinators: Coordinators::default(),
             // Many clients with one list must not all begin with the same broker.
             next_bootstrap: usize::try_from(options.seed % 1024).unwrap_or(0),
-            next_lane: 1,
+            next_lane: Lane::SLOW.0 + 1,
+            dropped: Vec::new(),
             features: BTreeMap::new(),
             epochs: BTreeMap::new(),
             random: options.seed | 1,
@@ -116,6 +122,11 @@ impl Client {
     pub(crate) fn new_lane(&mut self) -> Lane {
         self.next_lane += 1;
         Lane(self.next_lane - 1)
+    }
+
+    /// The reader or writer of a lane is gone: its connections are closed.
+    pub(crate) fn drop_lane(&mut self, lane: Lane) {
+        self.dropped.push(lane);
     }
 
     /// Starts a request to a broker. What cannot be sent at once waits for its connection.
@@ -198,11 +209,14 @@ impl Client {
         best.or_else(waiting).unwrap_or_else(bootstrap)
     }
 
-    /// The cluster's controller, as far as brokers tell clients of one; any broker passes requests on.
+    /// The way to the cluster's controller, as far as brokers tell clients of one; any broker passes requests on.
     pub(crate) fn controller(&self) -> Node {
         match self.cluster.controller.filter(|id| self.cluster.brokers().contains_key(id)) {
-            Some(id) => Node::Broker(id, Lane::CONTROL),
-            None => self.any_node(),
+            Some(id) => Node::Broker(id, Lane::SLOW),
+            None => match self.any_node() {
+                Node::Broker(id, _) => Node::Broker(id, Lane::SLOW),
+                bootstrap @ Node::Bootstrap(_) => bootstrap,
+            },
         }
     }
 
@@ -307,6 +321,7 @@ impl Client {
     /// in ms of the monotonic clock.
     pub(crate) fn turn(&mut self, transport: &mut dyn Transport, now: Now) -> i64 {
         self.now = now;
+        self.close_dropped(transport);
         self.take_metadata(transport);
         self.ask_for_metadata();
         let now_ms = now.mono_ms();
@@ -329,6 +344,21 @@ impl Client {
         let refresh = if self.metadata.is_some() { i64::MAX } else { self.cluster.due_ms(now_ms, &self.options) };
         // Whoever waits for a coordinator asks for it again then.
         due.min(self.coordinators.due_ms(now_ms)).min(refresh)
+    }
+
+    fn close_dropped(&mut self, transport: &mut dyn Transport) {
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped.is_empty() {
+            return;
+        }
+        self.links.retain(|node, link| {
+            let is_used = !matches!(node, Node::Broker(_, lane) if dropped.contains(lane));
+            if let (false, LinkState::Connecting(connection) | LinkState::Open(connection)) = (is_used, link.state) {
+                transport.close(connection);
+                self.by_connection.remove(&connection);
+            }
+            is_used
+        });
     }
 
     fn disconnect(&mut self, transport: &mut dyn Transport, node: Node, reason: &str) {

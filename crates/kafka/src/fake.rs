@@ -115,6 +115,9 @@ pub(crate) struct FakeTransport {
     pub(crate) refusing: Vec<Address>,
     /// Whether answers are on their way and do not arrive.
     pub(crate) is_held: bool,
+    /// Connections over which this was asked say nothing more until it is `None`.
+    pub(crate) late_key: Option<i16>,
+    late: BTreeSet<ConnectionId>,
     /// Whether brokers neither take nor refuse connections.
     pub(crate) is_stalled: bool,
     /// Keys of all requests but `ApiVersions`, in order.
@@ -135,6 +138,8 @@ impl FakeTransport {
             tried: 0,
             refusing: Vec::new(),
             is_held: false,
+            late_key: None,
+            late: BTreeSet::new(),
             is_stalled: false,
             seen: Vec::new(),
         }
@@ -157,6 +162,11 @@ impl FakeTransport {
     /// Whether there is a connection to this host.
     pub(crate) fn is_open(&self, host: &str) -> bool {
         self.open.values().any(|address| address.host == host)
+    }
+
+    /// How many connections there are.
+    pub(crate) fn open_count(&self) -> usize {
+        self.open.len()
     }
 
     /// Says something on all connections to a host that nobody asked for.
@@ -198,6 +208,9 @@ impl Transport for FakeTransport {
             let length = u32::from_be_bytes(*rest.first_chunk::<4>().expect("a length")) as usize;
             let _ = rest.split_to(4);
             let (header, body) = split_request(rest.split_to(length)).expect("a request");
+            if self.late_key == Some(header.key) {
+                self.late.insert(connection);
+            }
             let reply = if header.key == ApiVersionsRequest::KEY {
                 let api = |(api_key, min_version, max_version): &(i16, i16, i16)| ApiVersion {
                     api_key: *api_key,
@@ -249,7 +262,13 @@ impl Transport for FakeTransport {
         if self.is_held {
             return;
         }
-        events.extend(self.events.drain(..));
+        if self.late_key.is_none() {
+            self.late.clear();
+        }
+        let late = |event: &TransportEvent| matches!(event, TransportEvent::Frame(id, _) if self.late.contains(id));
+        let (held, free) = self.events.drain(..).partition(late);
+        self.events = held;
+        events.extend::<VecDeque<TransportEvent>>(free);
     }
 }
 

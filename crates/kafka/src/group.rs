@@ -15,7 +15,7 @@ use crate::protocol::messages::streams_group_describe::{
     DescribedGroup, Member, StreamsGroupDescribeRequest, StreamsGroupDescribeResponse,
 };
 use crate::protocol::messages::streams_group_heartbeat::{KeyValue, StreamsGroupHeartbeatRequest};
-use crate::tries::{At, Tries, Verdict};
+use crate::tries::{At, Tries, Verdict, failure_of};
 
 /// Epoch of a member that leaves.
 pub(crate) const LEAVE: i32 = -1;
@@ -62,6 +62,15 @@ fn of_member(code: i16) -> i16 {
     if ErrorCode(code) == ErrorCode::GROUP_ID_NOT_FOUND { ErrorCode::UNKNOWN_MEMBER_ID.0 } else { code }
 }
 
+/// Whether a member may commit anything. One that was expelled may not, and brokers do not find out: while a group is
+/// empty they take offsets of anybody without an epoch.
+pub(crate) fn check_membership(what: &str, by: &GroupMetadata) -> Result<(), Failure> {
+    if by.epoch < 0 && !by.member_id.is_empty() {
+        return Err(failure_of(what, ErrorCode::UNKNOWN_MEMBER_ID, None));
+    }
+    Ok(())
+}
+
 /// Commits offsets outside a transaction.
 pub(crate) fn commit(
     tries: &mut Tries<OffsetCommitRequest>,
@@ -70,6 +79,9 @@ pub(crate) fn commit(
     by: &GroupMetadata,
     offsets: &Offsets,
 ) -> Option<Result<(), Failure>> {
+    if let Err(failure) = check_membership(what, by) {
+        return Some(Err(failure));
+    }
     let partition = |(partition_index, committed): (i32, CommittedOffset)| OffsetCommitRequestPartition {
         partition_index,
         committed_offset: committed.offset.0,

@@ -20,7 +20,8 @@ use millstream_types::{Error, ErrorKind, Headers, Now, Result, Timestamp, TopicP
 
 use crate::call::{Slot, call};
 use crate::driver::Driver;
-use crate::failure::fatal;
+use crate::failure::{fatal, retriable};
+use crate::group::check_membership;
 use producer::Producer;
 
 /// How a writer sends: Kafka's producer settings.
@@ -197,6 +198,11 @@ impl Order {
     }
 }
 
+/// What becomes of orders that were not begun when the writer was initialised anew.
+fn begun_anew() -> Failure {
+    retriable("the writer was initialised anew")
+}
+
 /// The lock; what a panicking thread left is whole, since every change is.
 pub(super) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
@@ -289,7 +295,13 @@ impl Writer for KafkaWriter {
         for outlet in &mut self.outlets {
             outlet.builder.clear();
         }
-        lock(&self.shared).drop_all();
+        let mut shared = lock(&self.shared);
+        shared.drop_all();
+        // Nothing may count as flushed, nor be committed, for want of the batches that were dropped.
+        for (_, order) in std::mem::take(&mut shared.orders) {
+            order.fail(begun_anew());
+        }
+        drop(shared);
         self.order(false, Order::Init)
     }
 
@@ -407,6 +419,9 @@ impl Writer for KafkaWriter {
     fn commit(&mut self, offsets: Vec<(TopicPartition, CommittedOffset)>, group: &GroupMetadata) -> Call<()> {
         if self.options.transactional_id.is_none() {
             let failure = fatal("a writer without transactional id cannot commit");
+            return Call::failed(failure.kind, failure.error);
+        }
+        if let Err(failure) = check_membership("committing offsets in the transaction", group) {
             return Call::failed(failure.kind, failure.error);
         }
         let group = group.clone();

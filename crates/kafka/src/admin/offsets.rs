@@ -53,6 +53,7 @@ fn by_leader<T: Clone>(
 
 /// One request to each leader.
 pub(super) struct Leaders<R> {
+    lane: Lane,
     tickets: Option<Vec<Ticket<R>>>,
     /// Partitions that no answer has named yet.
     open: BTreeSet<TopicPartition>,
@@ -60,7 +61,14 @@ pub(super) struct Leaders<R> {
 
 impl<R> Default for Leaders<R> {
     fn default() -> Self {
-        Self { tickets: None, open: BTreeSet::new() }
+        Self::over(Lane::CONTROL)
+    }
+}
+
+impl<R> Leaders<R> {
+    /// Asks over these connections.
+    fn over(lane: Lane) -> Self {
+        Self { lane, tickets: None, open: BTreeSet::new() }
     }
 }
 
@@ -83,7 +91,8 @@ where
                 Ok(groups) => groups?,
                 Err(failure) => return Some(Err(failure)),
             };
-            let send = |(broker, partitions)| client.send(Node::Broker(broker, Lane::CONTROL), request(partitions));
+            let lane = self.lane;
+            let send = |(broker, partitions)| client.send(Node::Broker(broker, lane), request(partitions));
             self.tickets = Some(groups.into_iter().map(send).collect());
             self.open = partitions.iter().map(|(partition, _)| partition.clone()).collect();
             return None;
@@ -232,7 +241,7 @@ pub(super) struct DeleteRecords {
 
 impl DeleteRecords {
     pub(super) fn new(before: Vec<(TopicPartition, Offset)>) -> Self {
-        Self { before, asked: Leaders::default() }
+        Self { before, asked: Leaders::over(Lane::SLOW) }
     }
 }
 
@@ -271,7 +280,7 @@ impl Step<()> for DeleteRecords {
     }
 
     fn restart(&mut self) {
-        self.asked = Leaders::default();
+        self.asked = Leaders::over(Lane::SLOW);
     }
 }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use millstream_log::{Admin, NewTopic};
+use millstream_log::{Admin, NewTopic, OffsetSpec};
+use millstream_types::{Offset, TopicPartition};
 
 use crate::admin::KafkaAdmin;
 use crate::fake::{Fake, FakeTransport, Fate, Obliging, Place, Reply, metadata};
 use crate::net::Address;
 use crate::protocol::messages::create_topics::CreateTopicsRequest;
+use crate::protocol::messages::delete_records::DeleteRecordsRequest;
 use crate::protocol::messages::delete_topics::DeleteTopicsRequest;
 use crate::protocol::messages::list_offsets::ListOffsetsRequest;
 use crate::protocol::messages::metadata::MetadataRequest;
@@ -88,4 +90,32 @@ fn a_broker_that_is_down_is_not_waited_for() {
     fake.engine.transport.refusing.push(Address { host: "broker-0".to_owned(), port: 9092 });
     let call = KafkaAdmin::new(fake.driver.clone()).delete_topics(&["words".into()]);
     fake.wait(call).unwrap();
+}
+
+#[test]
+fn nothing_waits_for_records_that_are_being_deleted() {
+    let mut brokers = Obliging::new(&[]).0;
+    let script = move |address: &Address, header: &RequestHeader, body: Reader| match header.key {
+        DeleteRecordsRequest::KEY | CreateTopicsRequest::KEY | DeleteTopicsRequest::KEY => Reply::Silence,
+        _ => brokers.answer(address, header, body),
+    };
+    let mut fake = Fake::new(FakeTransport::new(script));
+    let mut admin = KafkaAdmin::new(fake.driver.clone());
+    let partition = TopicPartition::new("words", 0);
+    let topic = NewTopic { name: "new".into(), partitions: 2, replication_factor: -1, configs: Vec::new() };
+    // Calls that nobody waits for are not made.
+    let _slow = (
+        admin.delete_records(&[(partition.clone(), Offset(5))]),
+        admin.create_topics(&[topic]),
+        admin.delete_topics(&["words".into()]),
+    );
+    fake.advance(1_000);
+    for key in [DeleteRecordsRequest::KEY, CreateTopicsRequest::KEY, DeleteTopicsRequest::KEY] {
+        assert!(fake.engine.transport.seen.contains(&key), "{key}");
+    }
+    for number in 0..2 {
+        let partition = TopicPartition::new("words", number);
+        let call = admin.offsets(&[partition], OffsetSpec::Start);
+        fake.wait(call).unwrap();
+    }
 }

@@ -12,8 +12,8 @@ use super::split::{Half, split};
 /// A partition's batches.
 #[derive(Default)]
 pub(super) struct PartitionLane {
-    /// Not stamped yet.
-    waiting: VecDeque<BatchBuilder>,
+    /// Not stamped yet, and since when, in ms.
+    waiting: VecDeque<(BatchBuilder, i64)>,
     /// Stamped: sent, or to be sent again. Ascending by sequence.
     stamped: VecDeque<Batch>,
     sequence: i32,
@@ -39,13 +39,18 @@ struct Batch {
     count: i32,
     sequence: i32,
     is_under_way: bool,
-    /// When it was stamped, in ms.
+    /// Since when it is to be sent, in ms.
     since: i64,
 }
 
 impl PartitionLane {
-    pub(super) fn push(&mut self, builder: BatchBuilder) {
-        self.waiting.push_back(builder);
+    pub(super) fn push(&mut self, builder: BatchBuilder, now_ms: i64) {
+        self.waiting.push_back((builder, now_ms));
+    }
+
+    /// Since when the oldest batch is to be sent, in ms.
+    pub(super) fn since(&self) -> Option<i64> {
+        self.stamped.front().map(|batch| batch.since).or(self.waiting.front().map(|(_, since)| *since))
     }
 
     /// Whether batches wait that were never sent.
@@ -75,14 +80,13 @@ impl PartitionLane {
         &mut self,
         stamp: Stamp,
         compression: Compression,
-        now_ms: i64,
         spare: impl FnOnce(BatchBuilder),
     ) -> Option<(i32, Bytes)> {
         if let Some(batch) = self.stamped.iter_mut().find(|batch| !batch.is_under_way) {
             batch.is_under_way = true;
             return Some((batch.sequence, batch.bytes.clone()));
         }
-        let mut builder = self.waiting.pop_front()?;
+        let (mut builder, since) = self.waiting.pop_front()?;
         let sequence = self.sequence;
         let (count, uncompressed) = (builder.count(), builder.len());
         let base_sequence = if stamp.producer_id < 0 { -1 } else { sequence };
@@ -95,7 +99,7 @@ impl PartitionLane {
             count,
             sequence,
             is_under_way: true,
-            since: now_ms,
+            since,
         });
         Some((sequence, bytes))
     }
@@ -132,7 +136,10 @@ impl PartitionLane {
         let Some(at) = self.stamped.iter().position(|batch| batch.sequence == sequence) else { return false };
         let Some(batch) = self.stamped.get(at) else { return false };
         // What was built here can be read here.
-        let Ok(Some([first, second])) = split(&batch.bytes) else { return false };
+        let Ok(Some([mut first, mut second])) = split(&batch.bytes) else { return false };
+        // Together they count for what was queued, though smaller batches say the same in fewer bytes.
+        first.uncompressed = first.uncompressed.min(batch.uncompressed);
+        second.uncompressed = batch.uncompressed - first.uncompressed;
         let (since, behind) = (batch.since, sequence::after(sequence, first.count));
         let of = |half: Half, sequence, is_under_way| {
             let Half { bytes, uncompressed, count } = half;
@@ -160,7 +167,7 @@ impl PartitionLane {
     /// Drops what the broker has not seen; what is under way comes back. Gives the size of what is
     /// dropped.
     pub(super) fn drop_unsent(&mut self) -> usize {
-        let waiting: usize = self.waiting.drain(..).map(|builder| builder.len()).sum();
+        let waiting: usize = self.waiting.drain(..).map(|(builder, _)| builder.len()).sum();
         let unsent = self.stamped.iter().filter(|batch| !batch.is_under_way).map(|batch| batch.uncompressed);
         let dropped = waiting + unsent.sum::<usize>();
         self.stamped.retain(|batch| batch.is_under_way);
@@ -199,13 +206,13 @@ mod tests {
             for _ in 0..2 {
                 builder.append(Timestamp(5), None, Some(b"x"), &Headers::new());
             }
-            lane.push(builder);
+            lane.push(builder, 0);
         }
         lane
     }
 
     fn send(lane: &mut PartitionLane) -> Option<i32> {
-        lane.is_ready(0, 5).then(|| lane.next(STAMP, Compression::None, 0, drop))?.map(|(sequence, _)| sequence)
+        lane.is_ready(0, 5).then(|| lane.next(STAMP, Compression::None, drop))?.map(|(sequence, _)| sequence)
     }
 
     #[test]
@@ -239,5 +246,21 @@ mod tests {
         assert_eq!(lane.refused(4, 5), (false, 5));
         lane.refused(6, 5);
         assert_eq!([send(&mut lane), send(&mut lane), send(&mut lane), send(&mut lane)], [2, 4, 6, 8].map(Some));
+    }
+
+    #[test]
+    fn halves_of_a_split_batch_are_as_large_as_the_whole() {
+        let mut lane = PartitionLane::default();
+        let mut builder = BatchBuilder::new();
+        for number in 0..1000 {
+            builder.append(Timestamp(1_000 * number), None, Some(b"x"), &Headers::new());
+        }
+        let len = builder.len();
+        lane.push(builder, 0);
+        send(&mut lane);
+        assert!(lane.split(0));
+        let first = lane.acknowledged(0, None);
+        assert_eq!(send(&mut lane), Some(500));
+        assert_eq!(first + lane.acknowledged(500, None), len);
     }
 }

@@ -10,7 +10,7 @@ use millstream_types::{Error, ErrorKind};
 use super::lane::PartitionLane;
 use super::send::Sends;
 use super::transaction::{Ending, Transaction};
-use super::{Order, ProduceOptions, Shared, lock};
+use super::{Order, ProduceOptions, Shared, begun_anew, lock};
 use crate::call::Slot;
 use crate::client::{Client, TopicState};
 use crate::driver::{Actor, Turn};
@@ -38,6 +38,21 @@ enum Running {
     Flush(Slot<Acks>),
     /// With the flush that was asked for together with it.
     End(Ending, Slot<()>, Option<Slot<Acks>>),
+}
+
+impl Running {
+    fn fail(self, failure: &Failure) {
+        match self {
+            Self::Init(slot) => slot.end(Err(failure.clone())),
+            Self::Flush(slot) => slot.end(Err(failure.clone())),
+            Self::End(_, slot, flush) => {
+                if let Some(flush) = flush {
+                    flush.end(Err(failure.clone()));
+                }
+                slot.end(Err(failure.clone()));
+            }
+        }
+    }
 }
 
 impl Producer {
@@ -75,26 +90,27 @@ impl Producer {
     pub(super) fn fail(&mut self, failure: &Failure) {
         tracing::debug!(error = %failure, kind = ?failure.kind, "a writer failed");
         self.lanes.iter_mut().for_each(PartitionLane::clear);
+        self.sends.forget();
         let mut shared = lock(&self.shared);
         shared.failure = Some(failure.clone());
         shared.drop_all();
         drop(shared);
-        match self.order.take() {
-            Some(Running::Init(slot)) => slot.end(Err(failure.clone())),
-            Some(Running::Flush(slot)) => slot.end(Err(failure.clone())),
-            Some(Running::End(_, slot, flush)) => {
-                if let Some(flush) = flush {
-                    flush.end(Err(failure.clone()));
-                }
-                slot.end(Err(failure.clone()));
-            }
-            None => {}
+        if let Some(running) = self.order.take() {
+            running.fail(failure);
         }
     }
 
     /// Takes batches and the next order.
-    fn take_work(&mut self) {
+    fn take_work(&mut self, now_ms: i64) {
+        // Who begins anew does not wait for batches that may have no leader. What the coordinator was told to end ends.
+        let waits_for_batches = !matches!(self.order, Some(Running::Init(_))) && !self.is_drained();
         let mut shared = lock(&self.shared);
+        if waits_for_batches
+            && matches!(shared.orders.front(), Some((_, Order::Init(_))))
+            && let Some(running) = self.order.take()
+        {
+            running.fail(&begun_anew());
+        }
         self.is_closing = shared.is_closed;
         let partitions = shared.partitions.len();
         self.lanes.resize_with(partitions.max(self.lanes.len()), PartitionLane::default);
@@ -111,7 +127,7 @@ impl Producer {
         }
         while let Some((index, builder)) = shared.take_batch() {
             if let Some(lane) = self.lanes.get_mut(index) {
-                lane.push(builder);
+                lane.push(builder, now_ms);
             }
         }
         while self.order.is_none()
@@ -121,6 +137,7 @@ impl Producer {
                 Order::Init(slot) => {
                     shared.failure = None;
                     self.lanes.iter_mut().for_each(PartitionLane::clear);
+                    self.sends.forget();
                     self.transaction.restart();
                     self.order = Some(Running::Init(slot));
                 }
@@ -246,8 +263,9 @@ impl Actor for Producer {
         if let Err(failure) = taken {
             self.fail(&failure);
         }
-        self.take_work();
+        self.take_work(client.now().mono_ms());
         if self.is_closing && self.sends.is_empty() && !self.is_aborting() {
+            self.sends.close(client);
             return Turn::Finished;
         }
         self.count_partitions(client);
@@ -256,7 +274,10 @@ impl Actor for Producer {
             if let Err(failure) = self.transaction.add_partitions(client, &self.shared, &mut self.lanes) {
                 self.fail(&failure);
             }
-            due = self.send(client);
+            match self.send(client) {
+                Ok(until) => due = until,
+                Err(failure) => self.fail(&failure),
+            }
         }
         self.run_order(client);
         // An order that is over makes room for what was queued behind it.

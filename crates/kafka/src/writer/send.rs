@@ -45,12 +45,24 @@ impl Sends {
     pub(super) fn is_empty(&self) -> bool {
         self.under_way.is_empty()
     }
+
+    /// Gives up its connections.
+    pub(super) fn close(&mut self, client: &mut Client) {
+        if let Some(lane) = self.lane.take() {
+            client.drop_lane(lane);
+        }
+    }
+
+    /// Waits for no answer any more: the next batches may have the sequences of those that were asked about.
+    pub(super) fn forget(&mut self) {
+        self.under_way.clear();
+    }
 }
 
 impl Producer {
-    /// Sends what may go. Gives the next time something may, in ms.
-    pub(super) fn send(&mut self, client: &mut Client) -> i64 {
-        let Some(stamp) = self.stamp() else { return i64::MAX };
+    /// Sends what may go. Gives the next time something may, in ms. A failure ends the writer.
+    pub(super) fn send(&mut self, client: &mut Client) -> Result<i64, Failure> {
+        let Some(stamp) = self.stamp() else { return Ok(i64::MAX) };
         let now_ms = client.now().mono_ms();
         let mut due = i64::MAX;
         let shared = self.shared();
@@ -74,6 +86,11 @@ impl Producer {
                 client.want_topic(&partition.topic);
                 let leader = client.cluster().leader(&partition.topic, partition.partition.0);
                 let Some(leader) = leader.and_then(|leader| leader.broker) else {
+                    let timeout_ms = self.options.delivery_timeout_ms;
+                    if lane.since().is_some_and(|since| now_ms - since >= timeout_ms) {
+                        let message = format!("no broker leads {partition}: does it exist?");
+                        return Err(undelivered(timeout_ms, Error::new(ErrorKind::Retriable, message)));
+                    }
                     client.refresh_metadata();
                     due = due.min(now_ms + client.options().retry_backoff_ms);
                     continue;
@@ -83,14 +100,14 @@ impl Producer {
                 }
                 let spare = &mut shared.spare;
                 if let Some((sequence, bytes)) =
-                    lane.next(stamp, self.options.compression, now_ms, |builder| spare.push(builder))
+                    lane.next(stamp, self.options.compression, |builder| spare.push(builder))
                 {
                     requests.entry(leader).or_default().push((index, sequence, partition, bytes));
                 }
             }
             drop(shared);
             if requests.is_empty() {
-                return due;
+                return Ok(due);
             }
             for (broker, batches) in requests {
                 for batches in of_size(batches, self.options.request_bytes_max) {
@@ -234,11 +251,15 @@ impl Producer {
         if tried_ms < self.options.delivery_timeout_ms {
             return Ok(());
         }
-        // An earlier try may have been written.
-        let message = format!("a batch was not acknowledged within {} ms", self.options.delivery_timeout_ms);
-        let error = Error::new(ErrorKind::Retriable, message).with_source(failure.error.clone());
-        Err(Failure { kind: FailureKind::Unknown, error })
+        Err(undelivered(self.options.delivery_timeout_ms, failure.error.clone()))
     }
+}
+
+/// A batch is given up. It may have been written nevertheless.
+fn undelivered(timeout_ms: i64, why: Error) -> Failure {
+    let message = format!("a batch was not acknowledged within delivery.timeout.ms ({timeout_ms} ms)");
+    let error = Error::new(ErrorKind::Retriable, message).with_source(why);
+    Failure { kind: FailureKind::Unknown, error }
 }
 
 /// Batches for one broker, in requests of `bytes_max` at most. A larger batch goes alone.

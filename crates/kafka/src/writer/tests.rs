@@ -1,3 +1,5 @@
+mod anew;
+
 use std::sync::{Arc, Mutex};
 
 use millstream_log::batch::Batch;

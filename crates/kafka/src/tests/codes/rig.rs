@@ -66,7 +66,7 @@ impl Rig {
     }
 
     pub(super) fn commit(&mut self) -> Result<(), FailureKind> {
-        let mut member = self.member(false);
+        let mut member = self.join(false)?;
         let call = member.commit(vec![committed()]);
         self.wait(call)
     }
