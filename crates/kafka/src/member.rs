@@ -93,8 +93,11 @@ impl Drop for KafkaMember {
 
 impl Member for KafkaMember {
     fn join(&mut self, topology: GroupTopology) {
-        lock(&self.shared).events.clear();
-        self.order(Order::Join(topology));
+        let mut shared = lock(&self.shared);
+        shared.events.clear();
+        shared.orders.push_back(Order::Join(topology));
+        drop(shared);
+        self.driver.wake();
     }
 
     fn poll(&mut self, now: Now, events: &mut Vec<MemberEvent>) {

@@ -86,6 +86,8 @@ struct Feed {
     is_over: bool,
     /// Id of its topic as of the first fetch.
     topic_id: Option<u128>,
+    /// Since when brokers do not know the topic, in ms.
+    missing_ms: Option<i64>,
     /// What was reported as the end last.
     end: Option<i64>,
     /// Whether there was no more at the broker when it answered last.
@@ -107,6 +109,7 @@ impl Feed {
             is_paused,
             is_over: false,
             topic_id: None,
+            missing_ms: None,
             end: None,
             is_at_end: false,
             ahead: VecDeque::new(),

@@ -199,6 +199,10 @@ impl Cluster {
             let Some(name) = topic.name.as_ref().filter(|name| self.wanted.contains(name.as_str())) else { continue };
             let state = match ErrorCode(topic.error_code) {
                 ErrorCode::NONE => {
+                    let known = match self.topics.get(name.as_str()) {
+                        Some(TopicState::Known { id, partitions }) if *id == topic.topic_id => partitions.as_slice(),
+                        _ => &[],
+                    };
                     let mut partitions = Vec::new();
                     for partition in &topic.partitions {
                         let at = usize::try_from(partition.partition_index).unwrap_or(0);
@@ -206,9 +210,13 @@ impl Cluster {
                             partitions.resize(at + 1, Leader { broker: None, epoch: -1 });
                         }
                         let broker = Some(partition.leader_id).filter(|id| *id >= 0);
-                        self.is_stale |= broker.is_none();
+                        let told = Leader { broker, epoch: partition.leader_epoch };
+                        // A broker that hears late of an election must not take back what another one told.
+                        let newer = known.get(at).filter(|known| (0..known.epoch).contains(&told.epoch));
+                        let leader = *newer.unwrap_or(&told);
+                        self.is_stale |= leader.broker.is_none();
                         if let Some(slot) = partitions.get_mut(at) {
-                            *slot = Leader { broker, epoch: partition.leader_epoch };
+                            *slot = leader;
                         }
                     }
                     TopicState::Known { id: topic.topic_id, partitions }

@@ -206,6 +206,13 @@ fn metadata_tells_leaders_and_newer_hints_win() {
     assert_eq!(cluster.leader("words", 1), Some(Leader { broker: Some(0), epoch: 5 }));
     assert_eq!(cluster.leader("words", 2), None);
     assert!(matches!(cluster.topic("words"), Some(TopicState::Known { id: 77, .. })));
+    cluster.update(&metadata("words", 2), 6);
+    assert_eq!(cluster.leader("words", 1), Some(Leader { broker: Some(0), epoch: 5 }), "older metadata");
+    let mut anew = metadata("words", 2);
+    anew.topics[0].topic_id = 78;
+    cluster.update(&anew, 6);
+    assert_eq!(cluster.leader("words", 1), Some(Leader { broker: Some(1), epoch: 4 }), "another topic of that name");
+    cluster.update(&metadata("words", 2), 6);
     cluster.update(&metadata("never-asked-for", 2), 6);
     assert_eq!(cluster.topic("never-asked-for"), None);
 }

@@ -222,7 +222,11 @@ impl Heartbeats {
     }
 
     fn event(&self, event: MemberEvent) {
-        lock(&self.shared).events.push_back(event);
+        let mut shared = lock(&self.shared);
+        // Who has begun anew is told nothing of the membership before.
+        if !shared.orders.iter().any(|order| matches!(order, Order::Join(_))) {
+            shared.events.push_back(event);
+        }
     }
 
     fn take_answer(&mut self, client: &mut Client) {

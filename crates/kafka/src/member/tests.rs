@@ -1,6 +1,7 @@
 mod leaving;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use millstream_log::{
     CommittedOffset, Departure, EndpointPartitions, FailureKind, GroupTopology, InternalTopicFacts, Member,
@@ -449,4 +450,33 @@ fn the_group_sees_the_thread_behind_the_clients_id() {
     };
     assert_eq!(named("app-p-StreamThread-2"), "app-p-StreamThread-2-consumer");
     assert_eq!(named("m"), "app-p");
+}
+
+#[test]
+fn what_the_last_membership_is_told_late_is_no_news_to_the_next() {
+    let mut rig = joined(|number, _| match number {
+        0 => unchanged(1),
+        1 => told(2, &[0]),
+        _ => unchanged(3),
+    });
+    rig.fake.advance(100);
+    rig.fake.engine.transport.late_key = Some(StreamsGroupHeartbeatRequest::KEY);
+    while rig.heartbeats.lock().unwrap().len() < 2 {
+        rig.fake.advance(100);
+    }
+    rig.fake.engine.transport.late_key = None;
+    // The answer is here, and nobody has looked at it.
+    rig.fake.engine.wait(Duration::ZERO);
+    rig.member.join(GroupTopology::default());
+    assert_eq!(rig.events(1_000), Vec::<String>::new());
+}
+
+#[test]
+fn who_is_no_member_commits_nothing() {
+    let mut rig = joined(|number, _| if number == 0 { told(7, &[0]) } else { refused(ErrorCode::UNKNOWN_MEMBER_ID) });
+    assert_eq!(rig.events(2_000), ["assigned [0]", "lost"]);
+    let offset = CommittedOffset { offset: Offset(5), leader_epoch: -1, metadata: String::new() };
+    let call = rig.member.commit(vec![(TopicPartition::new("words", 0), offset)]);
+    assert_eq!(rig.fake.wait(call).map_err(|failure| failure.kind), Err(FailureKind::Fenced));
+    assert!(rig.commits.lock().unwrap().is_empty());
 }

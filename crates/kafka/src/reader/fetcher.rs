@@ -17,6 +17,10 @@ use crate::failure::{refused, unanswered};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse, PartitionData};
 
+/// How long brokers do not know a topic that is read before it counts as deleted, in ms: those that hear late of a new topic
+/// do not know it either.
+const MISSING_MS: i64 = 5_000;
+
 /// Reads ahead for one reader.
 pub(super) struct Fetcher {
     shared: Arc<Mutex<Shared>>,
@@ -164,6 +168,12 @@ impl Fetcher {
     fn find_bounds(&mut self, client: &mut Client) -> i64 {
         let mut due = i64::MAX;
         let shared = Arc::clone(&self.shared);
+        let asks = |partition: &TopicPartition, bounds: &Bounds| {
+            // Who was assigned anew meanwhile, or goes on, did not ask.
+            let shared = lock(&shared);
+            shared.feeds.get(partition).is_some_and(|feed| !feed.is_over && feed.position == bounds.position)
+        };
+        self.lost.retain(|partition, bounds| asks(partition, bounds));
         self.lost.retain(|partition, bounds| match bounds.turn(client, partition) {
             BoundsTurn::Waiting(until) => {
                 due = due.min(until);
@@ -192,6 +202,7 @@ impl Actor for Fetcher {
         let shared = Arc::clone(&self.shared);
         let mut shared = lock(&shared);
         if shared.is_closed {
+            self.lanes.take().into_iter().flatten().for_each(|lane| client.drop_lane(lane));
             return Turn::Finished;
         }
         let (plan, due) = plan(client, &mut shared);
@@ -220,14 +231,17 @@ fn plan(client: &mut Client, shared: &mut Shared) -> (BTreeMap<i32, Wants>, i64)
         client.want_topic(&partition.topic);
         let id = match client.cluster().topic(&partition.topic) {
             Some(TopicState::Known { id, .. }) => *id,
-            Some(TopicState::Missing(code)) => {
-                if feed.topic_id.is_some() && *code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+            Some(TopicState::Missing(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)) if feed.topic_id.is_some() => {
+                let gone_ms = *feed.missing_ms.get_or_insert(now_ms) + MISSING_MS;
+                if now_ms >= gone_ms {
                     gone.push(partition.clone());
                 }
+                due = due.min(gone_ms);
                 continue;
             }
-            None => continue,
+            Some(TopicState::Missing(_)) | None => continue,
         };
+        feed.missing_ms = None;
         if *feed.topic_id.get_or_insert(id) != id {
             gone.push(partition.clone());
             continue;

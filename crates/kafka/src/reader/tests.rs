@@ -1,3 +1,5 @@
+mod gone;
+
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -262,6 +264,25 @@ fn an_offset_out_of_range_is_told_with_the_bounds() {
 }
 
 #[test]
+fn bounds_that_were_asked_for_another_position_are_not_told() {
+    let (mut fake, mut reader, _) = reading(Isolation::ReadUncommitted, |_, request| {
+        let offset = request.topics.first()?.partitions.first()?.fetch_offset;
+        let error_code = ErrorCode::OFFSET_OUT_OF_RANGE.0;
+        match offset {
+            7 => Some(fetched(PartitionData { error_code, ..PartitionData::default() })),
+            50 => Some(fetched(data(batch(50, b"a", None), 51))),
+            _ => None,
+        }
+    });
+    fake.engine.transport.late_key = Some(ListOffsetsRequest::KEY);
+    fake.advance(500);
+    reader.assign(&[(words(), Offset(50))]);
+    fake.advance(500);
+    fake.engine.transport.late_key = None;
+    assert_eq!(values(&events(&mut fake, &mut reader)), ["a"]);
+}
+
+#[test]
 fn bytes_that_are_no_batch_are_a_failure_with_their_place() {
     let (mut fake, mut reader, _) = reading(Isolation::ReadUncommitted, |_, _| {
         let mut bytes = batch(7, b"a", None);
@@ -376,28 +397,6 @@ fn a_partition_where_nothing_happens_holds_no_other_up() {
     assert!(told.contains(&(0, vec![(2, 8)])), "and the other goes on: {told:?}");
     // At its end it is asked for with short waits, as long as the other is waited for.
     assert_eq!(told.last(), Some(&(10, vec![(2, 12)])));
-}
-
-#[test]
-fn a_topic_that_was_created_again_is_gone() {
-    let ids = Arc::new(Mutex::new(TOPIC_ID));
-    let id = Arc::clone(&ids);
-    let script = move |_: &Address, header: &RequestHeader, _| {
-        if header.key == MetadataRequest::KEY {
-            let mut answer: MetadataResponse = metadata("words", 1);
-            answer.topics[0].topic_id = *id.lock().unwrap();
-            return Reply::to::<MetadataRequest>(header, &answer);
-        }
-        // The old id is not known any more.
-        let error_code = ErrorCode::UNKNOWN_TOPIC_ID.0;
-        *id.lock().unwrap() = 78;
-        Reply::to::<FetchRequest>(header, &fetched(PartitionData { error_code, ..PartitionData::default() }))
-    };
-    let mut fake = Fake::new(FakeTransport::new(script));
-    let mut reader = KafkaReader::new(fake.driver.clone(), Isolation::ReadCommitted, FetchOptions::default());
-    reader.assign(&[(words(), Offset(0))]);
-    let events = events(&mut fake, &mut reader);
-    assert!(matches!(events.as_slice(), [ReaderEvent::Gone { .. }]), "{events:?}");
 }
 
 /// What a reader fetches where, when the leader names a replica to read from and the replica answers so.
