@@ -220,8 +220,9 @@ impl StreamThread {
                 task.prepare_close();
             }
         }
-        // State that could not be applied is no reason to stay: it heals from its changelog.
-        if self.refusal.is_none() && self.tasks.iter().any(Task::needs_commit) {
+        // Also where local stores refuse: what a task has written since lies in the transaction of all, and would be
+        // committed without its offsets. State that cannot be applied is no reason to stay: it heals from its changelog.
+        if self.tasks.iter().any(Task::needs_commit) {
             self.start_commit(now)?;
             if let Some(until_ns) = self.finish_commit(now)? {
                 return Ok(Step::Idle { until_ns });

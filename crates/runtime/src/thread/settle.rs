@@ -106,7 +106,8 @@ impl StreamThread {
             })?;
         }
         self.has_idled = false;
-        self.apply(now)
+        self.apply(now)?;
+        Ok(None)
     }
 
     /// Whether the local stores are to be brought up to the commit that starts now. In between their overlays grow.

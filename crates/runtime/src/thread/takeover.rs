@@ -55,10 +55,15 @@ struct NewTask {
     history: History,
 }
 
+/// An input that starts at a point in time: which offset is that?
+struct Seek {
+    partition: TopicPartition,
+    call: Call<Vec<Offset>>,
+}
+
 enum Stage {
     Asking(Survey),
-    /// Inputs that start at a point in time: task, input and question.
-    Seeking(SurveyFacts, Vec<(usize, usize, Call<Vec<Offset>>)>),
+    Seeking(SurveyFacts, Vec<Seek>),
     Restoring(Restore),
 }
 
@@ -167,15 +172,10 @@ impl Takeover {
     }
 
     /// Decides where each input starts; those that start at a point in time are asked for.
-    fn locate(
-        &mut self,
-        tools: &mut Tools<'_>,
-        facts: &SurveyFacts,
-        now: Now,
-    ) -> Result<Vec<(usize, usize, Call<Vec<Offset>>)>> {
+    fn locate(&mut self, tools: &mut Tools<'_>, facts: &SurveyFacts, now: Now) -> Result<Vec<Seek>> {
         let mut seeking = Vec::new();
         let default = tools.shared.config.auto_offset_reset();
-        for (task_at, task) in self.tasks.iter_mut().enumerate() {
+        for task in &mut self.tasks {
             for (partition, input) in task.subtopology.partitions(task.id) {
                 let committed = facts.committed.get(&partition);
                 let range = facts.range(&partition);
@@ -189,7 +189,7 @@ impl Takeover {
                         let call = tools
                             .admin
                             .offsets(std::slice::from_ref(&partition), millstream_log::OffsetSpec::AtTime(time));
-                        seeking.push((task_at, task.inputs.len(), call));
+                        seeking.push(Seek { partition: partition.clone(), call });
                         range.0
                     }
                 };
@@ -333,12 +333,14 @@ impl NewTask {
 }
 
 /// Takes the answers for inputs that start at a point in time; whether all are there.
-fn seek(tasks: &mut [NewTask], seeking: &mut Vec<(usize, usize, Call<Vec<Offset>>)>, now: Now) -> Result<bool> {
+fn seek(tasks: &mut [NewTask], seeking: &mut Vec<Seek>, now: Now) -> Result<bool> {
     let mut problem = None;
-    seeking.retain_mut(|(task, input, call)| match call.poll(now) {
+    seeking.retain_mut(|Seek { partition, call }| match call.poll(now) {
         Outcome::Pending => true,
         Outcome::Done(offsets) => {
-            let input = tasks.get_mut(*task).and_then(|task| task.inputs.get_mut(*input));
+            // Its task may have been revoked meanwhile.
+            let mut inputs = tasks.iter_mut().flat_map(|task| &mut task.inputs);
+            let input = inputs.find(|input| input.partition == *partition);
             if let (Some(input), Some(offset)) = (input, offsets.first()) {
                 input.position = *offset;
             }
