@@ -41,6 +41,7 @@ use changelogs::Changelogs;
 use env::TaskEnv;
 use held::Held;
 pub(crate) use metadata::CommitMetadata;
+use output::Watched;
 use queue::{HeadState, QueueRules, RecordQueue};
 use queues::RecordQueues;
 use routes::Routes;
@@ -160,7 +161,11 @@ impl Task {
     pub fn init(&mut self, output: &mut dyn TaskOutput, now: Now) -> Result<()> {
         let times = self.queues.list.iter().map(|queue| queue.partition_time);
         let stream_time = times.max().unwrap_or(Timestamp::UNKNOWN);
-        self.run(output, now, |flow, env| flow.init(env, stream_time))
+        let mut output = Watched { output, is_used: false };
+        self.run(&mut output, now, |flow, env| flow.init(env, stream_time))?;
+        self.changelogs.drain((self.flow.task(), now), self.flow.stores_mut(), &mut output)?;
+        self.is_dirty |= output.is_used;
+        Ok(())
     }
 
     /// The input partitions and where reading them goes on.
@@ -354,7 +359,10 @@ impl Task {
     /// As [`process`](Self::process).
     pub fn flush(&mut self, output: &mut dyn TaskOutput, now: Now) -> Result<()> {
         self.run(output, now, |flow, env| flow.flush(env))?;
-        self.changelogs.drain((self.flow.task(), now), self.flow.stores_mut(), output)
+        self.changelogs.drain((self.flow.task(), now), self.flow.stores_mut(), output)?;
+        // Even without a record: what a processor has put into a cache when it started.
+        self.is_dirty |= self.changelogs.is_written();
+        Ok(())
     }
 
     /// Bytes that the stores hold and have not yet applied, committed or not.

@@ -56,6 +56,11 @@ impl Changelogs {
         }
     }
 
+    /// Whether any changelog was written to since its last [`take_written`](Self::take_written).
+    pub(crate) fn is_written(&self) -> bool {
+        self.0.iter().flatten().any(|changelog| changelog.is_written)
+    }
+
     /// Appends what the stores have written since the last call. A record without a time of its own
     /// gets the wall clock.
     pub(crate) fn drain(

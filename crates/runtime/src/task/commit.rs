@@ -123,12 +123,12 @@ impl Task {
             input.committing = Some((offset, queue.partition_time));
             input.has_history |= is_dirty || offset != input.committed.0;
         }
+        self.note_written();
         offsets
     }
 
-    /// Notes which stores have changed: their writes belong to the commit now under way. Closes the overlays of
-    /// those that will be applied after it; the overlays of the others go on to grow.
-    pub fn seal(&mut self, which: Applied) {
+    /// Notes which stores have changed: their writes belong to the commit that begins.
+    fn note_written(&mut self) {
         for at in 0..self.flow.stores().len() {
             if !self.changelogs.take_written(at) {
                 continue;
@@ -140,6 +140,11 @@ impl Task {
                 }
             }
         }
+    }
+
+    /// Closes the overlays of stores that will be applied after the commit under way, or now if there is none; the
+    /// overlays of the others go on to grow.
+    pub fn seal(&mut self, which: Applied) {
         // What an engine has refused and was written since goes in one batch, whose mark is that of this commit.
         for unapplied in self.unapplied.iter_mut().filter(|unapplied| unapplied.is_committing || !unapplied.is_sealed) {
             let is_chosen = unapplied.is_sealed || which == Applied::All || self.changelogs.get(unapplied.at).is_none();

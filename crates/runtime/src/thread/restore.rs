@@ -168,6 +168,7 @@ impl Restore {
                     apply(store, Work::Wipe)?;
                     store.is_wiped = true;
                     store.next = log_start;
+                    store.position.clear();
                     assign(&mut *self.reader, &self.stores);
                 }
                 ReaderEvent::Gone { partition } => {

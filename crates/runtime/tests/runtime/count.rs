@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use crate::support::*;
-use millstream_state::MemoryEngines;
-use millstream_types::{Offset, ProcessingGuarantee, TaskId};
+use millstream_state::{KeyValueStore, MemoryEngines, Stores};
+use millstream_topology::graph::Topology;
+use millstream_topology::{
+    Context, Incoming, Materialized, Processor, ProcessorError, SinkSpec, SourceSpec, StreamsBuilder,
+};
+use millstream_types::{Offset, ProcessingGuarantee, Record, Serdes, TaskId, Timestamp};
 
 #[test]
 fn records_are_counted_and_committed() {
@@ -167,4 +171,89 @@ fn two_threads_share_the_tasks_of_an_instance() {
     assert_eq!(active, [2, 2]);
     assert_eq!(world.lines("out"), ["k=1"; 4]);
     app.close(&mut world);
+}
+
+/// Puts a row when it starts, and may forward a record.
+struct Opener {
+    forwards: bool,
+}
+
+impl Processor for Opener {
+    type KeyIn = String;
+    type ValueIn = String;
+    type KeyOut = String;
+    type ValueOut = String;
+
+    fn init(&mut self, ctx: &mut Context<'_, String, String>) -> Result<(), ProcessorError> {
+        let counts = ctx.store_handle::<KeyValueStore<String, i64>>("counts")?;
+        let key = format!("start-{}", ctx.task_id());
+        ctx.store(counts).put(&key, Some(1))?;
+        if self.forwards {
+            ctx.forward(Record::new(key, "1".to_owned(), Timestamp(1)));
+        }
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        _: &mut Context<'_, String, String>,
+        _: Incoming<'_, String, String>,
+    ) -> Result<(), ProcessorError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_written_when_a_processor_starts_is_committed_with_the_offsets_of_its_task() {
+    for (is_cached, forwards) in [(false, true), (false, false), (true, false)] {
+        for guarantee in GUARANTEES {
+            let case = format!("{guarantee:?}, cached {is_cached}, forwards {forwards}");
+            let counts = Stores::key_value_store_builder("counts", Serdes::string(), Serdes::long());
+            let counts = if is_cached { counts.with_caching_enabled() } else { counts };
+            let mut topology = Topology::new();
+            topology
+                .add_source("source", &["in"], SourceSpec::new(Serdes::string(), Serdes::string()))
+                .add_processor("opener", move || Opener { forwards }, &["source"])
+                .add_state_store(counts, &["opener"])
+                .add_sink("sink", "out", SinkSpec::new(Serdes::string(), Serdes::string()), &["opener"]);
+            let mut world = World::new(&[("in", 2), ("out", 1)]);
+            let config = config(guarantee).build().unwrap();
+            let mut app = App::new(&world, &topology, &config, disk());
+            world.settle(&mut [&mut app]);
+            // Seen though there was no record.
+            let expected: &[&str] = if forwards { &["start-0_0=1", "start-0_1=1"] } else { &[] };
+            assert_eq!(world.lines("out"), expected, "{case}");
+            world.produce("in", 0, &[("k", "x", 1)]);
+            world.settle(&mut [&mut app]);
+            assert_eq!(world.records("app-counts-changelog").len(), 2, "{case}");
+            assert_eq!(world.committed("in", 1), Some(Offset(0)), "{case}");
+            // A crash, and all that is local is lost.
+            drop(app);
+
+            let mut app = App::new(&world, &topology, &config, Arc::new(MemoryEngines::simulated_disk("process-2")));
+            world.settle_for(&mut [&mut app], 60_000);
+            app.assert_running();
+            app.close(&mut world);
+        }
+    }
+}
+
+#[test]
+fn a_thread_with_nothing_to_do_leaves_no_store_behind() {
+    let builder = StreamsBuilder::new();
+    let records = builder.stream::<String, String>("in").group_by_key();
+    records.count_with(Materialized::named("logged"));
+    records.count_with(Materialized::named("local").with_logging_disabled());
+    let topology = builder.build().unwrap();
+    for guarantee in GUARANTEES {
+        let mut world = World::new(&[("in", 1)]);
+        let mut app = App::new(&world, &topology, &config(guarantee).build().unwrap(), disk());
+        for time in 1..=3 {
+            world.produce("in", 0, &[("a", "x", time)]);
+            world.settle(&mut [&mut app]);
+            assert!(!app.threads[0].metadata().is_behind, "{guarantee:?}");
+        }
+        app.assert_running();
+        app.close(&mut world);
+    }
 }
