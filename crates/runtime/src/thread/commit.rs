@@ -98,6 +98,12 @@ impl Commit {
         self.positions.get(&task).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// One past the last offset of an input that was processed when the commit began.
+    pub(crate) fn processed(&self, input: &TopicPartition) -> Offset {
+        let mut positions = self.positions.values().flatten();
+        positions.find(|(known, _)| known == input).map_or(Offset(0), |(_, last)| last.next())
+    }
+
     /// Last offset written to a partition by this commit: `None` when nothing was written,
     /// `Some(None)` when the offset is not known.
     #[expect(clippy::option_option, reason = "nothing written and an unknown offset are different things")]

@@ -225,12 +225,14 @@ impl StreamThread {
         self.lag = lag;
     }
 
-    /// Remembers up to where repartition topics are processed.
+    /// Remembers up to where repartition topics are processed. Under `at_most_once` more may be committed, which a
+    /// close gives back.
     fn note_purgeable(&mut self, commit: &Commit) {
         for (partition, committed) in commit.offsets() {
             let inputs = self.layout.subtopologies.iter().flat_map(|known| &known.inputs);
             if inputs.into_iter().any(|input| input.is_repartition && input.topic == partition.topic) {
-                self.purge.before.insert(partition.clone(), committed.offset);
+                let processed = commit.processed(partition).min(committed.offset);
+                self.purge.before.insert(partition.clone(), processed);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::support::*;
+use crate::topologies::word_count;
 use millstream_types::{Offset, ProcessingGuarantee};
 
 fn at_most_once() -> millstream_types::config::ConfigBuilder {
@@ -78,4 +79,28 @@ fn a_rebalance_loses_nothing_either() {
     assert_eq!(world.lines("out").iter().filter(|line| *line == "k=50").count(), 4);
     one.close(&mut world);
     two.close(&mut world);
+}
+
+#[test]
+fn what_is_given_back_at_a_close_is_still_in_its_repartition_topic() {
+    let mut world = World::new(&[("in", 1), ("out", 1)]);
+    let engines = disk();
+    let short = Duration::from_millis(1);
+    let config = at_most_once().commit_interval(short).repartition_purge_interval(short).build().unwrap();
+    let line = ["w"; 30].join(" ");
+    for round in 1..=25 {
+        let mut app = App::new(&world, &word_count(), &config, engines.clone());
+        world.produce("in", 0, &[("k", &line, round)]);
+        // Ends somewhere between claiming the words and counting them all.
+        for _ in 0..round * 2 {
+            app.step(world.now);
+            world.pass(2);
+        }
+        app.close(&mut world);
+    }
+    let mut app = App::new(&world, &word_count(), &config, engines);
+    world.settle(&mut [&mut app]);
+    app.close(&mut world);
+
+    assert_eq!(world.lines("out").last().map(String::as_str), Some("w=750"), "no word is lost");
 }
