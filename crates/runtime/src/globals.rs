@@ -2,13 +2,13 @@
 //!
 //! One step, without a group and without transactions. The mark of a store carries the last offset
 //! applied of each partition of its topic, so a restart reads on from there. The stores are shared
-//! with all tasks: the write guard is held for one fetched batch at a time.
+//! with all tasks: the write guard is held for one fetched batch at a time. Should a topic have lost what is to be
+//! read next, its stores are filled anew, and tasks wait as at the start.
 
 mod bootstrap;
 mod feed;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use millstream_log::{Admin, Reader, ReaderEvent};
 use millstream_topology::flow::GlobalState;
@@ -134,7 +134,7 @@ impl GlobalThread {
                 let has_come = self.follow(now)?;
                 if matches!(self.phase, Phase::Filling) && self.feeds.iter().all(Feed::is_filled) {
                     self.phase = Phase::Following;
-                    self.shared.are_globals_ready.store(true, Ordering::Release);
+                    self.state.write().set_filling(false);
                     self.shared.log.wake();
                     return Ok(Step::Progress);
                 }

@@ -74,7 +74,6 @@ impl Instance {
             global_flow_options: Arc::new(global_flow_options),
             task_options,
             globals,
-            are_globals_ready: AtomicBool::new(false),
             metrics: Arc::default(),
             task_locks: TaskLocks::default(),
             predecessors: Predecessors::default(),
@@ -155,6 +154,7 @@ fn globals(topology: &Topology, engines: &dyn EngineProvider) -> Result<Option<A
         return Ok(None);
     }
     let mut state = GlobalState::default();
+    state.set_filling(true);
     for global in topology.global_stores() {
         let engine = topology
             .open_global_engine(&global.store, engines)

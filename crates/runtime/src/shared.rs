@@ -33,8 +33,6 @@ pub(crate) struct Shared {
     pub(crate) global_flow_options: Arc<FlowOptions>,
     pub(crate) task_options: TaskOptions,
     pub(crate) globals: Option<Arc<RwLock<GlobalState>>>,
-    /// Set once the global stores are filled; no task runs before.
-    pub(crate) are_globals_ready: AtomicBool,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) task_locks: TaskLocks,
     pub(crate) predecessors: Predecessors,
@@ -77,9 +75,9 @@ impl Shared {
         }
     }
 
-    /// Whether tasks may run.
+    /// Whether tasks may run: not while a global store is being filled.
     pub(crate) fn may_run(&self) -> bool {
-        self.globals.is_none() || self.are_globals_ready.load(Ordering::Acquire)
+        self.globals.as_ref().is_none_or(|globals| !globals.read().is_filling())
     }
 
     /// Name of a stream thread, counted from 1.

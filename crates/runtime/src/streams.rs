@@ -180,7 +180,7 @@ impl Streams {
     /// and returns at once.
     pub fn close(&self, timeout: Duration) -> bool {
         self.supervisor.shut_down();
-        if std::thread::current().name().is_some_and(|name| self.supervisor.is_own_thread(name)) {
+        if self.is_on_own_thread() {
             return self.supervisor.is_over();
         }
         self.supervisor.wait_until_over(timeout)

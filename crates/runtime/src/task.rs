@@ -279,7 +279,7 @@ impl Task {
         if !self.queues.is_ready(now) {
             return Ok(0);
         }
-        self.lock_globals();
+        self.lock_globals()?;
         let processed = self.process_locked(output, now, records_max);
         self.flow.unlock_globals();
         let processed = processed?;
@@ -422,7 +422,7 @@ impl Task {
         now: Now,
         run: impl FnOnce(&mut Flow, &mut TaskEnv<'_>) -> Result<T>,
     ) -> Result<T> {
-        self.lock_globals();
+        self.lock_globals()?;
         let mut env = TaskEnv {
             output,
             routes: &mut self.routes,
@@ -435,10 +435,8 @@ impl Task {
         outcome
     }
 
-    fn lock_globals(&mut self) {
-        if let Some(globals) = &self.globals {
-            self.flow.lock_globals(globals);
-        }
+    fn lock_globals(&mut self) -> Result<()> {
+        self.globals.as_ref().map_or(Ok(()), |globals| self.flow.lock_globals(globals))
     }
 
     /// Decodes the next head of a queue without one and puts the queue up for choice.

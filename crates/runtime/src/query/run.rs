@@ -83,16 +83,19 @@ impl Streams {
 
     /// A stream thread that waits for stream threads would wait for ever.
     pub(super) fn check_caller(&self, store: &str) -> Result<()> {
-        let current = std::thread::current();
-        let is_own = current.name().is_some_and(|name| self.supervisor.is_own_thread(name));
-        if is_own { Err(InvalidStateStore::OwnThread.error(store)) } else { Ok(()) }
+        if self.is_on_own_thread() { Err(InvalidStateStore::OwnThread.error(store)) } else { Ok(()) }
+    }
+
+    /// Whether the caller is a closure or a processor of the topology.
+    pub(crate) fn is_on_own_thread(&self) -> bool {
+        std::thread::current().name().is_some_and(|name| self.supervisor.is_own_thread(name))
     }
 
     /// A global store of that name, to be read on this thread.
     pub(super) fn open_global(&self, store: &str) -> Result<Option<Box<dyn StateStore>>> {
         let shared = self.supervisor.instance.shared();
         match &shared.globals {
-            Some(state) => shared.topology.global_reader(store, state),
+            Some(state) => shared.topology.global_reader(store, state, self.is_on_own_thread()),
             None => Ok(None),
         }
     }

@@ -128,6 +128,31 @@ fn a_global_table_is_filled_before_the_first_record_and_followed() {
     app.close(&mut world);
 }
 
+#[test]
+fn no_record_meets_a_global_table_that_is_being_filled_anew() {
+    let builder = StreamsBuilder::new();
+    let names = builder.global_table::<String, String>("names");
+    builder
+        .stream::<String, String>("in")
+        .left_join_global(&names, |_, value| value.clone(), |value, name| format!("{value}:{name:?}"))
+        .to("out");
+    let mut world = World::new(&[("names", 1), ("in", 1), ("out", 1)]);
+    world.produce("names", 0, &[("AA", "American", 0)]);
+    let config = config(ProcessingGuarantee::ExactlyOnceV2).build().unwrap();
+    let mut app = App::new(&world, &builder.build().unwrap(), &config, disk());
+    world.settle(&mut [&mut app]);
+
+    // The table's reader comes too late for a record.
+    world.produce("names", 0, &[("UA", "United", 0), ("AA", "American Airlines", 0)]);
+    answer(world.log.admin().delete_records(&[(TopicPartition::new("names", 0), Offset(2))]));
+    world.produce("in", 0, &[("1", "AA", 1), ("2", "AA", 2)]);
+    world.settle_for(&mut [&mut app], 2000);
+
+    app.assert_running();
+    assert_eq!(world.lines("out"), ["1=AA:Some(\"American Airlines\")", "2=AA:Some(\"American Airlines\")"]);
+    app.close(&mut world);
+}
+
 /// Counts the records of each key of a global store's topic.
 struct Tally(Option<StoreHandle<KeyValueStore<String, i64>>>);
 

@@ -59,7 +59,7 @@ impl Globals {
 
     /// A store to be read, typed.
     pub(super) fn reader(&self, name: &str) -> Result<Option<Box<dyn StateStore>>> {
-        self.topology.global_reader(name, &self.state)
+        self.topology.global_reader(name, &self.state, false)
     }
 
     /// The typed store that a processor keeps.

@@ -228,8 +228,11 @@ impl Flow {
     }
 
     /// Lets the nodes read the global stores until [`Self::unlock_globals`]: one lock for a batch.
-    pub fn lock_globals(&mut self, state: &Arc<parking_lot::RwLock<GlobalState>>) {
-        self.globals.lock(state);
+    ///
+    /// # Errors
+    /// `Retriable` while the stores are being filled.
+    pub fn lock_globals(&mut self, state: &Arc<parking_lot::RwLock<GlobalState>>) -> Result<(), Error> {
+        self.globals.lock(state)
     }
 
     /// Gives the global stores free again.

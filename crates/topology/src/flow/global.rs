@@ -13,6 +13,8 @@ pub struct GlobalState {
     stores: Vec<(StoreFacts, Box<dyn Engine>)>,
     /// Moves with every write, so that readers may keep what they decoded.
     version: u64,
+    /// Whether rows may be missing that the topics have.
+    is_filling: bool,
 }
 
 impl GlobalState {
@@ -47,9 +49,21 @@ impl GlobalState {
         self.find(store)?.1.mark()
     }
 
-    /// Deletes a store's content, for a source topic that was recreated.
+    /// Deletes a store's content, for a source topic that was recreated. No flow sees the stores before they are
+    /// [filled](Self::set_filling) again.
     pub fn wipe(&mut self, store: &str) -> Result<()> {
+        self.is_filling = true;
         self.engine_mut(store)?.wipe()
+    }
+
+    /// Says whether rows may be missing that the topics have. No flow sees the stores then.
+    pub fn set_filling(&mut self, is_filling: bool) {
+        self.is_filling = is_filling;
+    }
+
+    /// Whether rows may be missing that the topics have.
+    pub fn is_filling(&self) -> bool {
+        self.is_filling
     }
 
     /// What is known of a store.
@@ -98,10 +112,20 @@ pub(super) fn unknown(store: &str) -> Error {
 pub(crate) struct GlobalView(Option<ArcRwLockReadGuard<RawRwLock, GlobalState>>);
 
 impl GlobalView {
-    pub(crate) fn lock(&mut self, state: &Arc<RwLock<GlobalState>>) {
+    /// # Errors
+    /// `Retriable` while the stores are being filled.
+    pub(crate) fn lock(&mut self, state: &Arc<RwLock<GlobalState>>) -> Result<()> {
         if self.0.is_none() {
-            self.0 = Some(RwLock::read_arc(state));
+            let guard = RwLock::read_arc(state);
+            if guard.is_filling {
+                return Err(Error::new(
+                    ErrorKind::Retriable,
+                    "a global store is being filled anew; tasks go on from the last commit when it is",
+                ));
+            }
+            self.0 = Some(guard);
         }
+        Ok(())
     }
 
     pub(crate) fn unlock(&mut self) {

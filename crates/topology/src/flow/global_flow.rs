@@ -117,11 +117,15 @@ impl FlowEnv for GlobalEnv<'_> {
 pub(crate) struct GlobalEngine {
     pub(crate) state: Arc<RwLock<GlobalState>>,
     pub(crate) store: Arc<str>,
+    /// Whether this may be read by a thread that holds the state open for a flow.
+    pub(crate) is_nested: bool,
 }
 
 impl GlobalEngine {
     fn read<T>(&self, read: impl FnOnce(&dyn Engine) -> Result<T>) -> Result<T> {
-        let state = self.state.read();
+        // A writer that waits for a thread to give the state free keeps other readers out, so that they do not keep it
+        // waiting for ever. That thread must not wait in turn.
+        let state = if self.is_nested { self.state.read_recursive() } else { self.state.read() };
         read(state.engine(&self.store).ok_or_else(|| unknown(&self.store))?)
     }
 }
@@ -149,5 +153,60 @@ impl Engine for GlobalEngine {
 
     fn is_persistent(&self) -> bool {
         self.read(|engine| Ok(engine.is_persistent())).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use millstream_state::{EngineProvider, MemoryEngines, Stores};
+    use millstream_types::Serdes;
+
+    use super::super::global::GlobalView;
+    use super::*;
+
+    fn state_of_names() -> Arc<RwLock<GlobalState>> {
+        let factory = Stores::key_value_store_builder("names", Serdes::string(), Serdes::string()).into_factory();
+        let engine = MemoryEngines::simulated_disk("p").open(None, factory.facts()).unwrap();
+        let mut state = GlobalState::default();
+        state.add(factory.facts().clone(), engine);
+        Arc::new(RwLock::new(state))
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "two threads meet here")]
+    fn who_holds_the_state_reads_a_store_while_a_writer_waits() {
+        let state = state_of_names();
+        let (tell, heard) = mpsc::channel();
+        thread::spawn(move || {
+            let mut view = GlobalView::default();
+            view.lock(&state).unwrap();
+            let writer = {
+                let state = Arc::clone(&state);
+                thread::spawn(move || drop(state.write()))
+            };
+            while state.try_read().is_some() {
+                thread::yield_now();
+            }
+            let engine = GlobalEngine { state, store: "names".into(), is_nested: true };
+            tell.send(engine.get(b"k").unwrap()).unwrap();
+            view.unlock();
+            writer.join().unwrap();
+        });
+        assert_eq!(heard.recv_timeout(Duration::from_secs(60)), Ok(None));
+    }
+
+    #[test]
+    fn no_flow_sees_stores_that_are_being_filled() {
+        let state = state_of_names();
+        let lock = || GlobalView::default().lock(&state).map_err(|error| error.kind());
+        assert_eq!(lock(), Ok(()));
+        state.write().wipe("names").unwrap();
+        assert_eq!(lock(), Err(ErrorKind::Retriable));
+        state.write().set_filling(false);
+        assert_eq!(lock(), Ok(()));
     }
 }

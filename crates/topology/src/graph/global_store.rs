@@ -54,27 +54,34 @@ impl GlobalStore {
             internal_topics: topology.internal_topics(),
         };
         let nodes = [Arc::clone(&self.source), Arc::clone(processor)];
-        let flow = topology.flow(&nodes, build, Arc::clone(options), &mut |factory| Ok(reading(factory, state)))?;
+        let flow =
+            topology.flow(&nodes, build, Arc::clone(options), &mut |factory| Ok(reading(factory, state, false)))?;
         GlobalFlow::new(flow, &self.source, wall_ms).map(Some)
     }
 }
 
 impl Topology {
-    /// A global store to be read at once, over its engine in `state`; `None` when there is none of that name.
+    /// A global store to be read at once, over its engine in `state`; `None` when there is none of that name. Is it
+    /// nested, the caller may be a flow that holds the state open.
     ///
     /// # Errors
     /// What its factory gives.
-    pub fn global_reader(&self, store: &str, state: &Arc<RwLock<GlobalState>>) -> Result<Option<Box<dyn StateStore>>> {
+    pub fn global_reader(
+        &self,
+        store: &str,
+        state: &Arc<RwLock<GlobalState>>,
+        is_nested: bool,
+    ) -> Result<Option<Box<dyn StateStore>>> {
         let is_global = self.globals.iter().any(|global| *global.store.name == *store);
         let factory = self.stores.iter().find(|factory| is_global && *factory.facts().name == *store);
-        factory.map(|factory| factory.build(reading(&**factory, state))).transpose()
+        factory.map(|factory| factory.build(reading(&**factory, state, is_nested))).transpose()
     }
 }
 
 /// What a global store is built over: its engine in the state that tasks read. A record cache would hide writes from
 /// them.
-pub(crate) fn reading(factory: &dyn StoreFactory, state: &Arc<RwLock<GlobalState>>) -> StoreEnv {
-    let engine = GlobalEngine { state: Arc::clone(state), store: Arc::clone(&factory.facts().name) };
+pub(crate) fn reading(factory: &dyn StoreFactory, state: &Arc<RwLock<GlobalState>>, is_nested: bool) -> StoreEnv {
+    let engine = GlobalEngine { state: Arc::clone(state), store: Arc::clone(&factory.facts().name), is_nested };
     StoreEnv::new(Box::new(engine))
 }
 
