@@ -32,6 +32,9 @@ pub(crate) struct FetchOptions {
     pub(crate) partition_bytes_max: i32,
     /// `client.rack`.
     pub(crate) rack: String,
+    /// How far apart fetches are at least, in ms, where all is read to its end: what came meanwhile comes together. What
+    /// comes after a pause does not wait.
+    pub(crate) apart_ms: i64,
     /// Bytes fetched ahead of the stream thread, over all partitions.
     pub(crate) ahead_bytes_max: usize,
 }
@@ -44,6 +47,7 @@ impl Default for FetchOptions {
             bytes_max: 50 * 1024 * 1024,
             partition_bytes_max: 1024 * 1024,
             rack: String::new(),
+            apart_ms: 0,
             ahead_bytes_max: 4 * 1024 * 1024,
         }
     }

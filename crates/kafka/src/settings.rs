@@ -15,6 +15,11 @@ use crate::writer::ProduceOptions;
 /// As good as for ever, in ms: 300,000 years. A longer time counts as this, so that times can be added to each other.
 const NEVER_MS: i64 = i64::MAX / 1_000_000;
 
+/// How far apart fetches are at most where nothing is seen before it is committed, in ms, and as a part of the time
+/// between commits: what is read later than the commit needs it makes requests and nothing else.
+const FETCHES_APART_MS: i64 = 4;
+const FETCHES_APART_PART: i64 = 3;
+
 /// What the clients of one application are set to.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -51,6 +56,9 @@ impl Settings {
         given.number("max.partition.fetch.bytes", &mut fetch.partition_bytes_max);
         if let Some(rack) = given.values.get("client.rack") {
             fetch.rack.clone_from(rack);
+        }
+        if config.is_exactly_once() {
+            fetch.apart_ms = FETCHES_APART_MS.min(millis(config.commit_interval()) / FETCHES_APART_PART);
         }
 
         let mut given = Given { values: config.client_configs(Of::Producer), problems: &mut problems };
@@ -170,6 +178,17 @@ mod tests {
         let config = Config::builder().application_id("app").bootstrap_servers("b:9092");
         let config = given.iter().fold(config, |config, (key, value)| config.set(*key, value));
         Settings::of(&config.build()?, &[], 1)
+    }
+
+    #[test]
+    fn fetches_are_apart_where_nothing_is_seen_before_it_is_committed() {
+        let apart_ms = |guarantee, interval: &str| {
+            let given = [("processing.guarantee", guarantee), ("commit.interval.ms", interval)];
+            settings(&given).unwrap().fetch.apart_ms
+        };
+        let once = |interval| apart_ms("exactly_once_v2", interval);
+        assert_eq!((once("100"), once("10"), once("1")), (4, 3, 0));
+        assert_eq!(apart_ms("at_least_once", "100"), 0);
     }
 
     #[test]

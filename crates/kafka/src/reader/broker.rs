@@ -36,6 +36,8 @@ pub(super) struct Broker {
     taking: Channel,
     /// No fetch before this time, in ms.
     pub(super) pause_until: i64,
+    /// When the last fetch was started, in ms.
+    started_ms: i64,
 }
 
 /// A connection for one fetch after the other.
@@ -56,12 +58,23 @@ impl Broker {
             waiting: channel(waiting, Session::default()),
             taking: channel(taking, Session::none()),
             pause_until: i64::MIN,
+            started_ms: i64::MIN,
         }
+    }
+
+    /// When the next fetch may start, in ms: where there is nothing but news to fetch, so long after the last one.
+    pub(super) fn start_ms(&self, wants: &Wants, apart_ms: i64) -> i64 {
+        let is_at_end = wants.values().all(|want| want.is_at_end);
+        let paced_ms = if is_at_end { self.started_ms.saturating_add(apart_ms) } else { i64::MIN };
+        self.pause_until.max(paced_ms)
     }
 
     /// Starts what is not under way. `request` is what all fetches have in common.
     pub(super) fn start(&mut self, id: i32, client: &mut Client, wants: Wants, request: &FetchRequest, bytes_max: i32) {
         let [waiting, taking] = self.share(wants);
+        if !waiting.is_empty() || !taking.is_empty() {
+            self.started_ms = client.now().mono_ms();
+        }
         if !waiting.is_empty() {
             self.waiting.start(id, client, waiting, request.clone(), bytes_max);
         }

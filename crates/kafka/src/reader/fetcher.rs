@@ -45,8 +45,9 @@ impl Fetcher {
         for (id, wants) in plan {
             let lanes = *self.lanes.get_or_insert_with(|| [client.new_lane(), client.new_lane()]);
             let broker = self.brokers.entry(id).or_insert_with(|| Broker::new(lanes));
-            if now_ms < broker.pause_until {
-                due = due.min(broker.pause_until);
+            let start_ms = broker.start_ms(&wants, self.options.apart_ms);
+            if now_ms < start_ms {
+                due = due.min(start_ms);
                 continue;
             }
             let request = FetchRequest {

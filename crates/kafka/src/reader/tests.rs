@@ -367,6 +367,26 @@ fn what_was_read_ahead_for_another_position_is_dropped() {
     assert!(events(&mut fake, &mut reader).is_empty());
 }
 
+#[test]
+fn fetches_of_what_is_read_to_its_end_are_apart() {
+    // Offsets up to 11 are there at once, each one after them is the newest.
+    let answer = |_, request: &FetchRequest| {
+        let offset = request.topics.first()?.partitions.first()?.fetch_offset;
+        let value = offset.to_string();
+        Some(fetched(data(batch(offset, value.as_bytes(), None), (offset + 1).max(12))))
+    };
+    let options = FetchOptions { apart_ms: 4, ..FetchOptions::default() };
+    let (mut fake, mut reader, fetches) = reading_with(Isolation::ReadUncommitted, options, answer);
+    reader.assign(&[(words(), Offset(7))]);
+    fake.settle();
+    assert_eq!(offsets(&fetches), [7, 8, 9, 10, 11]);
+    let counts = (0..9).map(|_| {
+        fake.advance(1);
+        fetches.lock().unwrap().len()
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [5, 5, 5, 6, 6, 6, 6, 7, 7]);
+}
+
 /// Partitions 0 and 2 have the same leader, which never answers a fetch that waits.
 #[test]
 fn a_partition_where_nothing_happens_holds_no_other_up() {

@@ -6,7 +6,10 @@ use millstream_types::config::Config;
 
 /// The largest part of the interval by which a commit begins earlier: where commits take long there must not be
 /// many more of them.
-const LEAD_PART: u64 = 4;
+const LEAD_PART: u64 = 2;
+/// How many times as long as a transaction takes to end records are on their way all in all: until they are read,
+/// until it ends, and until the brokers tell their readers.
+const WAYS: u64 = 3;
 /// The part that the last commit has in how long commits take.
 const NEWEST_PART: u64 = 8;
 
@@ -18,6 +21,8 @@ pub(super) struct CommitPace {
     /// When it was looked last whether there is something to commit, and when there was.
     looked_ns: Option<u64>,
     begun_ns: Option<u64>,
+    /// When records were processed last.
+    came_ns: u64,
     /// How long commits take, of late.
     takes_ns: u64,
 }
@@ -31,7 +36,7 @@ impl CommitPace {
     }
 
     fn of(interval_ns: u64, is_seen_late: bool) -> Self {
-        Self { interval_ns, is_seen_late, looked_ns: None, begun_ns: None, takes_ns: 0 }
+        Self { interval_ns, is_seen_late, looked_ns: None, begun_ns: None, came_ns: 0, takes_ns: 0 }
     }
 
     /// Whether it is time to look whether there is something to commit, whatever else there is to do.
@@ -40,12 +45,20 @@ impl CommitPace {
         now.mono_ns.saturating_sub(looked_ns) > self.interval_ns
     }
 
-    /// When a thread that has nothing else to do commits (monotonic ns). The interval is how long a record waits
-    /// to be seen at most, so a transaction begins to end as much earlier as that takes.
+    /// When a thread that has nothing else to do commits (monotonic ns). The interval is how long a record that is one
+    /// of many waits to be seen at most, so a transaction begins to end as much earlier as it is on its way. It begins
+    /// with records that have just come: those that come next find the whole interval before them.
     pub(super) fn idle_ns(&self) -> u64 {
-        let lead_ns = if self.is_seen_late { self.takes_ns.min(self.interval_ns / LEAD_PART) } else { 0 };
-        let apart_ns = self.interval_ns - lead_ns;
-        self.begun_ns.map_or(0, |begun_ns| begun_ns.saturating_add(apart_ns).saturating_add(1))
+        let Some(begun_ns) = self.begun_ns else { return 0 };
+        let way_ns = if self.is_seen_late { self.takes_ns.saturating_mul(WAYS) } else { 0 };
+        let late_ns = begun_ns.saturating_add(self.interval_ns).saturating_add(1);
+        let early_ns = late_ns - way_ns.min(self.interval_ns / LEAD_PART);
+        if self.came_ns >= early_ns { early_ns } else { late_ns }
+    }
+
+    /// Records were processed.
+    pub(super) fn came(&mut self, now: Now) {
+        self.came_ns = now.mono_ns;
     }
 
     /// It was looked whether there is something to commit.
@@ -75,7 +88,8 @@ mod tests {
         Now { mono_ns: ms * MS, wall_ms: 0 }
     }
 
-    /// How far apart commits of an idle thread are in ms, after many that took so long.
+    /// How far apart commits of an idle thread are in ms, after many that took so long, where records have just come
+    /// and where none have since the last commit.
     #[track_caller]
     fn check(is_seen_late: bool, takes_ms: u64, apart_ms: u64) {
         let mut pace = CommitPace::of(100 * MS, is_seen_late);
@@ -83,6 +97,8 @@ mod tests {
             pace.begun(at(commit * 200));
             pace.done(at(commit * 200 + takes_ms));
         }
+        assert_eq!(pace.idle_ns() / MS - 99 * 200, 100);
+        pace.came(at(99 * 200 + 100));
         assert_eq!(pace.idle_ns() / MS - 99 * 200, apart_ms);
         assert!(!pace.is_due(at(50_000)));
         assert!(!pace.is_due(at(50_100)));
@@ -90,10 +106,21 @@ mod tests {
     }
 
     #[test]
-    fn transactions_of_an_idle_thread_begin_to_end_as_much_earlier_as_that_takes_up_to_a_quarter_of_the_interval() {
+    fn transactions_begin_to_end_as_much_earlier_as_records_are_on_their_way_up_to_half_the_interval() {
         check(true, 0, 100);
-        check(true, 8, 92);
-        check(true, 60, 75);
+        check(true, 8, 76);
+        check(true, 60, 50);
+    }
+
+    #[test]
+    fn a_transaction_begins_to_end_with_the_next_records_or_with_the_interval() {
+        let mut pace = CommitPace::of(100 * MS, true);
+        pace.takes_ns = 10 * MS;
+        pace.begun(at(0));
+        pace.came(at(69));
+        assert_eq!(pace.idle_ns(), 100 * MS + 1);
+        pace.came(at(71));
+        assert_eq!(pace.idle_ns(), 70 * MS + 1);
     }
 
     #[test]
@@ -106,6 +133,7 @@ mod tests {
         let mut pace = CommitPace::of(100 * MS, true);
         pace.begun(at(0));
         pace.done(at(80));
-        assert_eq!(pace.idle_ns(), 90 * MS + 1);
+        pace.came(at(90));
+        assert_eq!(pace.idle_ns(), 70 * MS + 1);
     }
 }

@@ -107,6 +107,9 @@ impl StreamThread {
         let is_paused = self.shared.is_paused();
         let processed = if is_paused { 0 } else { self.process(now)? };
         let punctuated = !is_paused && self.punctuate(now)?;
+        if processed > 0 {
+            self.pace.came(now);
+        }
         progress |= processed > 0 || punctuated;
         let committed = self.commit_if_due(now, !progress)?;
         if processed > 0 {
