@@ -20,6 +20,9 @@ const NEVER_MS: i64 = i64::MAX / 1_000_000;
 const FETCHES_APART_MS: i64 = 4;
 const FETCHES_APART_PART: i64 = 3;
 
+/// What an answer has beside the records that it is asked for, at most.
+const OVERHEAD_BYTES: usize = 1024 * 1024;
+
 /// What the clients of one application are set to.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -54,6 +57,8 @@ impl Settings {
         given.number("fetch.min.bytes", &mut fetch.bytes_min);
         given.number("fetch.max.bytes", &mut fetch.bytes_max);
         given.number("max.partition.fetch.bytes", &mut fetch.partition_bytes_max);
+        let fetched = usize::try_from(fetch.bytes_max).unwrap_or(0).saturating_add(OVERHEAD_BYTES);
+        client.frame_bytes_max = client.frame_bytes_max.max(fetched);
         if let Some(rack) = given.values.get("client.rack") {
             fetch.rack.clone_from(rack);
         }
@@ -212,6 +217,13 @@ mod tests {
             let name = key.rsplit_once("er.").map_or(key, |(_, name)| name);
             assert!(error.kind() == ErrorKind::Configuration && error.message().contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_fetched_at_once_is_taken_at_once() {
+        let of = |bytes: i32| settings(&[("fetch.max.bytes", &bytes.to_string())]).unwrap().client.frame_bytes_max;
+        assert_eq!(of(1), 128 * 1024 * 1024);
+        assert!(of(i32::MAX) > i32::MAX.unsigned_abs() as usize);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) struct TcpTransport {
     resolver: Resolver,
     ready: Events,
     sockets: BTreeMap<ConnectionId, Socket>,
+    /// By name, the address that was given up last because nobody answered: the next connection begins with the one after.
+    silent: BTreeMap<Address, SocketAddr>,
     next: u64,
     frame_bytes_max: usize,
     /// Connections that failed outside of a poll.
@@ -45,10 +47,13 @@ impl Waker {
 struct Socket {
     /// `None` while the name is looked up.
     stream: Option<TcpStream>,
-    /// The name that is looked up.
-    name: Option<Address>,
+    name: Address,
+    /// Whether the name is looked up.
+    awaits_name: bool,
     /// Addresses of the name that were not tried yet (`client.dns.lookup=use_all_dns_ips`).
     candidates: VecDeque<SocketAddr>,
+    /// The one that is tried, or was of use.
+    tried: Option<SocketAddr>,
     is_connected: bool,
     frames: FrameBuffer,
     outgoing: Vec<u8>,
@@ -67,6 +72,7 @@ impl TcpTransport {
             resolver,
             ready: Events::with_capacity(64),
             sockets: BTreeMap::new(),
+            silent: BTreeMap::new(),
             next: 1,
             frame_bytes_max,
             stillborn: Vec::new(),
@@ -83,25 +89,30 @@ impl TcpTransport {
         }
     }
 
-    /// Connects those whose name was found.
-    fn take_names(&mut self, events: &mut Vec<TransportEvent>) {
-        for (name, found) in self.resolver.found() {
-            let mut failed = Vec::new();
-            for (connection, socket) in &mut self.sockets {
-                if socket.name.as_ref() != Some(&name) {
-                    continue;
-                }
-                socket.name = None;
-                let result = found.clone().and_then(|addresses| {
-                    socket.candidates = addresses.into();
-                    socket.connect(self.poll.registry(), token(*connection), "the name has no address")
-                });
-                if let Err(reason) = result {
-                    failed.push((*connection, reason));
-                }
+    /// Connects those that wait for a name.
+    fn found(&mut self, name: &Address, found: &Result<Vec<SocketAddr>, String>, events: &mut Vec<TransportEvent>) {
+        let mut failed = Vec::new();
+        for (connection, socket) in &mut self.sockets {
+            if !socket.awaits_name || socket.name != *name {
+                continue;
             }
-            self.close_all(failed, events);
+            socket.awaits_name = false;
+            let result = found.clone().and_then(|addresses| {
+                socket.candidates = behind(addresses, self.silent.get(name));
+                socket.connect(self.poll.registry(), token(*connection), "the name has no address")
+            });
+            if let Err(reason) = result {
+                failed.push((*connection, reason));
+            }
         }
+        self.close_all(failed, events);
+    }
+
+    /// How long to wait for news: not at all where there is more to do.
+    fn patience(&self, timeout: Duration, events: &[TransportEvent]) -> Duration {
+        // A socket that had more to read than its turn allows makes no new event.
+        let is_greedy = self.sockets.values().any(|socket| socket.frames.has_more);
+        if is_greedy || !events.is_empty() { Duration::ZERO } else { timeout }
     }
 
     fn close_all(&mut self, failed: Vec<(ConnectionId, String)>, events: &mut Vec<TransportEvent>) {
@@ -125,6 +136,15 @@ impl TcpTransport {
     }
 }
 
+/// All addresses, those first that come behind the one that was silent.
+fn behind(addresses: Vec<SocketAddr>, silent: Option<&SocketAddr>) -> VecDeque<SocketAddr> {
+    let mut addresses = VecDeque::from(addresses);
+    if let Some(at) = addresses.iter().position(|address| Some(address) == silent) {
+        addresses.rotate_left(at + 1);
+    }
+    addresses
+}
+
 /// A connection's events.
 fn token(connection: ConnectionId) -> Token {
     Token(usize::try_from(connection.0).unwrap_or(usize::MAX))
@@ -136,8 +156,10 @@ impl Transport for TcpTransport {
         self.next += 1;
         let mut socket = Socket {
             stream: None,
-            name: None,
+            name: address.clone(),
+            awaits_name: false,
             candidates: VecDeque::new(),
+            tried: None,
             is_connected: false,
             frames: FrameBuffer::new(self.frame_bytes_max),
             outgoing: Vec::new(),
@@ -149,7 +171,7 @@ impl Transport for TcpTransport {
                 self.stillborn.push((connection, reason));
             }
         } else {
-            socket.name = Some(address.clone());
+            socket.awaits_name = true;
             self.resolver.start(address);
         }
         self.sockets.insert(connection, socket);
@@ -171,6 +193,11 @@ impl Transport for TcpTransport {
     }
 
     fn close(&mut self, connection: ConnectionId) {
+        if let Some(socket) = self.sockets.get(&connection).filter(|socket| !socket.is_connected)
+            && let Some(tried) = socket.tried
+        {
+            self.silent.insert(socket.name.clone(), tried);
+        }
         self.drop_socket(connection);
         self.stillborn.retain(|(other, _)| *other != connection);
     }
@@ -178,7 +205,7 @@ impl Transport for TcpTransport {
     fn poll(&mut self, timeout: Duration, events: &mut Vec<TransportEvent>) {
         let stillborn = std::mem::take(&mut self.stillborn);
         self.close_all(stillborn, events);
-        let timeout = if events.is_empty() { timeout } else { Duration::ZERO };
+        let timeout = self.patience(timeout, events);
         if let Err(error) = self.poll.poll(&mut self.ready, Some(timeout)) {
             // A signal is no news; anything else would only repeat itself.
             tracing::debug!(%error, "waiting for sockets was interrupted");
@@ -190,11 +217,12 @@ impl Transport for TcpTransport {
             .filter(|event| event.token() != WAKER)
             .map(|event| (ConnectionId(event.token().0 as u64), event.is_readable(), event.is_writable()))
             .collect();
-        self.take_names(events);
+        for (name, found) in self.resolver.found() {
+            self.found(&name, &found, events);
+        }
         for (connection, is_readable, is_writable) in ready {
             self.turn(connection, (is_readable, is_writable), events);
         }
-        // A socket that had more to read than its turn allows makes no new event: go on at once.
         let greedy: Vec<ConnectionId> =
             self.sockets.iter().filter(|(_, socket)| socket.frames.has_more).map(|(id, _)| *id).collect();
         for connection in greedy {
@@ -209,6 +237,7 @@ impl Socket {
         let mut reason = reason.to_owned();
         self.drop_stream(registry);
         while let Some(address) = self.candidates.pop_front() {
+            self.tried = Some(address);
             let stream = TcpStream::connect(address).and_then(|mut stream| {
                 registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
                 Ok(stream)
@@ -363,5 +392,36 @@ mod tests {
         let (closed, reason) = next(&mut transport);
         assert_eq!(closed, connection);
         assert!(reason.starts_with("closed: "), "{reason}");
+    }
+
+    #[test]
+    fn an_address_that_says_nothing_is_not_the_first_to_be_tried_next() {
+        let listeners = [listener(), listener(), listener()];
+        let [first, second, third] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        let mut transport = TcpTransport::new(1000).unwrap();
+        let name = Address { host: "not a name".to_owned(), port: 1 };
+        let mut connect = |addresses: &[SocketAddr]| {
+            let connection = transport.connect(&name);
+            transport.found(&name, &Ok(addresses.to_vec()), &mut Vec::new());
+            let socket = &transport.sockets[&connection];
+            let tried = socket.tried.into_iter().chain(socket.candidates.iter().copied()).collect::<Vec<_>>();
+            transport.close(connection);
+            tried
+        };
+        assert_eq!(connect(&[first, second, third]), [first, second, third]);
+        assert_eq!(connect(&[first, second, third]), [second, third, first]);
+        assert_eq!(connect(&[second, first]), [first, second], "the name has other addresses now");
+        assert_eq!(connect(&[third, second]), [third, second]);
+        assert_eq!(connect(&[third]), [third]);
+    }
+
+    #[test]
+    fn nothing_is_waited_for_as_long_as_there_is_more_to_read() {
+        let mut transport = TcpTransport::new(1000).unwrap();
+        let connection = transport.connect(&Address { host: "127.0.0.1".to_owned(), port: 1 });
+        let minute = Duration::from_secs(60);
+        assert_eq!(transport.patience(minute, &[]), minute);
+        transport.sockets.get_mut(&connection).unwrap().frames.has_more = true;
+        assert_eq!(transport.patience(minute, &[]), Duration::ZERO);
     }
 }
