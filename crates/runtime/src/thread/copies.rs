@@ -103,7 +103,7 @@ impl Copies {
         logs.map(|(task, log)| {
             let partition = changelog_partition(log, task);
             let known = kept.iter().find(|store| store.partition == partition);
-            let next = Some(known.map_or(Offset(0), |store| store.next));
+            let next = Some(known.map_or(Offset(0), StoreRestore::position));
             ChangelogPosition { store: Arc::clone(&log.store), partition, next }
         })
         .collect()
@@ -116,7 +116,7 @@ impl Copies {
             TaskMetadata {
                 task_id: copy.id,
                 topic_partitions: copy.changelogs(true).chain(copy.changelogs(false)).collect(),
-                committed_offsets: kept().map(|store| (store.partition.clone(), store.next)).collect(),
+                committed_offsets: kept().map(|store| (store.partition.clone(), store.position())).collect(),
                 end_offsets: kept()
                     .filter(|store| store.log_end.0 >= 0)
                     .map(|store| (store.partition.clone(), store.log_end))

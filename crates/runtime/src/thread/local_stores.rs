@@ -108,6 +108,7 @@ pub(super) fn restores(
             topic_id: facts.topic_id(&log.topic),
             next,
             end,
+            waiting: Vec::new(),
             is_wiped,
             may_expire: topic.is_none_or(may_expire),
             records: 0,

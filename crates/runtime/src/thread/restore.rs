@@ -14,6 +14,13 @@ use millstream_types::{Error, ErrorKind, Now, Offset, RawRecord, Result, TaskId,
 /// Bytes asked for at once: large, since a store takes a stretch in one batch.
 const RESTORE_BYTES: usize = 4 << 20;
 
+/// What is read of a changelog goes into its store in stretches of so many bytes, or as much as there is: a store takes
+/// a large batch past its journal, and a key that was written often only once.
+const STRETCH_BYTES: usize = 4 << 20;
+
+/// Most bytes of all changelogs together that wait for that.
+const WAITING_BYTES_MAX: usize = 16 << 20;
+
 /// After so long without anything to read, a restore says what it waits for.
 const QUIET_NS_MAX: u64 = 60_000_000_000;
 
@@ -29,6 +36,8 @@ pub(crate) struct StoreRestore {
     /// Next offset to read, and where restoring ends.
     pub(crate) next: Offset,
     pub(crate) end: Offset,
+    /// Read, and not in the store yet.
+    pub(crate) waiting: Vec<Fetched>,
     /// Whether the local copy was just deleted: a second time in a row is an error.
     pub(crate) is_wiped: bool,
     /// Whether old records of the changelog expire, so that it may start anywhere.
@@ -46,6 +55,25 @@ pub(crate) struct StoreRestore {
 impl StoreRestore {
     pub(crate) fn is_done(&self) -> bool {
         self.next >= self.end
+    }
+
+    /// Next offset that the store does not have.
+    pub(crate) fn position(&self) -> Offset {
+        self.waiting.first().map_or(self.next, |first| first.from)
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.waiting.iter().flat_map(|fetched| &fetched.batches).map(|batch| batch.bytes().len()).sum()
+    }
+
+    /// Takes what was read. Whether it is time to put it into the store: with enough of it, or with all there is.
+    fn add(&mut self, fetched: Fetched, others_bytes: usize) -> bool {
+        self.next = fetched.next.min(self.end).max(self.next);
+        self.log_end = fetched.end;
+        let is_all = self.is_done() || fetched.next >= fetched.end;
+        self.waiting.push(fetched);
+        let bytes = self.waiting_bytes();
+        is_all || bytes >= STRETCH_BYTES || bytes + others_bytes > WAITING_BYTES_MAX
     }
 }
 
@@ -146,10 +174,14 @@ impl Restore {
         for event in events.drain(..) {
             match event {
                 ReaderEvent::Fetched(fetched) => {
+                    let of_others = self.stores.iter().filter(|store| store.partition != fetched.partition);
+                    let others_bytes = of_others.map(StoreRestore::waiting_bytes).sum();
                     let Some(store) = find(&mut self.stores, &fetched.partition) else { continue };
-                    restored = Some(restored.unwrap_or(0) + take(store, &fetched, &self.ear, now, apply)?);
+                    if store.add(fetched, others_bytes) {
+                        restored = Some(restored.unwrap_or(0) + take(store, &self.ear, now, apply)?);
+                    }
                     if store.is_done() {
-                        self.reader.pause(&fetched.partition);
+                        self.reader.pause(&store.partition);
                     }
                 }
                 ReaderEvent::OutOfRange { partition, position, log_start, log_end } => {
@@ -167,6 +199,7 @@ impl Restore {
                     );
                     apply(store, Work::Wipe)?;
                     store.is_wiped = true;
+                    store.waiting.clear();
                     store.next = log_start;
                     store.position.clear();
                     assign(&mut *self.reader, &self.stores);
@@ -227,31 +260,30 @@ fn find<'a>(stores: &'a mut [StoreRestore], partition: &TopicPartition) -> Optio
     stores.iter_mut().find(|store| store.partition == *partition && !store.is_done())
 }
 
-/// Applies what was fetched of one changelog, up to the end.
+/// Puts what was read of one changelog into its store, up to the end.
 fn take(
     store: &mut StoreRestore,
-    fetched: &Fetched,
     ear: &RestoreEar,
     now: Now,
     apply: &mut dyn FnMut(&StoreRestore, Work<'_>) -> Result<()>,
 ) -> Result<u64> {
     let end = store.end;
     let mut raw: Vec<RawRecord> = Vec::new();
-    for batch in &fetched.batches {
-        let broken = |error| {
-            let error = Error::new(ErrorKind::Corrupted, "a batch of the changelog is broken").with_source(error);
-            of_partition(error, &fetched.partition)
-        };
-        let mut records: Records = batch.cursor(fetched.from).map_err(broken)?;
-        while let Some(record) = records.next_record().map_err(broken)? {
-            // A source topic that serves as changelog is taken up to the committed offset only.
-            if record.offset < end && record.key.is_some() {
-                raw.push(record.to_raw());
+    for fetched in std::mem::take(&mut store.waiting) {
+        for batch in &fetched.batches {
+            let broken = |error| {
+                let error = Error::new(ErrorKind::Corrupted, "a batch of the changelog is broken").with_source(error);
+                of_partition(error, &fetched.partition)
+            };
+            let mut records: Records = batch.cursor(fetched.from).map_err(broken)?;
+            while let Some(record) = records.next_record().map_err(broken)? {
+                // A source topic that serves as changelog is taken up to the committed offset only.
+                if record.offset < end && record.key.is_some() {
+                    raw.push(record.to_raw());
+                }
             }
         }
     }
-    store.next = fetched.next.min(end).max(store.next);
-    store.log_end = fetched.end;
     if raw.is_empty() {
         return Ok(0);
     }
@@ -297,4 +329,66 @@ pub(super) fn of_partition(error: Error, partition: &TopicPartition) -> Error {
         context.topic = Some(Arc::clone(&partition.topic));
         context.partition = Some(partition.partition);
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millstream_log::batch::{Batch, BatchBuilder, Compression, Stamp};
+    use millstream_types::{Headers, Timestamp};
+
+    fn store() -> StoreRestore {
+        StoreRestore {
+            task: TaskId { subtopology: 0, partition: 0 },
+            store: 0,
+            name: "counts".into(),
+            partition: TopicPartition::new("log", 0),
+            topic_id: 1,
+            next: Offset(10),
+            end: Offset(100),
+            waiting: Vec::new(),
+            is_wiped: false,
+            may_expire: false,
+            records: 0,
+            log_end: Offset(-1),
+            has_ended: false,
+            position: Vec::new(),
+        }
+    }
+
+    /// One batch of about so many bytes.
+    fn fetched(from: i64, next: i64, end: i64, bytes: usize) -> Fetched {
+        let mut builder = BatchBuilder::new();
+        builder.append(Timestamp(1), Some(b"k"), Some(&vec![0; bytes]), &Headers::new());
+        let stamp = Stamp { producer_id: -1, producer_epoch: -1, base_sequence: -1, is_transactional: false };
+        let (batch, _) = Batch::parse(builder.finish(stamp, Compression::None)).unwrap();
+        let partition = TopicPartition::new("log", 0);
+        let [from, next, end] = [from, next, end].map(Offset);
+        Fetched { partition, batches: vec![batch], from, next, end, log_start: Offset(0) }
+    }
+
+    #[track_caller]
+    fn check(pieces: &[Fetched], others_bytes: usize, expected: &[bool]) {
+        let mut store = store();
+        let add = |piece: &Fetched| {
+            let Fetched { partition, batches, from, next, end, log_start } = piece;
+            let (partition, batches) = (partition.clone(), batches.clone());
+            let piece = Fetched { partition, batches, from: *from, next: *next, end: *end, log_start: *log_start };
+            store.add(piece, others_bytes)
+        };
+        assert_eq!(pieces.iter().map(add).collect::<Vec<_>>(), expected);
+        assert_eq!(store.position(), Offset(10), "nothing is in the store yet");
+    }
+
+    #[test]
+    fn a_stretch_is_put_into_the_store_when_it_is_large_or_all_there_is() {
+        check(&[fetched(10, 20, 100, 9), fetched(20, 30, 100, 9)], 0, &[false, false]);
+        check(&[fetched(10, 20, 100, 9), fetched(20, 100, 100, 9)], 0, &[false, true]);
+        // Read committed: no more can be seen now.
+        check(&[fetched(10, 20, 20, 9)], 0, &[true]);
+        // A source that is its own changelog ends where it is processed to.
+        check(&[fetched(10, 120, 500, 9)], 0, &[true]);
+        check(&[fetched(10, 20, 100, 3 << 20), fetched(20, 30, 100, 1 << 20)], 0, &[false, true]);
+        check(&[fetched(10, 20, 100, 1 << 20)], 15 << 20, &[true]);
+    }
 }

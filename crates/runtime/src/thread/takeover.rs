@@ -116,7 +116,7 @@ impl Takeover {
             let partition = changelog_partition(log, task.id);
             let known = restoring.iter().find(|store| store.partition == partition);
             // As in Kafka Streams: what has not begun is counted from 0.
-            let next = known.map_or(Offset(0), |store| store.next);
+            let next = known.map_or(Offset(0), StoreRestore::position);
             ChangelogPosition { store: Arc::clone(&log.store), partition, next: Some(next) }
         };
         let of_task =

@@ -31,6 +31,9 @@ const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
 /// journal. Smaller ones would leave many small tables.
 const INGEST_ROWS_MIN: usize = 20_000;
 
+/// Bytes of keys and values from which on it does, too: half of what makes a table by way of the journal.
+const INGEST_BYTES_MIN: usize = MEMTABLE_BYTES as usize / 2;
+
 /// Threads that flush and compact.
 const WORKERS: usize = 2;
 
@@ -45,6 +48,11 @@ pub(super) struct Batch<'a> {
 }
 
 impl Batch<'_> {
+    fn is_large(&self) -> bool {
+        let bytes = || self.rows.iter().map(|(key, value)| key.len() + value.map_or(0, <[u8]>::len)).sum::<usize>();
+        self.rows.len() >= INGEST_ROWS_MIN || bytes() >= INGEST_BYTES_MIN
+    }
+
     /// Gives all pairs, in order.
     fn each<E>(&self, mut put: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), E>) -> Result<(), E> {
         put(self.before.0, Some(self.before.1))?;
@@ -165,7 +173,7 @@ impl Database {
         self.reopen_if_needed()?;
         let written = self.with(name, |database, keyspace| {
             // A caller that breaks the order must not make the ingestion panic.
-            if batch.rows.len() >= INGEST_ROWS_MIN && batch.rows.is_sorted_by(|one, next| one.0 < next.0) {
+            if batch.is_large() && batch.rows.is_sorted_by(|one, next| one.0 < next.0) {
                 return ingest(keyspace, batch);
             }
             let mut rows = database.batch();
