@@ -85,6 +85,8 @@ struct Limits {
 struct Feed {
     /// Where the next fetch begins.
     position: i64,
+    /// Leader epoch of the batch before; -1 where none was fetched.
+    last_epoch: i32,
     is_paused: bool,
     /// Reported and silent until assigned anew.
     is_over: bool,
@@ -110,6 +112,7 @@ impl Feed {
     fn new(position: i64, is_paused: bool) -> Self {
         Self {
             position,
+            last_epoch: -1,
             is_paused,
             is_over: false,
             topic_id: None,

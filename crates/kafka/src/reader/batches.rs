@@ -12,6 +12,8 @@ use crate::protocol::messages::fetch::AbortedTransaction;
 pub(crate) struct Sorted {
     pub(crate) batches: Vec<Batch>,
     pub(crate) next: i64,
+    /// Leader epoch of the last batch, left out or not; -1 where that is not known.
+    pub(crate) leader_epoch: i32,
 }
 
 /// Sorts the bytes fetched from `position`. `aborted`: transactions whose records do not count; `None`
@@ -25,7 +27,7 @@ pub(crate) fn sort(
     aborted: Option<&[AbortedTransaction]>,
 ) -> Result<Sorted, (i64, BatchError)> {
     let mut rest = records;
-    let mut sorted = Sorted { batches: Vec::new(), next: position };
+    let mut sorted = Sorted { batches: Vec::new(), next: position, leader_epoch: -1 };
     let mut ahead: Vec<&AbortedTransaction> = aborted.unwrap_or_default().iter().collect();
     ahead.sort_by_key(|transaction| transaction.first_offset);
     let mut ahead: VecDeque<&AbortedTransaction> = ahead.into();
@@ -50,7 +52,7 @@ pub(crate) fn sort(
             aborting.insert(transaction.producer_id);
             ahead.pop_front();
         }
-        sorted.next = last + 1;
+        (sorted.next, sorted.leader_epoch) = (last + 1, batch.header().leader_epoch);
         if batch.is_control() {
             let marker = Marker::read(&batch).map_err(|error| (batch.base_offset().0, error))?;
             if marker == Some(Marker::Abort) {

@@ -119,7 +119,12 @@ impl Fetcher {
                     feed.replica = Some((data.preferred_read_replica, until));
                 }
                 match event {
-                    Ok(fetched) => shared.push(partition, fetched),
+                    Ok((fetched, last_epoch)) => {
+                        if fetched.next > fetched.from {
+                            feed.last_epoch = last_epoch;
+                        }
+                        shared.push(partition, fetched);
+                    }
                     Err(Trouble::Code(code)) => {
                         let was_replica = feed.replica.take().is_some();
                         if was_replica && code == ErrorCode::OFFSET_OUT_OF_RANGE {
@@ -133,36 +138,53 @@ impl Fetcher {
                             shared.end(partition, event);
                         }
                     }
+                    // The replica may not know yet; what the leader says counts.
+                    Err(Trouble::Diverged { .. }) if feed.replica.take().is_some() => {}
+                    Err(Trouble::Diverged { log_start, log_end }) => {
+                        let position = Offset(position.offset);
+                        let event =
+                            ReaderEvent::OutOfRange { partition: partition.clone(), position, log_start, log_end };
+                        shared.end(partition, event);
+                    }
                     Err(Trouble::Failure(failure)) => shared.end(partition, ReaderEvent::Failed(failure)),
                 }
             }
         }
     }
 
-    fn sorted(&self, partition: &TopicPartition, position: Position, data: &PartitionData) -> Result<Fetched, Trouble> {
+    /// What was fetched, and the leader epoch of its last batch.
+    fn sorted(
+        &self,
+        partition: &TopicPartition,
+        position: Position,
+        data: &PartitionData,
+    ) -> Result<(Fetched, i32), Trouble> {
         ErrorCode::check(data.error_code).map_err(Trouble::Code)?;
+        let log_start = Offset(data.log_start_offset.max(0));
+        if data.diverging_epoch.end_offset >= 0 {
+            return Err(Trouble::Diverged { log_start, log_end: Offset(data.diverging_epoch.end_offset) });
+        }
         let aborted = match self.isolation {
             Isolation::ReadCommitted => Some(data.aborted_transactions.as_deref().unwrap_or_default()),
             Isolation::ReadUncommitted => None,
         };
         let records = data.records.clone().unwrap_or_default();
-        let Sorted { batches, next } = sort(records, position.offset, aborted).map_err(|(offset, error)| {
-            let message =
-                "what was fetched is no record batch: the topic's log is damaged, or is not of Kafka 0.11 or newer";
-            Trouble::Failure(damaged(partition, offset, Error::new(ErrorKind::Corrupted, message).with_source(error)))
-        })?;
+        let Sorted { batches, next, leader_epoch } =
+            sort(records, position.offset, aborted).map_err(|(offset, error)| {
+                let message =
+                    "what was fetched is no record batch: the topic's log is damaged, or is not of Kafka 0.11 or newer";
+                Trouble::Failure(damaged(
+                    partition,
+                    offset,
+                    Error::new(ErrorKind::Corrupted, message).with_source(error),
+                ))
+            })?;
         let end = match self.isolation {
             Isolation::ReadCommitted => data.last_stable_offset,
             Isolation::ReadUncommitted => data.high_watermark,
         };
-        Ok(Fetched {
-            partition: partition.clone(),
-            batches,
-            from: Offset(position.offset),
-            next: Offset(next),
-            end: Offset(end.max(next)),
-            log_start: Offset(data.log_start_offset.max(0)),
-        })
+        let (from, next, end) = (Offset(position.offset), Offset(next), Offset(end.max(next)));
+        Ok((Fetched { partition: partition.clone(), batches, from, next, end, log_start }, leader_epoch))
     }
 
     /// Goes on with partitions out of range: their bounds belong to the report.
@@ -255,7 +277,7 @@ fn plan(client: &mut Client, shared: &mut Shared) -> (BTreeMap<i32, Wants>, i64)
         // Where a replica is gone, or was good for long enough, the leader says which one is next.
         feed.replica =
             feed.replica.filter(|(replica, until)| now_ms < *until && client.cluster().brokers().contains_key(replica));
-        let position = Position { offset: feed.position, leader_epoch: epoch };
+        let position = Position { offset: feed.position, leader_epoch: epoch, last_epoch: feed.last_epoch };
         let broker = feed.replica.map_or(leader, |(replica, _)| replica);
         if !feed.is_at_end {
             ahead_bytes += limits.partition;
@@ -272,6 +294,12 @@ fn plan(client: &mut Client, shared: &mut Shared) -> (BTreeMap<i32, Wants>, i64)
 /// Why a partition gave no records.
 enum Trouble {
     Code(ErrorCode),
+    /// What was read before is not in the log any more, from its end on: a broker that lacked it was made the leader
+    /// (`unclean.leader.election.enable`). The log may be longer again.
+    Diverged {
+        log_start: Offset,
+        log_end: Offset,
+    },
     Failure(Failure),
 }
 

@@ -13,6 +13,8 @@ pub(super) type Key = (u128, i32);
 pub(super) struct Position {
     pub(super) offset: i64,
     pub(super) leader_epoch: i32,
+    /// Leader epoch of the batch before; -1 where that is not known. A broker whose log is another one since compares.
+    pub(super) last_epoch: i32,
 }
 
 /// Epoch of a fetch without session.
@@ -52,6 +54,7 @@ impl Session {
                 partition: key.1,
                 current_leader_epoch: position.leader_epoch,
                 fetch_offset: position.offset,
+                last_fetched_epoch: position.last_epoch,
                 partition_max_bytes: partition_bytes_max,
                 ..FetchPartition::default()
             };
@@ -108,7 +111,7 @@ mod tests {
     fn wanted(positions: &[(i32, i64)]) -> BTreeMap<Key, Position> {
         positions
             .iter()
-            .map(|(partition, offset)| ((9, *partition), Position { offset: *offset, leader_epoch: 1 }))
+            .map(|(partition, offset)| ((9, *partition), Position { offset: *offset, leader_epoch: 1, last_epoch: -1 }))
             .collect()
     }
 
