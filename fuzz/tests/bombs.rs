@@ -22,10 +22,10 @@ fn gzip(mib: usize) -> Vec<u8> {
     encoder.finish().unwrap().repeat(mib)
 }
 
-/// A frame of blocks that each say: this byte, 128 KiB of it.
-fn zstd(blocks: usize) -> Vec<u8> {
-    // Magic number, no content size, a window of 128 KiB.
-    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 7 << 3];
+/// A frame of blocks that each say: this byte, 128 KiB of it. Its window is a power of two.
+fn zstd(window_log: u8, blocks: usize) -> Vec<u8> {
+    // Magic number, no content size, the window.
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, (window_log - 10) << 3];
     for block in 1..=blocks {
         let header = u32::from(block == blocks) | 1 << 1 | (128 << 10) << 3;
         frame.extend_from_slice(&header.to_le_bytes()[..3]);
@@ -48,18 +48,26 @@ fn a_few_bytes_of_gzip() {
 
 #[test]
 fn half_a_megabyte_of_zstd_that_unpacks_to_17_gib() {
-    assert_refused("zstd", &zstd(130_000), SMALL);
+    assert_refused("zstd", &zstd(17, 130_000), SMALL);
 }
 
 #[test]
 fn two_kilobytes_of_zstd_that_unpack_to_more_than_a_small_batch() {
-    assert_refused("zstd", &zstd(600), SMALL);
+    assert_refused("zstd", &zstd(17, 600), SMALL);
+}
+
+#[test]
+fn zstd_that_fills_the_largest_window() {
+    // What is in the window has not been given out yet.
+    for (window_log, window) in [(26, 64 << 20), (27, 128 << 20)] {
+        assert_refused("zstd", &zstd(window_log, 2000), SMALL + window);
+    }
 }
 
 #[test]
 fn zstd_that_claims_a_window_or_a_content_of_any_size() {
     let magic = [0x28, 0xb5, 0x2f, 0xfd];
-    for window in [0x70, 0xb8, 0xf8, 0xff] {
+    for window in [0x70, 0x90, 0xb8, 0xf8, 0xff] {
         assert_refused("zstd", &[&magic[..], &[0, window, 1, 0, 0]].concat(), SMALL);
     }
     // A single segment whose window is its content: 8 bytes of size.

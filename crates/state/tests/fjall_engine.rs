@@ -160,6 +160,29 @@ fn stores_and_tasks_are_apart_and_can_be_wiped_and_removed() {
 }
 
 #[test]
+fn what_is_restored_after_a_wipe_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys: Vec<[u8; 4]> = (0..30_000_u32).map(u32::to_be_bytes).collect();
+    let many: Vec<(&[u8], Option<&[u8]>)> = keys.iter().map(|key| (&key[..], Some(&b"v"[..]))).collect();
+    let open = |engines: &FjallEngines| engines.open(Some(TASK), &facts("counts", StoreKind::KeyValue)).unwrap();
+    {
+        let engines = engines(directory.path());
+        let mut engine = open(&engines);
+        apply(&mut *engine, &[(b"old", Some(b"v"))], &mark(1));
+        let before = engine.scan(None, None, false).unwrap();
+        engine.wipe().unwrap();
+        assert_eq!(before.count(), 1, "a scan does not see the wipe");
+        apply(&mut *engine, &many, &mark(2));
+        apply(&mut *engine, &[(b"new", Some(b"v"))], &mark(3));
+    }
+    let engines = engines(directory.path());
+    let engine = open(&engines);
+    assert_eq!(engine.mark().unwrap(), Some(mark(3)));
+    assert_eq!(engine.scan(None, None, false).unwrap().count(), many.len() + 1);
+    assert_eq!(engine.get(b"old").unwrap(), None);
+}
+
+#[test]
 fn a_directory_in_use_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let first = engines(directory.path());

@@ -9,6 +9,8 @@ use super::Target;
 
 /// A small batch may decompress to 64 MiB, and growing takes half of that again.
 const MEMORY_MAX: u64 = 112 << 20;
+/// zstd holds its window besides, of 128 MiB at most.
+const MEMORY_MAX_ZSTD: u64 = MEMORY_MAX + (128 << 20);
 /// Where the checksum stands, and from where on it counts.
 const CRC: std::ops::Range<usize> = 17..21;
 
@@ -17,7 +19,7 @@ const CODECS: [Compression; 5] =
 
 pub(super) fn batches() -> Target {
     let right = CODECS.iter().map(|codec| built(*codec).to_vec()).chain([marker()]).collect();
-    Target { name: "batches", right, run: read_all, memory_max: MEMORY_MAX }
+    Target { name: "batches", right, run: read_all, memory_max: MEMORY_MAX_ZSTD }
 }
 
 pub(super) fn gzip() -> Target {
@@ -33,7 +35,8 @@ pub(super) fn lz4() -> Target {
 }
 
 pub(super) fn zstd() -> Target {
-    of("zstd", Compression::Zstd, |bytes| section(bytes, Compression::Zstd))
+    let target = of("zstd", Compression::Zstd, |bytes| section(bytes, Compression::Zstd));
+    Target { memory_max: MEMORY_MAX_ZSTD, ..target }
 }
 
 fn of(name: &'static str, codec: Compression, run: fn(&[u8]) -> bool) -> Target {
@@ -74,7 +77,7 @@ pub(super) fn fetched() -> Target {
         }
         millstream_kafka::fuzzing::fetched(Bytes::from(bytes), 0)
     };
-    Target { name: "fetched", right: vec![built(Compression::Lz4).to_vec(), both], run, memory_max: MEMORY_MAX }
+    Target { name: "fetched", right: vec![built(Compression::Lz4).to_vec(), both], run, memory_max: MEMORY_MAX_ZSTD }
 }
 
 /// Makes the checksum of the batch at `at` right; where the next one begins.

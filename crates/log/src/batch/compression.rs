@@ -19,6 +19,9 @@ const DECOMPRESSED_BYTES_MAX: usize = 512 << 20;
 const DECOMPRESSED_BYTES_SMALL: usize = 64 << 20;
 /// Above it, to so many times its own size: a broker must send much to make us hold much.
 const RATIO_MAX: usize = 32;
+/// What a zstd frame's decoder may hold of what it has decoded: the window of zstd's highest level, with which Kafka's
+/// producers may write.
+const ZSTD_WINDOW_BYTES_MAX: u64 = 128 << 20;
 /// Least room made at once.
 const ROOM_MIN: usize = 4 << 10;
 
@@ -83,7 +86,7 @@ impl Compression {
             Self::Snappy => snappy::decompress(&section, limit).map(Bytes::from),
             Self::Lz4 => lz4::decompress(&section, limit).map(Bytes::from),
             Self::Zstd => {
-                let decoder = StreamingDecoder::new(&*section);
+                let decoder = StreamingDecoder::new_with_max_window_size(&*section, ZSTD_WINDOW_BYTES_MAX);
                 let decoder = decoder.map_err(|error| BatchError::Decompress { detail: error.to_string() })?;
                 read_all(decoder, limit).map(Bytes::from)
             }

@@ -138,11 +138,13 @@ impl Database {
         Ok(self.ensure(&mut state)?.list_keyspace_names().iter().map(ToString::to_string).collect())
     }
 
+    /// Removes a keyspace. Its files go with the last handle, without the others having to wait.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         let mut state = self.lock_mut();
-        state.keyspaces.remove(name);
         let database = self.ensure(&mut state)?;
         let keyspace = database.keyspace(name, options).map_err(|error| self.error(error))?;
+        state.keyspaces.remove(name);
+        drop(state);
         database.delete_keyspace(keyspace).map_err(|error| self.error(error))
     }
 
@@ -191,11 +193,14 @@ impl Database {
         self.note(written)
     }
 
-    /// Deletes all rows of a keyspace.
+    /// Deletes all rows of a keyspace, by a new one in its place.
+    ///
+    /// `Keyspace::clear` would stand in the journal and be done again whenever the journal is read, then also to the
+    /// tables of later ingestions, which do not stand there.
     pub(super) fn clear(&self, name: &str) -> Result<()> {
         self.directory.check_present()?;
         self.reopen_if_needed()?;
-        let cleared = self.with(name, |_, keyspace| keyspace.clear());
+        let cleared = self.remove(name).and_then(|()| self.create(name));
         self.note(cleared)
     }
 
