@@ -41,6 +41,7 @@ use copies::Copies;
 pub(crate) use queries::marked;
 
 use crate::layout::Layout;
+use crate::mark_age::MarkAge;
 use crate::shared::Shared;
 use crate::task::Task;
 use commit::Commit;
@@ -103,6 +104,7 @@ pub struct StreamThread {
     refusal: Option<Refusal>,
     /// Whether there was nothing to do since the last commit.
     has_idled: bool,
+    mark_age: MarkAge,
     topic_ids: BTreeMap<Arc<str>, u128>,
     cache: CacheBudget,
     /// Records per task and step: grows while nothing else is to do, as in Kafka Streams.
@@ -202,6 +204,7 @@ impl StreamThread {
             applied_ns: None,
             refusal: None,
             has_idled: false,
+            mark_age: MarkAge::default(),
             topic_ids: BTreeMap::new(),
             cache: CacheBudget::new(shared.cache_bytes()),
             batch: 1,

@@ -10,6 +10,7 @@ use millstream_types::{Error, Now, Offset, Result, TaskId, Timestamp, TopicParti
 use super::metadata::CommitMetadata;
 use super::queue::RecordQueue;
 use super::{StoreChangelog, Task, TaskOutput};
+use crate::mark_age;
 use crate::query::TaskMetadata;
 
 /// A store that its engine is behind of.
@@ -204,6 +205,14 @@ impl Task {
             outcome.is_err()
         });
         outcome
+    }
+
+    /// Keeps the marks of stores young that are not behind.
+    pub(crate) fn renew_marks(&mut self, now: Now) {
+        let unapplied = &self.unapplied;
+        let stores = self.flow.stores_mut().iter_mut().enumerate();
+        let quiet = stores.filter(|(at, _)| !unapplied.iter().any(|unapplied| unapplied.at == *at));
+        mark_age::renew(quiet.map(|(_, store)| store), now);
     }
 
     /// Whether an engine is behind what is committed.

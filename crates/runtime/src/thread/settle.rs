@@ -155,6 +155,14 @@ impl StreamThread {
         }
     }
 
+    /// Keeps the marks of stores young that are not written.
+    pub(super) fn renew_marks(&mut self, now: Now) {
+        if self.refusal.is_none() && self.mark_age.is_due(now) {
+            self.tasks.iter_mut().for_each(|task| task.renew_marks(now));
+            self.copies.iter_mut().for_each(|copies| copies.renew_marks(now));
+        }
+    }
+
     fn uncommitted_bytes(&self) -> usize {
         self.tasks.iter().map(Task::uncommitted_bytes).sum()
     }
