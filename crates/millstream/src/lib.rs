@@ -42,9 +42,10 @@ pub use millstream_runtime::shutdown_flag;
 pub use millstream_runtime::{
     CloseOptions, Components, ConsumedRecord, Consumer, GroupMembershipOperation, Handlers, Instance,
     InvalidStateStore, KeyQueryMetadata, LagInfo, LocalThread, Metrics, Producer, QueryFuture, QueryResult,
-    QueryableStoreType, QueryableStoreTypes, ReadOnlyKeyValueStore, ReadOnlySessionStore, ReadOnlyWindowStore, State,
-    StateListener, StateQueryRequest, StateQueryResult, StoreQueryParameters, StreamThreadExceptionResponse, Streams,
-    StreamsMetadata, ThreadMetadata, ThreadState, UncaughtExceptionHandler, answer, log_options, open_log,
+    QueryableStoreType, QueryableStoreTypes, ReadOnlyKeyValueStore, ReadOnlySessionStore, ReadOnlyWindowStore,
+    StandbyUpdateListener, State, StateListener, StateQueryRequest, StateQueryResult, StateRestoreListener,
+    StoreQueryParameters, StreamThreadExceptionResponse, Streams, StreamsMetadata, SuspendReason, ThreadMetadata,
+    ThreadState, UncaughtExceptionHandler, answer, log_options, open_log,
 };
 #[cfg(feature = "fjall")]
 pub use millstream_state::FjallEngines;

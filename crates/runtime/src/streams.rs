@@ -173,8 +173,9 @@ impl Streams {
         self.supervisor.instance.clean_up(&*self.supervisor.components.engines)
     }
 
-    /// Commits, closes all tasks, leaves the group and ends the threads. Returns within `timeout`;
-    /// whether everything was closed by then. If not, the threads end as soon as they can.
+    /// Commits, closes all tasks and ends the threads. The instance leaves its group if others are in it; the last
+    /// one keeps its place until its session ends, for its next start ([`CloseOptions`] says otherwise). Returns within
+    /// `timeout`; whether everything was closed by then. If not, the threads end as soon as they can.
     ///
     /// Called from one of the application's own threads (a listener, a handler) it starts closing
     /// and returns at once.

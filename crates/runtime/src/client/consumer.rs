@@ -1,5 +1,6 @@
 //! Reading a topic.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Consumer<K, V> {
     key: Serde<K>,
     value: Serde<V>,
     events: Vec<ReaderEvent>,
+    /// What was fetched and not given out yet.
+    ready: VecDeque<Result<ConsumedRecord<K, V>>>,
 }
 
 /// A record and where it lies.
@@ -49,33 +52,39 @@ impl<K, V> Consumer<K, V> {
         let mut reader = log.reader(Isolation::ReadCommitted);
         let positions: Vec<(TopicPartition, Offset)> = partitions.into_iter().zip(starts).collect();
         reader.assign(&positions);
-        Ok(Self { log, clock, reader, key, value, events: Vec::new() })
+        Ok(Self { log, clock, reader, key, value, events: Vec::new(), ready: VecDeque::new() })
     }
 
     /// The next records; waits up to `timeout` for the first. Empty when none came.
     ///
     /// # Errors
-    /// `Deserialization` when a record does not fit the serdes; what the log gives.
+    /// `Deserialization` when the next record does not fit the serdes: a plain type has no null, take `….optional()` for
+    /// tombstones. What the log gives. After an error the next call goes on behind what it is about.
     pub fn poll(&mut self, timeout: Duration) -> Result<Vec<ConsumedRecord<K, V>>> {
         let timeout_ns = nanos(timeout);
         let give_up_ns = self.clock.now().mono_ns.saturating_add(timeout_ns);
         loop {
             let now = self.clock.now();
-            let mut events = std::mem::take(&mut self.events);
-            self.reader.poll(now, POLL_BYTES, &mut events);
-            let mut records = Vec::new();
-            for event in events.drain(..) {
-                self.take(event, &mut records)?;
+            if self.ready.is_empty() {
+                let mut events = std::mem::take(&mut self.events);
+                self.reader.poll(now, POLL_BYTES, &mut events);
+                for event in events.drain(..) {
+                    if let Err(error) = self.take(event) {
+                        self.ready.push_back(Err(error));
+                    }
+                }
+                self.events = events;
             }
-            self.events = events;
-            if !records.is_empty() || now.mono_ns >= give_up_ns {
-                return Ok(records);
+            let is_error = self.ready.front().is_some_and(Result::is_err);
+            let records = self.ready.iter().take_while(|record| record.is_ok()).count();
+            if is_error || records > 0 || now.mono_ns >= give_up_ns {
+                return self.ready.drain(..records.max(usize::from(is_error))).collect();
             }
             self.log.wait(Duration::from_nanos(give_up_ns - now.mono_ns));
         }
     }
 
-    fn take(&self, event: ReaderEvent, records: &mut Vec<ConsumedRecord<K, V>>) -> Result<()> {
+    fn take(&mut self, event: ReaderEvent) -> Result<()> {
         let fetched = match event {
             ReaderEvent::Fetched(fetched) => fetched,
             ReaderEvent::OutOfRange { partition, position, log_start, log_end } => {
@@ -87,6 +96,7 @@ impl<K, V> Consumer<K, V> {
             }
             ReaderEvent::Failed(failure) => return Err(failure.error),
         };
+        let partition = fetched.partition.partition;
         for batch in &fetched.batches {
             let mut cursor = batch.cursor(fetched.from).map_err(|error| damaged(&fetched, error))?;
             while let Some(view) = cursor.next_record().map_err(|error| damaged(&fetched, error))? {
@@ -96,8 +106,8 @@ impl<K, V> Consumer<K, V> {
                         .with_source(error)
                         .with_context(|context| context.offset = Some(offset));
                     located(error, &fetched.partition)
-                })?;
-                records.push(ConsumedRecord { partition: fetched.partition.partition, offset, record });
+                });
+                self.ready.push_back(record.map(|record| ConsumedRecord { partition, offset, record }));
             }
         }
         Ok(())

@@ -11,6 +11,7 @@
 
 mod at_most_once;
 mod buffers;
+mod clients;
 mod count;
 mod failures;
 mod group_topology;
