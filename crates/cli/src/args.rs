@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// A year of flights from New York through a topology, exactly once, on the embedded log.
+    /// A year of flights from New York through a topology, on the embedded log or on Kafka.
     Demo(Demo),
     /// What a deploy of a changed topology would lose: compares the texts of two `describe()`s, of
     /// Millstream or Kafka Streams. Ends with 3 when data would be lost or misread.
@@ -38,7 +38,7 @@ pub(crate) struct DiffArgs {
     pub(crate) before: PathBuf,
     /// File with the `describe()` of the version to be deployed.
     pub(crate) after: PathBuf,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -87,10 +87,10 @@ pub(crate) struct RunArgs {
     /// processed.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) bootstrap: Option<String>,
-    /// Run on until stopped.
+    /// Run on until stopped; with `--bootstrap` only.
     #[arg(long, requires = "bootstrap")]
     pub(crate) follow: bool,
-    /// Do with the first N flights of the year.
+    /// Only the first N flights of the year.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) flights: Option<u64>,
     /// Stream threads.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! redis-server &
-//! cargo run --example redis_store -- "the mill by the stream"
+//! cargo run -p millstream --example redis_store -- "the mill by the stream"
 //! redis-cli HGETALL millstream:redis-words:counts:1_0:rows
 //! ```
 //!

@@ -28,7 +28,7 @@ fn tables() -> String {
     [
         table("Keys of Kafka Streams", of(Origin::KafkaStreams, KeyReader::Engine)),
         table("Keys of Millstream", of(Origin::Millstream, KeyReader::Engine)),
-        table("Keys of Kafka's clients that the engine reads on any log", of(Origin::KafkaClient, KeyReader::Engine)),
+        table("Keys of Kafka's clients that the engine reads itself", of(Origin::KafkaClient, KeyReader::Engine)),
         table("Keys that only a connection to Kafka reads", of(Origin::KafkaStreams, KeyReader::Brokers)),
         table("Keys that nothing acts on", |key| matches!(key.reader, KeyReader::Nobody(_))),
         table("Keys without meaning outside the JVM", of(Origin::KafkaStreams, KeyReader::Jvm)),

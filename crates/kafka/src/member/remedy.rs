@@ -50,7 +50,10 @@ pub(super) fn explained(config: &MemberConfig, code: ErrorCode, detail: Option<&
         ErrorCode::GROUP_AUTHORIZATION_FAILED | ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
             Some("the principal lacks rights: READ on the group, DESCRIBE and CREATE on its topics")
         }
-        ErrorCode::UNSUPPORTED_VERSION => Some("the broker does not know streams groups: Kafka 4.2 or newer is needed"),
+        ErrorCode::UNSUPPORTED_VERSION => Some(
+            "the brokers do not serve streams groups: Kafka 4.2 or newer is needed, and where the cluster was upgraded \
+             from an older version the feature streams.version (kafka-features.sh upgrade --feature streams.version=1)",
+        ),
         _ => None,
     };
     let failure = refused(&format!("joining group {group}"), code, detail);

@@ -121,13 +121,13 @@ choices! {
         Lz4 = "lz4",
     }
 
-    /// `metrics.recording.level`: how much is recorded.
+    /// `metrics.recording.level`: which sensors of processors record.
     MetricsLevel {
-        /// What operation needs.
+        /// Sensors of level INFO.
         Info = "INFO",
-        /// Also per node, store and cache.
+        /// Also sensors of level DEBUG.
         Debug = "DEBUG",
-        /// Everything.
+        /// All sensors.
         Trace = "TRACE",
     }
 

@@ -88,6 +88,18 @@ pub(super) fn meaning(name: &str) -> (Meaning, &str) {
     (meaning, base)
 }
 
+/// Why nothing reads a setting behind its prefix though it is known without: a process has one client.
+pub(super) fn unread_behind_prefix(name: &str, base: &str) -> Option<&'static str> {
+    let is_of_writing = WRITING.contains(&base);
+    let prefix = CLIENT_PREFIXES.iter().find(|prefix| name.starts_with(**prefix))?;
+    match *prefix {
+        "consumer." | "main.consumer." => is_of_writing.then_some("it concerns writing: give it behind producer."),
+        "producer." if is_of_writing => None,
+        _ if base == "security.protocol" => None,
+        _ => Some("a process has one client: give it without prefix, or behind main.consumer."),
+    }
+}
+
 impl Config {
     /// Settings given for a client: those without prefix that Kafka's clients know, then those with
     /// its prefixes, which win.
@@ -205,6 +217,19 @@ const DURABLE: ClientSetting = Unread("writes are always acks=all, idempotent, a
 const ENGINE: ClientSetting = Unread("the engine decides on it");
 const LEVEL: ClientSetting = Unread("the codecs have one level");
 const PARTITIONER: ClientSetting = Unread("records without a key go to one partition for a batch");
+
+/// Those that are read of the producer.
+const WRITING: &[&str] = &[
+    "batch.size",
+    "buffer.memory",
+    "compression.type",
+    "delivery.timeout.ms",
+    "linger.ms",
+    "max.block.ms",
+    "max.in.flight.requests.per.connection",
+    "max.request.size",
+    "transaction.timeout.ms",
+];
 
 /// Settings of TLS and SASL.
 const SECURITY_SETTINGS: &[&str] = &[

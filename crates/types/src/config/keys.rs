@@ -136,7 +136,8 @@ keys! { KAFKA_STREAMS, KafkaStreams,
     "errors.dead.letter.queue.topic.name": Text = Null, Any, Medium, Engine,
         "topic that the handlers write dropped records to (KIP-1034)";
     "group.protocol": Text = Is("classic"), OneOfAnyCase(GroupProtocol::NAMES), Medium, Engine,
-        "who assigns tasks on brokers: an instance (classic) or the broker (streams)";
+        "who assigns tasks on brokers: must be streams there, classic (an instance assigns) is refused for now; means nothing on \
+         the embedded log";
     "log.summary.interval.ms": Long = Is("120000"), Any, Low, Engine,
         "time between summaries in the program's log; 0 or less: none";
     "max.task.idle.ms": Long = Is("0"), AtLeast(-1), Medium, Engine,
@@ -154,11 +155,12 @@ keys! { KAFKA_STREAMS, KafkaStreams,
     "metrics.num.samples": Int = Is("2"), AtLeast(1), Low, Engine,
         "samples a rate is computed over";
     "metrics.recording.level": Text = Is("INFO"), OneOf(MetricsLevel::NAMES), Low, Engine,
-        "how much is recorded";
+        "which sensors of processors record";
     "metrics.sample.window.ms": Long = Is("30000"), AtLeast(0), Low, Engine,
         "length of a sample";
     "num.standby.replicas": Int = Is("0"), AtLeast(0), High, Engine,
-        "copies of each store kept up to date on other instances";
+        "copies of each store kept up to date on other instances of the embedded log; on brokers \
+         group.streams.num.standby.replicas says it";
     "num.stream.threads": Int = Is("1"), AtLeast(0), Medium, Engine,
         "threads of this instance";
     "poll.ms": Long = Is("100"), AtLeast(0), Low, Engine,
@@ -200,7 +202,7 @@ keys! { KAFKA_STREAMS, KafkaStreams,
     "rocksdb.config.setter": Class = Null, Any, Low, Jvm,
         "class that tunes RocksDB";
     "security.protocol": Text = Is("PLAINTEXT"), OneOfAnyCase(SECURITY_PROTOCOLS), Medium, Brokers,
-        "how to speak to brokers";
+        "how to speak to brokers: only PLAINTEXT is there yet, the others are refused at start";
     "send.buffer.bytes": Int = Is("131072"), AtLeast(-1), Low, SYSTEM_BUFFERS,
         "TCP send buffer; -1: the system's";
     "state.cleanup.delay.ms": Long = Is("600000"), AtLeast(0), Low, Engine,
@@ -230,16 +232,17 @@ keys! { KAFKA_STREAMS, KafkaStreams,
 keys! { KAFKA_CLIENT, KafkaClient,
     "auto.offset.reset": Text = Is("earliest"), OffsetResetPolicy, Medium, Engine,
         "where to start in a partition without a committed offset, where `Consumed` says nothing";
-    "heartbeat.interval.ms": Int = Is("3000"), AtLeast(1), Low, Engine,
+    "heartbeat.interval.ms": Int = Is("3000"), AtLeast(1), Low, Nobody("a streams group has its own, group.streams.heartbeat.interval.ms, and the embedded log sees its members with each step"),
         "time between an instance's signs of life";
     "max.poll.interval.ms": Int = Is("300000"), AtLeast(1), Medium, Engine,
         "a thread that does not ask for records for this long loses its tasks";
     "max.poll.records": Int = Is("1000"), AtLeast(1), Medium, Nobody("records are taken from the log by bytes, and processed in steps that look at the time"),
         "records taken from the log at once";
     "session.timeout.ms": Int = Is("45000"), AtLeast(1), Medium, Engine,
-        "an instance without a sign of life for this long loses its tasks";
+        "on the embedded log: an instance without a sign of life for this long loses its tasks; on brokers \
+         group.streams.session.timeout.ms says it";
     "transaction.timeout.ms": Int = Is("10000"), AtLeast(1), Medium, Engine,
-        "an open transaction is aborted after this time; at least the commit interval";
+        "an open transaction is aborted after this time; under exactly_once_v2 at least the commit interval";
 }
 
 keys! { MILLSTREAM, Millstream,

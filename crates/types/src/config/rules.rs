@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::client::{ClientSetting, Meaning, meaning, names_of};
+use super::client::{ClientSetting, Meaning, meaning, names_of, unread_behind_prefix};
 use super::key::{KeyDefault, KeyReader, Value};
 use super::keys::{APPLICATION_ID_RULE, OPTIMIZATION_RULE};
 use super::{
@@ -223,5 +223,5 @@ fn warning(name: &str, config: &Config) -> Option<ConfigWarningKind> {
     {
         return Some(ConfigWarningKind::OfGroup { instead: *instead });
     }
-    unread.map(|why| ConfigWarningKind::Unread { why })
+    unread.or_else(|| unread_behind_prefix(name, base)).map(|why| ConfigWarningKind::Unread { why })
 }

@@ -307,6 +307,25 @@ fn odd_keys_are_told_once_and_kept() {
 }
 
 #[test]
+fn a_prefix_of_a_client_that_there_is_not_is_told() {
+    let warnings = |key: &str| {
+        let config = minimal().bootstrap_servers("b:9092").set("group.protocol", "streams").set(key, 2);
+        config.build().unwrap().warnings().iter().map(|warning| warning.kind).collect::<Vec<_>>()
+    };
+    for key in [
+        "restore.consumer.fetch.max.bytes",
+        "admin.retry.backoff.ms",
+        "producer.retry.backoff.ms",
+        "consumer.linger.ms",
+    ] {
+        assert!(matches!(warnings(key)[..], [ConfigWarningKind::Unread { .. }]), "{key}");
+    }
+    for key in ["main.consumer.fetch.max.bytes", "consumer.retry.backoff.ms", "producer.linger.ms"] {
+        assert_eq!(warnings(key), [], "{key}");
+    }
+}
+
+#[test]
 fn the_narrower_prefix_wins() {
     let config = with(&[
         ("max.poll.records", "1"),
