@@ -4,7 +4,7 @@ use millstream_types::{Headers, Result, Serde, Timestamp};
 
 use crate::bytes::{ByteRange, Rows};
 use crate::typed::{Core, Decoder, KeyBounds, state_store};
-use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator};
+use crate::{FlushedEntry, Origin, Put, StoreEnv, StoreFacts, StoreIterator};
 
 /// A value and the event time of the record that gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,12 +102,9 @@ macro_rules! key_value_reads {
             /// Lends the value under a key and its timestamp (-1 where the store keeps none)
             /// without a copy.
             pub fn read<R>(&mut self, key: &K, use_value: impl FnOnce(Option<(&V, Timestamp)>) -> R) -> Result<R> {
-                let mut key_bytes = std::mem::take(&mut self.key_bytes);
-                key_bytes.clear();
-                let result =
-                    self.core.encode_key(key, &mut key_bytes).and_then(|()| self.core.read(&key_bytes, use_value));
-                self.key_bytes = key_bytes;
-                result
+                self.key_bytes.clear();
+                self.core.encode_key(key, &mut self.key_bytes)?;
+                self.core.read(&self.key_bytes, use_value)
             }
 
             /// Rows from `from` to `to`, both inclusive, ascending by key bytes. `None` is an open
@@ -164,14 +161,9 @@ macro_rules! key_value_reads {
             }
 
             fn write(&mut self, key: &K, value: Option<V>, timestamp: Timestamp, headers: &Headers) -> Result<Put> {
-                let mut key_bytes = std::mem::take(&mut self.key_bytes);
-                key_bytes.clear();
-                let result = self
-                    .core
-                    .encode_key(key, &mut key_bytes)
-                    .and_then(|()| self.core.put(&key_bytes, value, timestamp, headers));
-                self.key_bytes = key_bytes;
-                result
+                self.key_bytes.clear();
+                self.core.encode_key(key, &mut self.key_bytes)?;
+                self.core.put(&self.key_bytes, value, timestamp, headers)
             }
         }
     };
@@ -271,15 +263,15 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedKeyValueSt
     }
 
     /// Writes a row for the operator that owns the store, which evicts when told to
-    /// ([`Self::take_evicted`]) and forwards what comes out. `headers` go along to there.
+    /// ([`Self::next_evicted`]) and forwards what comes out. `headers` go along to there.
     pub fn put_row(&mut self, key: &K, value: Option<V>, timestamp: Timestamp, headers: &Headers) -> Result<Put> {
         self.write(key, value, timestamp, headers)
     }
 
-    /// Evicts the least recently used rows, and gives what was written through, to be forwarded in
-    /// this order; the thread's budget fits when it gives none.
-    pub fn take_evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>> {
-        self.core.take_evicted(wants_old, |key, _| key)
+    /// Evicts the least recently used rows until one has to be written through, and gives that one, to be forwarded
+    /// before the next; the thread's budget fits when it gives none. `origin` says then where its last write came from.
+    pub fn next_evicted(&mut self, wants_old: bool, origin: &mut Origin) -> Result<Option<FlushedEntry<K, V>>> {
+        self.core.next_evicted(wants_old, origin, |key, _| key)
     }
 
     /// Whether a read has left more in the record caches than their budget: whoever owns the store
@@ -288,15 +280,15 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedKeyValueSt
         self.core.owes_eviction()
     }
 
-    /// As [`Self::take_evicted`], where nobody is told.
+    /// As [`Self::next_evicted`], where nobody is told.
     pub fn evict_silently(&mut self) -> Result<()> {
         self.core.evict_silently()
     }
 
-    /// Writes dirty rows through, some at a time, and gives them, to be forwarded in this order; none
-    /// is left when it gives none. Old values are looked up if asked for.
-    pub fn take_dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>> {
-        self.core.take_dirty(wants_old, |key, _| key)
+    /// Writes the next dirty row through and gives it, to be forwarded before the next one; none is left when it
+    /// gives none. Old values are looked up if asked for. `origin` says then where its last write came from.
+    pub fn next_dirty(&mut self, wants_old: bool, origin: &mut Origin) -> Result<Option<FlushedEntry<K, V>>> {
+        self.core.next_dirty(wants_old, origin, |key, _| key)
     }
 }
 

@@ -113,6 +113,7 @@ impl<V> RecordCache<V> {
             return 0;
         }
         // Step by step for all keys: what a step waits for, it waits for at once.
+        touched(keys.iter().map(|key| self.index.touch(key.hash) as i64));
         let mut slots = [NO_SLOT; AHEAD];
         let mut found = 0;
         for ((bit, slot), key) in slots.iter_mut().enumerate().zip(keys) {

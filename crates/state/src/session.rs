@@ -14,7 +14,7 @@ use millstream_types::{CodecError, Headers, Result, Serde, Timestamp, Window, Wi
 use crate::bytes::{ByteRange, Cell, Rows, SESSION_LEN, session_key_of, session_of};
 use crate::query::ReadView;
 use crate::typed::{Core, Decoder, KeyBounds, state_store};
-use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator};
+use crate::{FlushedEntry, Origin, Put, StoreEnv, StoreFacts, StoreIterator};
 
 /// Values by key and session: Kafka Streams' `SessionStore`, the store behind session windows.
 ///
@@ -203,7 +203,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
     }
 
     /// Writes a session for the operator that owns the store, which evicts when told to
-    /// ([`Self::take_evicted`]) and forwards what comes out. `headers` go along to there.
+    /// ([`Self::next_evicted`]) and forwards what comes out. `headers` go along to there.
     pub fn put_row(&mut self, session: &Windowed<K>, value: Option<V>, headers: &Headers) -> Result<Put> {
         let Windowed { key, window } = session;
         self.at(key, *window, |core, row_key| core.put(row_key, value, window.end, headers))
@@ -215,22 +215,26 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
         self.at(key, *window, |core, row_key| core.remove(row_key, headers))
     }
 
-    /// Evicts the least recently used sessions, and gives what was written through, to be forwarded in
-    /// this order; the thread's budget fits when it gives none, with the ends of the sessions as
-    /// timestamps.
-    pub fn take_evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
-        self.core.take_evicted(wants_old, windowed).map(at_their_ends)
+    /// Evicts the least recently used sessions until one has to be written through, and gives that one, to be forwarded
+    /// before the next; the thread's budget fits when it gives none, with the end of the session as
+    /// timestamp. `origin` says then where its last write came from.
+    pub fn next_evicted(
+        &mut self,
+        wants_old: bool,
+        origin: &mut Origin,
+    ) -> Result<Option<FlushedEntry<Windowed<K>, V>>> {
+        self.core.next_evicted(wants_old, origin, windowed).map(at_its_end)
     }
 
-    /// As [`Self::take_evicted`], where nobody is told.
+    /// As [`Self::next_evicted`], where nobody is told.
     pub fn evict_silently(&mut self) -> Result<()> {
         self.core.evict_silently()
     }
 
-    /// Writes dirty sessions through, some at a time, and gives them, to be forwarded in this order;
-    /// none is left when it gives none. Old values are looked up if asked for.
-    pub fn take_dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
-        self.core.take_dirty(wants_old, windowed).map(at_their_ends)
+    /// Writes the next dirty session through and gives it, to be forwarded before the next one; none is left when it
+    /// gives none. Old values are looked up if asked for. `origin` says then where its last write came from.
+    pub fn next_dirty(&mut self, wants_old: bool, origin: &mut Origin) -> Result<Option<FlushedEntry<Windowed<K>, V>>> {
+        self.core.next_dirty(wants_old, origin, windowed).map(at_its_end)
     }
 
     /// Runs with the row key of a session.
@@ -239,14 +243,10 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> SessionStore<K, V> {
             let message = format!("no session goes from {} to {}", window.start, window.end);
             return Err(self.core.decoder.unwritable("session", CodecError::format(message)));
         }
-        let mut row_key = std::mem::take(&mut self.key_bytes);
-        row_key.clear();
-        let result = self.core.encode_key(key, &mut row_key).and_then(|()| {
-            push_session(&mut row_key, window.start.0, window.end.0);
-            run(&mut self.core, &row_key)
-        });
-        self.key_bytes = row_key;
-        result
+        self.key_bytes.clear();
+        self.core.encode_key(key, &mut self.key_bytes)?;
+        push_session(&mut self.key_bytes, window.start.0, window.end.0);
+        run(&mut self.core, &self.key_bytes)
     }
 
     fn of_key(&mut self, key: &K, wanted: Wanted, is_reverse: bool) -> Result<Sessions<K, V>> {
@@ -425,9 +425,6 @@ fn windowed<K>(key: K, row_key: &[u8]) -> Windowed<K> {
     Windowed { key, window: Window { start: Timestamp(start), end: Timestamp(end) } }
 }
 
-fn at_their_ends<K, V>(mut entries: Vec<FlushedEntry<Windowed<K>, V>>) -> Vec<FlushedEntry<Windowed<K>, V>> {
-    for entry in &mut entries {
-        entry.timestamp = entry.key.window.end;
-    }
-    entries
+fn at_its_end<K, V>(entry: Option<FlushedEntry<Windowed<K>, V>>) -> Option<FlushedEntry<Windowed<K>, V>> {
+    entry.map(|entry| FlushedEntry { timestamp: entry.key.window.end, ..entry })
 }

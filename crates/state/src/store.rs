@@ -30,19 +30,28 @@ impl Origin {
 
     /// Becomes a copy of another; cheap where the topic is the same.
     pub(crate) fn set(&mut self, origin: &Self) {
-        let is_same_topic = match (&self.topic, &origin.topic) {
+        self.set_topic(origin.topic.as_ref());
+        self.set_raw(origin.raw.as_ref());
+        self.partition = origin.partition;
+        self.offset = origin.offset;
+        self.timestamp = origin.timestamp;
+    }
+
+    /// The topic is nearly always the one before: no reference count then.
+    pub(crate) fn set_topic(&mut self, topic: Option<&Arc<str>>) {
+        let is_same = match (&self.topic, topic) {
             (Some(own), Some(other)) => Arc::ptr_eq(own, other),
             (None, None) => true,
             _ => false,
         };
-        if !is_same_topic {
-            self.topic.clone_from(&origin.topic);
+        if !is_same {
+            self.topic = topic.cloned();
         }
-        self.partition = origin.partition;
-        self.offset = origin.offset;
-        self.timestamp = origin.timestamp;
-        if self.raw.is_some() || origin.raw.is_some() {
-            self.raw.clone_from(&origin.raw);
+    }
+
+    pub(crate) fn set_raw(&mut self, raw: Option<&Arc<RawRecord>>) {
+        if self.raw.is_some() || raw.is_some() {
+            self.raw = raw.cloned();
         }
     }
 }

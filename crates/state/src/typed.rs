@@ -3,6 +3,7 @@
 mod ahead;
 mod decoder;
 mod flush;
+mod flushed;
 mod key_bounds;
 mod peek;
 mod state_store;
@@ -19,6 +20,7 @@ use crate::{Origin, StoreEnv, StoreFacts, StoreFormat};
 use ahead::Announced;
 pub(crate) use decoder::Decoder;
 pub use flush::FlushedEntry;
+use flushed::FlushedRows;
 pub(crate) use key_bounds::KeyBounds;
 pub(crate) use state_store::state_store;
 
@@ -44,11 +46,14 @@ pub(crate) struct Core<K, V> {
     /// Bytes that Kafka Streams' cache entries have more than physical key and value.
     cache_entry_extra: usize,
     announced: Announced,
+    /// Rows that left the cache and wait to be forwarded.
+    flushed: FlushedRows<V>,
     value_bytes: Vec<u8>,
     /// A flush failed half-way: what was taken out of the cache and not written is lost, so
     /// nothing may be committed any more.
     failure: Option<Error>,
-    /// Rows are being written: the cache is out for it, and lost if a serde panics meanwhile.
+    /// Rows are on their way out. If a serde panics meanwhile, some are lost: the cache, which is out to be written, or
+    /// a row that nobody hears of.
     is_writing: bool,
 }
 
@@ -96,6 +101,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             logged_headers,
             cache_entry_extra,
             announced,
+            flushed: FlushedRows::default(),
             value_bytes: Vec::new(),
             failure: None,
             is_writing: false,

@@ -13,7 +13,7 @@ use millstream_types::{Headers, Result, Serde, Timestamp, Windowed};
 
 use crate::key_value::split;
 use crate::typed::{Core, state_store};
-use crate::{FlushedEntry, Put, StoreEnv, StoreFacts, StoreIterator, ValueAndTimestamp};
+use crate::{FlushedEntry, Origin, Put, StoreEnv, StoreFacts, StoreIterator, ValueAndTimestamp};
 use rows::{Order, windowed};
 
 /// Values by key and window start: Kafka Streams' `WindowStore`. Rows whose start is older than the
@@ -104,14 +104,9 @@ macro_rules! window_reads {
                 window_start: Timestamp,
                 use_value: impl FnOnce(Option<(&V, Timestamp)>) -> R,
             ) -> Result<R> {
-                let mut row_key = std::mem::take(&mut self.key_bytes);
                 let sequence = self.core.current_sequence();
-                let result = self
-                    .core
-                    .row_key(key, window_start, sequence, &mut row_key)
-                    .and_then(|()| self.core.read(&row_key, use_value));
-                self.key_bytes = row_key;
-                result
+                self.core.row_key(key, window_start, sequence, &mut self.key_bytes)?;
+                self.core.read(&self.key_bytes, use_value)
             }
 
             /// Values of a key's windows that start from `from` to `to`, both inclusive, oldest
@@ -203,10 +198,7 @@ macro_rules! window_reads {
                 timestamp: Timestamp,
                 headers: &Headers,
             ) -> Result<Put> {
-                let mut row_key = std::mem::take(&mut self.key_bytes);
-                let result = self.core.put_window(key, window_start, (value, timestamp), headers, &mut row_key);
-                self.key_bytes = row_key;
-                result
+                self.core.put_window(key, window_start, (value, timestamp), headers, &mut self.key_bytes)
             }
         }
     };
@@ -259,7 +251,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedWindowStor
     }
 
     /// Writes a window for the operator that owns the store, which evicts when told to
-    /// ([`Self::take_evicted`]) and forwards what comes out. `headers` go along to there.
+    /// ([`Self::next_evicted`]) and forwards what comes out. `headers` go along to there.
     pub fn put_row(
         &mut self,
         key: &K,
@@ -271,22 +263,26 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedWindowStor
         self.write(key, window_start, value, timestamp, headers)
     }
 
-    /// Evicts the least recently used windows, and gives what was written through, to be forwarded in
-    /// this order; the thread's budget fits when it gives none.
-    pub fn take_evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
+    /// Evicts the least recently used windows until one has to be written through, and gives that one, to be forwarded
+    /// before the next; the thread's budget fits when it gives none. `origin` says then where its last write came from.
+    pub fn next_evicted(
+        &mut self,
+        wants_old: bool,
+        origin: &mut Origin,
+    ) -> Result<Option<FlushedEntry<Windowed<K>, V>>> {
         let size_ms = self.core.window_size_ms();
-        self.core.take_evicted(wants_old, |key, row_key| windowed(key, row_key, size_ms))
+        self.core.next_evicted(wants_old, origin, |key, row_key| windowed(key, row_key, size_ms))
     }
 
-    /// As [`Self::take_evicted`], where nobody is told.
+    /// As [`Self::next_evicted`], where nobody is told.
     pub fn evict_silently(&mut self) -> Result<()> {
         self.core.evict_silently()
     }
 
-    /// Writes dirty windows through, some at a time, and gives them, to be forwarded in this order;
-    /// none is left when it gives none. Old values are looked up if asked for.
-    pub fn take_dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
+    /// Writes the next dirty window through and gives it, to be forwarded before the next one; none is left when it
+    /// gives none. Old values are looked up if asked for. `origin` says then where its last write came from.
+    pub fn next_dirty(&mut self, wants_old: bool, origin: &mut Origin) -> Result<Option<FlushedEntry<Windowed<K>, V>>> {
         let size_ms = self.core.window_size_ms();
-        self.core.take_dirty(wants_old, |key, row_key| windowed(key, row_key, size_ms))
+        self.core.next_dirty(wants_old, origin, |key, row_key| windowed(key, row_key, size_ms))
     }
 }

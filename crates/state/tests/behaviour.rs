@@ -133,24 +133,25 @@ fn a_flush_of_nothing_over_nothing_is_swallowed() {
     store.put_row(&key, None, Timestamp(1), &none).unwrap();
     store.put_row(&key, Some(1), Timestamp(1), &none).unwrap();
     store.put_row(&key, None, Timestamp(1), &none).unwrap();
-    assert!(store.take_dirty(true).unwrap().is_empty());
+    let mut origin = Origin::NONE;
+    assert_eq!(store.next_dirty(true, &mut origin).unwrap(), None);
     assert!(drain(&mut store).is_empty());
 
     store.put_row(&key, Some(1), Timestamp(1), &none).unwrap();
-    store.take_dirty(false).unwrap();
+    store.next_dirty(false, &mut origin).unwrap().unwrap();
+    assert_eq!(origin.timestamp, Timestamp(1));
     enter(&mut store, 9);
     let mut headers = Headers::new();
     headers.add("h", None);
     store.put_row(&key, None, Timestamp(4), &headers).unwrap();
-    let flushed = store.take_dirty(false).unwrap();
-    assert_eq!(flushed.len(), 1);
-    let entry = &flushed[0];
+    let entry = store.next_dirty(false, &mut origin).unwrap().unwrap();
+    assert_eq!(store.next_dirty(false, &mut origin).unwrap(), None);
     assert_eq!(
         (entry.new, entry.old, entry.headers.len()),
         (None, Some(1), 1),
         "a deletion always tells the old value"
     );
-    assert_eq!((entry.timestamp, entry.origin.offset), (Timestamp(9), Offset(9)), "the time of the record's context");
+    assert_eq!((entry.timestamp, origin.offset), (Timestamp(9), Offset(9)), "the time of the record's context");
     assert_eq!(drain(&mut store), ["6b -> 0000000000000001 @1 #0", "6b -> null @9 #0"]);
 }
 
@@ -242,7 +243,8 @@ fn after_a_flush_that_failed_nothing_is_committed() {
     for (key, value) in [("a", 1), ("b", 13), ("c", 3)] {
         store.put_row(&key.to_owned(), Some(value), Timestamp(0), &Headers::new()).unwrap();
     }
-    let error = store.take_dirty(false).unwrap_err();
+    let mut origin = Origin::NONE;
+    let error = store.next_dirty(false, &mut origin).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Production);
     assert_eq!(error.context().store.as_deref(), Some("unlucky"));
     let error = store.drain_changelog(&mut |_| Ok(())).unwrap_err();
@@ -256,7 +258,8 @@ fn after_a_panic_in_a_flush_nothing_is_committed() {
     for (key, value) in [("a", 1), ("b", 14), ("c", 3)] {
         store.put_row(&key.to_owned(), Some(value), Timestamp(0), &Headers::new()).unwrap();
     }
-    let flush = std::panic::AssertUnwindSafe(|| store.take_dirty(false).map(drop));
+    let mut origin = Origin::NONE;
+    let flush = std::panic::AssertUnwindSafe(|| store.next_dirty(false, &mut origin).map(drop));
     assert!(std::panic::catch_unwind(flush).is_err());
     let error = store.drain_changelog(&mut |_| Ok(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Processing, "rows are lost; a commit would hide that");
@@ -285,11 +288,12 @@ fn windows_come_out_of_the_cache_with_their_bounds() {
     enter(&mut store, 25);
     let put = store.put_row(&"k".to_owned(), Timestamp(20), Some(5), Timestamp(25), &Headers::new()).unwrap();
     assert!(put.is_over_budget && !put.is_expired);
-    let evicted = store.take_evicted(true).unwrap();
-    let Windowed { key, window } = &evicted[0].key;
+    let mut origin = Origin::NONE;
+    let evicted = store.next_evicted(true, &mut origin).unwrap().unwrap();
+    let Windowed { key, window } = &evicted.key;
     assert_eq!((key.as_str(), window.start, window.end), ("k", Timestamp(20), Timestamp(30)));
-    assert_eq!((evicted[0].new, evicted[0].old, evicted[0].timestamp), (Some(5), None, Timestamp(25)));
-    assert!(store.take_evicted(true).unwrap().is_empty());
+    assert_eq!((evicted.new, evicted.old, evicted.timestamp), (Some(5), None, Timestamp(25)));
+    assert_eq!(store.next_evicted(true, &mut origin).unwrap(), None);
     assert_eq!(store.fetch(&"k".to_owned(), Timestamp(20)).unwrap(), Some(ValueAndTimestamp::new(5, Timestamp(25))));
 }
 

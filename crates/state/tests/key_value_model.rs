@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 
 use common::{Disk, Engines, Random, Topic, origin};
 use millstream_state::{
-    KeyValueStore, KeyValueStoreSupplier, StateStore, StoreBuilder, StoreFactory, Stores, TimestampedKeyValueStore,
-    ValueAndTimestamp,
+    FlushedEntry, KeyValueStore, KeyValueStoreSupplier, Origin, StateStore, StoreBuilder, StoreFactory, Stores,
+    TimestampedKeyValueStore, ValueAndTimestamp,
 };
-use millstream_types::{Headers, Serdes, Timestamp};
+use millstream_types::{Headers, Result, Serdes, Timestamp};
 
 type Rows = BTreeMap<String, (i64, i64)>;
 
@@ -219,6 +219,17 @@ fn stores_on_disk_do_what_a_map_does() {
     }
 }
 
+type Flushed = FlushedEntry<String, i64>;
+
+/// Rows until none comes, and where each comes from.
+fn all<S>(
+    store: &mut S,
+    next: impl Fn(&mut S, bool, &mut Origin) -> Result<Option<Flushed>>,
+) -> Vec<(Flushed, Origin)> {
+    let mut origin = Origin::NONE;
+    std::iter::from_fn(|| Some((next(store, true, &mut origin).unwrap()?, origin.clone()))).collect()
+}
+
 /// The path of an operator: rows come out of the cache for forwarding.
 #[test]
 fn what_the_cache_hands_out_adds_up_to_the_store() {
@@ -239,15 +250,15 @@ fn what_the_cache_hands_out_adds_up_to_the_store() {
                     None => drop(model.remove(&key)),
                 }
                 if put.is_over_budget {
-                    flushed = store.take_evicted(true).unwrap();
+                    flushed = all(&mut store, TimestampedKeyValueStore::next_evicted);
                 }
             } else {
-                flushed = store.take_dirty(true).unwrap();
+                flushed = all(&mut store, TimestampedKeyValueStore::next_dirty);
             }
-            for entry in flushed {
+            for (entry, origin) in flushed {
                 assert!(entry.old.is_some() || entry.new.is_some(), "seed {seed}");
                 assert_eq!(entry.old, downstream.get(&entry.key).copied(), "seed {seed}: old value of {:?}", entry.key);
-                assert_eq!(entry.timestamp, entry.origin.timestamp);
+                assert_eq!(entry.timestamp, origin.timestamp);
                 match entry.new {
                     Some(value) => drop(downstream.insert(entry.key, value)),
                     None => drop(downstream.remove(&entry.key)),
@@ -255,13 +266,12 @@ fn what_the_cache_hands_out_adds_up_to_the_store() {
             }
             check(&mut store, &model, &mut random, &format!("seed {seed} step {step}"));
         }
-        for entry in store.take_dirty(false).unwrap() {
+        for (entry, _) in all(&mut store, TimestampedKeyValueStore::next_dirty) {
             match entry.new {
                 Some(value) => drop(downstream.insert(entry.key, value)),
                 None => drop(downstream.remove(&entry.key)),
             }
         }
-        assert!(store.take_dirty(true).unwrap().is_empty());
         let expected: BTreeMap<_, _> = model.into_iter().map(|(key, (value, _))| (key, value)).collect();
         assert_eq!(downstream, expected, "seed {seed}");
     }

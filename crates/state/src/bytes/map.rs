@@ -69,6 +69,11 @@ impl ByteMap {
         self.ordered.get(key.bytes).map(|value| (NO_PLACE, value.as_deref()))
     }
 
+    /// The number of the place where a hashed key probably lies.
+    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
+        self.hashed.guess(hash)
+    }
+
     /// Reads what a write at a place will need, and gives something that depends on it.
     pub(crate) fn touch(&self, place: u32) -> u8 {
         self.hashed.touch(place)

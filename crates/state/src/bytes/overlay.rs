@@ -6,6 +6,7 @@ use super::map::ByteRange;
 use super::retention::Segments;
 use super::segmented::{RowPlace, SegmentedMap};
 use crate::key_hash::HashedKey;
+use crate::record_cache::AHEAD;
 
 /// Keys from which on it pays to touch them before they are read: fewer are near anyway.
 const READ_AHEAD_FROM: usize = 1024;
@@ -55,23 +56,28 @@ impl Overlay {
         self.open.len() >= READ_AHEAD_FROM
     }
 
-    /// Touches the writes of keys that will be read or written, so that their memory is near by then:
-    /// of several at once the processor waits for all together. Gives how many of them there are.
+    /// Touches the writes of keys that will be read, so that their memory is near by then. Gives how many of them there
+    /// are.
     pub(crate) fn read_ahead<'k>(&self, keys: impl Iterator<Item = HashedKey<'k>>) -> usize {
-        let touch = |key| Some(self.open.find(key)?.1.and_then(<[u8]>::first).copied().unwrap_or_default());
-        let (found, sum) =
-            keys.filter_map(touch).fold((0, 0), |(found, sum): (usize, u8), byte| (found + 1, sum ^ byte));
-        std::hint::black_box(sum);
-        found
+        self.touch(keys.map(|key| self.open.guess(key)))
     }
 
     /// The same, for writes that come, of which some have a place.
     pub(crate) fn write_ahead<'k>(&self, keys: impl Iterator<Item = (&'k [u8], RowPlace)>) {
         if self.is_large() {
-            let found = |key| Some(self.open.find(HashedKey::of(key))?.1.and_then(<[u8]>::first).copied());
-            let touch = |(key, place)| self.open.touch(place).or_else(|| found(key)?);
-            std::hint::black_box(keys.filter_map(touch).fold(0, |sum, byte| sum ^ byte));
+            let is_known = |place: &RowPlace| *place != RowPlace::NONE;
+            let guess = |key| self.open.guess(HashedKey::of(key));
+            self.touch(keys.map(|(key, place)| Some(place).filter(is_known).or_else(|| guess(key))));
         }
+    }
+
+    /// Step by step for all: what a step waits for, it waits for at once.
+    fn touch(&self, rows: impl Iterator<Item = Option<RowPlace>>) -> usize {
+        let mut places = [RowPlace::NONE; AHEAD];
+        let found = places.iter_mut().zip(rows.flatten()).map(|(place, row)| *place = row).count();
+        let touched = places.iter().take(found).filter_map(|place| self.open.touch(*place));
+        std::hint::black_box(touched.fold(0, |sum, byte| sum ^ byte));
+        found
     }
 
     pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>) {

@@ -85,6 +85,12 @@ impl SegmentedMap {
         self.parts.get_mut(at)
     }
 
+    /// Where the write of a key probably lies: no row was looked at. None are known of where keys are in order.
+    pub(crate) fn guess(&self, key: HashedKey<'_>) -> Option<RowPlace> {
+        let part = self.part(key.bytes)?;
+        Some(RowPlace::new(part.number, part.writes.guess(key.hash)?))
+    }
+
     /// Reads what [`Self::put_at`] will need, and gives something that depends on it; `None` if the place is no more.
     pub(crate) fn touch(&self, place: RowPlace) -> Option<u8> {
         let part = self.parts.iter().rev().find(|part| part.number == place.part())?;

@@ -74,6 +74,11 @@ impl ByteTable {
         if self.has_moved { NO_PLACE } else { u32::try_from(slot_of(at)).unwrap_or(NO_PLACE) }
     }
 
+    /// The number of the place where a key of that hash probably lies: no entry was looked at.
+    pub(super) fn guess(&self, hash: u64) -> Option<u32> {
+        u32::try_from(self.slots.find(hash, |_| true)?).ok()
+    }
+
     /// Reads what [`Self::put_at`] will need, and gives something that depends on it.
     pub(super) fn touch(&self, place: u32) -> u8 {
         self.entries.touch(place_of(u64::from(place)))

@@ -1,10 +1,11 @@
 //! How entries leave: clean ones silently, dirty ones by way of whoever writes them.
 
-use millstream_types::{Headers, Timestamp};
+use std::sync::Arc;
+
+use millstream_types::{Headers, Offset, Partition, RawRecord, Timestamp};
 
 use super::RecordCache;
 use super::entry::{Entry, touched};
-use crate::Origin;
 use crate::bytes::RowPlace;
 use crate::key_hash::hash_of;
 
@@ -24,8 +25,12 @@ pub(crate) struct LeavingRow<'a, V> {
     /// Timestamp of the value.
     pub(crate) timestamp: Timestamp,
     pub(crate) headers: Headers,
-    /// Where the last write came from.
-    pub(crate) origin: Origin,
+    /// Where the last write came from, as an [`Origin`](crate::Origin) says it.
+    pub(crate) origin_topic: Option<&'a Arc<str>>,
+    pub(crate) origin_partition: Partition,
+    pub(crate) origin_offset: Offset,
+    pub(crate) origin_timestamp: Timestamp,
+    pub(crate) origin_raw: Option<&'a Arc<RawRecord>>,
     /// Where the row below the cache lay when it was last read or written.
     pub(crate) below: RowPlace,
 }
@@ -70,29 +75,21 @@ impl<V> RecordCache<V> {
         Some(Leaving { slot, stays: self.entry(slot).is_some_and(|entry| entry.lent().is_some()) })
     }
 
-    /// Whether an entry is dirty.
-    pub(crate) fn is_dirty(&self) -> bool {
-        self.order.dirty_len() > 0
-    }
-
     /// Lends what is to be written.
     pub(crate) fn leaving(&self, leaving: Leaving) -> Option<LeavingRow<'_, V>> {
         let entry = self.entry(leaving.slot)?;
         let beside = self.order.beside(leaving.slot);
         let source = self.sources.get(leaving.slot, entry.value.source());
-        let origin = Origin {
-            topic: source.topic,
-            partition: source.partition,
-            offset: entry.origin_offset,
-            timestamp: beside.origin_timestamp,
-            raw: self.sources.raw(leaving.slot),
-        };
         Some(LeavingRow {
             key_bytes: &entry.key_bytes,
             value: entry.lent().map(|(value, _)| value),
             timestamp: entry.timestamp,
             headers: self.headers.get(leaving.slot as usize).cloned().unwrap_or_default(),
-            origin,
+            origin_topic: source.topic.as_ref(),
+            origin_partition: source.partition,
+            origin_offset: entry.origin_offset,
+            origin_timestamp: beside.origin_timestamp,
+            origin_raw: self.sources.raw(leaving.slot),
             below: beside.below,
         })
     }

@@ -23,11 +23,13 @@ pub(super) struct Sources {
     raws: Vec<Option<Arc<RawRecord>>>,
 }
 
-#[derive(Clone)]
 pub(super) struct Source {
     pub(super) topic: Option<Arc<str>>,
     pub(super) partition: Partition,
 }
+
+/// No record.
+static NOWHERE: Source = Source { topic: None, partition: Partition(-1) };
 
 impl Source {
     fn is_of(&self, origin: &Origin) -> bool {
@@ -78,13 +80,12 @@ impl Sources {
     }
 
     /// The source of that number, which a slot's row has.
-    pub(super) fn get(&self, slot: u32, number: u16) -> Source {
-        let source = self.numbered.get(usize::from(number)).or_else(|| self.others.get(&slot));
-        source.cloned().unwrap_or(Source { topic: None, partition: Partition(-1) })
+    pub(super) fn get(&self, slot: u32, number: u16) -> &Source {
+        self.numbered.get(usize::from(number)).or_else(|| self.others.get(&slot)).unwrap_or(&NOWHERE)
     }
 
     /// The input record of a slot's row, where it is kept.
-    pub(super) fn raw(&self, slot: u32) -> Option<Arc<RawRecord>> {
-        self.raws.get(slot as usize).cloned().flatten()
+    pub(super) fn raw(&self, slot: u32) -> Option<&Arc<RawRecord>> {
+        self.raws.get(slot as usize)?.as_ref()
     }
 }

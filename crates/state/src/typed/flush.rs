@@ -6,14 +6,15 @@ use millstream_types::{Error, ErrorKind, Headers, Result, Timestamp};
 
 use super::{Core, Put};
 use crate::bytes::{RowPlace, key_of, session_key_of};
-use crate::record_cache::{Leaving, LeavingRow, RecordCache};
+use crate::record_cache::{AHEAD, Leaving, LeavingRow};
 use crate::{Origin, StoreKind};
 
-/// Rows written through at once: few enough to stay in the processor's cache until they are
+/// Rows written through at once, as many as are brought near together: few enough to be still there when they are
 /// forwarded.
-const FLUSH_ROWS: usize = 128;
+const FLUSH_ROWS: usize = AHEAD;
 
-/// A row that left the record cache and was written through, for forwarding.
+/// A row that left the record cache and was written through, for forwarding. Where its last write came from is told
+/// beside it, from row to row: nearly all come from one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlushedEntry<K, V> {
     /// Key.
@@ -26,8 +27,6 @@ pub struct FlushedEntry<K, V> {
     pub timestamp: Timestamp,
     /// Headers of the last write.
     pub headers: Headers,
-    /// Where the last write came from.
-    pub origin: Origin,
     /// A window store dropped the row because its time was over when it left the cache.
     pub is_expired: bool,
 }
@@ -38,143 +37,147 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         self.cache.as_ref().is_some_and(|cache| cache.owes_eviction())
     }
 
-    /// Evicts and writes through what has to be; gives none only when the thread's budget fits, or
-    /// nothing is left here.
-    pub(crate) fn take_evicted<T>(
+    /// Evicts and writes through what has to be, and gives the next row of it with its origin; gives none only when the
+    /// thread's budget fits, or nothing is left here. Rows count against the budget until they were forwarded.
+    pub(crate) fn next_evicted<T>(
         &mut self,
         wants_old: bool,
+        origin: &mut Origin,
         key: impl Fn(K, &[u8]) -> T,
-    ) -> Result<Vec<FlushedEntry<T, V>>> {
-        while let Some((evicted, rows_max)) = self.evict() {
-            let flushed = self.write_all(evicted, rows_max, wants_old, &key)?;
-            if !flushed.is_empty() {
-                return Ok(flushed);
+    ) -> Result<Option<FlushedEntry<T, V>>> {
+        while self.flushed.len() == 0
+            && let Some(first) = self.evict()
+        {
+            self.write_row(first, wants_old)?;
+            while self.flushed.len() < FLUSH_ROWS
+                && let Some(along) = self.taken_along()
+            {
+                self.write_row(along, wants_old)?;
             }
         }
-        Ok(Vec::new())
+        self.next_flushed(origin, key)
     }
 
-    /// What has to leave next, and how many dirty rows after it.
-    fn evict(&mut self) -> Option<(Option<Leaving>, usize)> {
+    /// Writes dirty rows through, in the order of their last write, and gives the next of them with its origin; gives
+    /// none only when no row is dirty any more.
+    pub(crate) fn next_dirty<T>(
+        &mut self,
+        wants_old: bool,
+        origin: &mut Origin,
+        key: impl Fn(K, &[u8]) -> T,
+    ) -> Result<Option<FlushedEntry<T, V>>> {
+        if self.flushed.len() == 0 {
+            self.settle_cache();
+            while self.flushed.len() < FLUSH_ROWS
+                && let Some(leaving) = self.dirty()
+            {
+                self.write_row(leaving, wants_old)?;
+            }
+        }
+        self.next_flushed(origin, key)
+    }
+
+    /// What has to leave next: one row, and then all that are dirty.
+    fn evict(&mut self) -> Option<Leaving> {
+        self.taken_along().or_else(|| self.cache.as_mut()?.evict())
+    }
+
+    /// The next dirty row that goes along with an evicted one.
+    fn taken_along(&mut self) -> Option<Leaving> {
+        if self.cache.as_ref()?.taken_along() > 0 { self.dirty() } else { None }
+    }
+
+    /// The next dirty row.
+    fn dirty(&mut self) -> Option<Leaving> {
         let cache = self.cache.as_mut()?;
-        let evicted = if cache.taken_along() == 0 { Some(cache.evict()?) } else { None };
-        Some((evicted, cache.taken_along().min(FLUSH_ROWS)))
-    }
-
-    /// Writes dirty rows through, some at a time, in the order of their last write; gives none only
-    /// when no row is dirty any more.
-    pub(crate) fn take_dirty<T>(
-        &mut self,
-        wants_old: bool,
-        key: impl Fn(K, &[u8]) -> T,
-    ) -> Result<Vec<FlushedEntry<T, V>>> {
-        while self.has_dirty() {
-            let flushed = self.write_all(None, FLUSH_ROWS, wants_old, &key)?;
-            if !flushed.is_empty() {
-                return Ok(flushed);
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// Whether rows are dirty. What was given before counts no more.
-    fn has_dirty(&mut self) -> bool {
-        self.cache.as_mut().is_some_and(|cache| {
-            cache.settle();
-            cache.is_dirty()
-        })
-    }
-
-    fn write_all<T>(
-        &mut self,
-        evicted: Option<Leaving>,
-        rows_max: usize,
-        wants_old: bool,
-        key: &impl Fn(K, &[u8]) -> T,
-    ) -> Result<Vec<FlushedEntry<T, V>>> {
-        let mut flushed = Vec::with_capacity(rows_max + usize::from(evicted.is_some()));
-        self.each_leaving(evicted, rows_max, |core, row| {
-            let Some((entry, place)) = core.write_row(row, wants_old, key)? else { return Ok(RowPlace::NONE) };
-            flushed.push(entry);
-            Ok(place)
-        })?;
-        Ok(flushed)
-    }
-
-    /// Calls `each` for an evicted row and dirty ones after it; it says where it has written the row.
-    fn each_leaving(
-        &mut self,
-        mut evicted: Option<Leaving>,
-        rows_max: usize,
-        mut each: impl FnMut(&mut Self, LeavingRow<'_, V>) -> Result<RowPlace>,
-    ) -> Result<()> {
-        let Some(mut cache) = self.cache.take() else { return Ok(()) };
-        self.is_writing = true;
-        let mut rows_left = rows_max;
-        let result = loop {
-            let leaving = evicted.take().or_else(|| {
-                rows_left = rows_left.checked_sub(1)?;
-                self.next_dirty(&mut cache)
-            });
-            let Some(leaving) = leaving else { break Ok(()) };
-            match cache.leaving(leaving).map_or(Ok(RowPlace::NONE), |row| each(self, row)) {
-                Ok(place) => cache.left(leaving, place),
-                Err(error) => break Err(error),
-            }
-        };
-        self.cache = Some(cache);
-        self.is_writing = false;
-        self.failure = result.clone().err().or(self.failure.take());
-        result
-    }
-
-    fn next_dirty(&self, cache: &mut RecordCache<V>) -> Option<Leaving> {
         self.below.overlay().write_ahead(cache.read_ahead_dirty());
         cache.next_dirty()
     }
 
-    fn write_row<T>(
-        &mut self,
-        row: LeavingRow<'_, V>,
-        wants_old: bool,
-        key: &impl Fn(K, &[u8]) -> T,
-    ) -> Result<Option<(FlushedEntry<T, V>, RowPlace)>> {
-        let old = if wants_old || row.value.is_none() { self.read_below(row.key_bytes)? } else { None };
-        if row.value.is_none() && old.is_none() {
-            // As in Kafka Streams: a row that came and went within the cache was never there.
-            return Ok(None);
+    /// What was given before counts no more.
+    fn settle_cache(&mut self) {
+        if let Some(cache) = &mut self.cache {
+            cache.settle();
         }
-        let place = self.write_leaving(&row)?;
-        let decoded = self.keys.decode(self.key_of(row.key_bytes));
-        let decoded = decoded.map_err(|error| self.decoder.unreadable(&error))?;
-        let entry = FlushedEntry {
-            key: key(decoded, row.key_bytes),
-            timestamp: if row.value.is_some() { row.timestamp } else { row.origin.timestamp },
-            new: row.value.cloned(),
-            old,
-            headers: row.headers,
-            origin: row.origin,
-            is_expired: place.is_expired(),
+    }
+
+    /// Has a row written that leaves: `write` says where it lies now.
+    fn leave(
+        &mut self,
+        leaving: Leaving,
+        write: impl FnOnce(&mut Self, &LeavingRow<'_, V>) -> Result<RowPlace>,
+    ) -> Result<()> {
+        let Some(mut cache) = self.cache.take() else { return Ok(()) };
+        self.is_writing = true;
+        let written = cache.leaving(leaving).as_ref().map_or(Ok(RowPlace::NONE), |row| write(self, row));
+        let result = match written {
+            Ok(place) => {
+                cache.left(leaving, place);
+                Ok(())
+            }
+            Err(error) => self.fail(error),
         };
-        Ok(Some((entry, place)))
+        self.cache = Some(cache);
+        self.is_writing = false;
+        result
+    }
+
+    /// Writes a row through that is to be forwarded.
+    fn write_row(&mut self, leaving: Leaving, wants_old: bool) -> Result<()> {
+        self.leave(leaving, |core, row| {
+            let old = if wants_old || row.value.is_none() { core.read_below(row.key_bytes)? } else { None };
+            if row.value.is_none() && old.is_none() {
+                // As in Kafka Streams: a row that came and went within the cache was never there.
+                return Ok(RowPlace::NONE);
+            }
+            let place = core.write_leaving(row)?;
+            core.flushed.push(row, old, place.is_expired());
+            Ok(place)
+        })
+    }
+
+    /// The next row that was written through, with its key.
+    fn next_flushed<T>(
+        &mut self,
+        origin: &mut Origin,
+        key: impl Fn(K, &[u8]) -> T,
+    ) -> Result<Option<FlushedEntry<T, V>>> {
+        let kind = self.below.facts().kind;
+        let Some((row_key, row)) = self.flushed.next(origin) else { return Ok(None) };
+        self.is_writing = true;
+        let decoded = self.keys.decode(key_within(kind, row_key));
+        self.is_writing = false;
+        match decoded {
+            Ok(decoded) => Ok(Some(FlushedEntry {
+                key: key(decoded, row_key),
+                new: row.new.take(),
+                old: row.old.take(),
+                timestamp: row.timestamp,
+                headers: std::mem::take(&mut row.headers),
+                is_expired: row.is_expired,
+            })),
+            Err(error) => {
+                let error = self.decoder.unreadable(&error);
+                self.fail(error)
+            }
+        }
+    }
+
+    #[cold]
+    fn fail<T>(&mut self, error: Error) -> Result<T> {
+        self.failure = Some(error.clone());
+        Err(error)
     }
 
     /// Writes a row through.
     fn write_leaving(&mut self, row: &LeavingRow<'_, V>) -> Result<RowPlace> {
         let logged = self.logged_headers.of(row.value, &row.headers);
-        let times = (row.timestamp, row.origin.timestamp);
+        let times = (row.timestamp, row.origin_timestamp);
         self.write_through(row.key_bytes, row.value, times, &logged, row.below)
     }
 
-    /// The part of a row's bytes that is its key.
-    fn key_of<'a>(&self, row_key: &'a [u8]) -> Option<&'a [u8]> {
-        match self.below.facts().kind {
-            StoreKind::Session | StoreKind::SessionWithHeaders => session_key_of(row_key),
-            StoreKind::Window | StoreKind::TimestampedWindow | StoreKind::TimestampedWindowWithHeaders => {
-                key_of(row_key)
-            }
-            _ => Some(row_key),
-        }
+    fn write_silently(&mut self, leaving: Leaving) -> Result<()> {
+        self.leave(leaving, Self::write_leaving)
     }
 
     /// The value below the record cache.
@@ -186,9 +189,11 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
 
     /// Writes all dirty rows through; nobody forwards them.
     pub(crate) fn flush_silently(&mut self) -> Result<()> {
-        while self.has_dirty() {
-            self.each_leaving(None, FLUSH_ROWS, |core, row| core.write_leaving(&row))?;
+        self.settle_cache();
+        while let Some(leaving) = self.dirty() {
+            self.write_silently(leaving)?;
         }
+        self.settle_cache();
         Ok(())
     }
 
@@ -203,8 +208,8 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
 
     /// Evicts until the thread's budget fits; nobody forwards what comes out.
     pub(crate) fn evict_silently(&mut self) -> Result<()> {
-        while let Some((evicted, rows_max)) = self.evict() {
-            self.each_leaving(evicted, rows_max, |core, row| core.write_leaving(&row))?;
+        while let Some(leaving) = self.evict() {
+            self.write_silently(leaving)?;
         }
         Ok(())
     }
@@ -217,5 +222,14 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             return Err(Error::new(ErrorKind::Processing, message).with_context(|context| context.store = Some(store)));
         }
         self.failure.clone().map_or(Ok(()), Err)
+    }
+}
+
+/// The part of a row's key that its serde knows.
+fn key_within(kind: StoreKind, row_key: &[u8]) -> Option<&[u8]> {
+    match kind {
+        StoreKind::Session | StoreKind::SessionWithHeaders => session_key_of(row_key),
+        StoreKind::Window | StoreKind::TimestampedWindow | StoreKind::TimestampedWindowWithHeaders => key_of(row_key),
+        _ => Some(row_key),
     }
 }

@@ -301,7 +301,15 @@ impl Flow {
     /// Runs one node with a record that was forwarded with `timestamp`.
     pub(crate) fn run(&mut self, env: &mut dyn FlowEnv, index: NodeIndex, input: Input<'_>, timestamp: Timestamp) {
         let before = std::mem::replace(&mut self.origin.timestamp, timestamp);
-        self.enter(env, index, |node, ctx| node.process(ctx, AnyRecord(input)));
+        // Each by itself: a reference travels in registers, either of two by way of memory.
+        match input {
+            Input::Lent(record) => {
+                self.enter(env, index, |node, ctx| node.process(ctx, AnyRecord(Input::Lent(record))));
+            }
+            Input::Given(slot) => {
+                self.enter(env, index, |node, ctx| node.process(ctx, AnyRecord(Input::Given(slot))));
+            }
+        }
         self.origin.timestamp = before;
     }
 
@@ -449,11 +457,8 @@ impl Flow {
     }
 
     fn check(&mut self) -> Result<(), Error> {
-        match &self.failure {
-            // The failure stays: a flow that failed must not run on.
-            Some(error) => Err(error.clone()),
-            None => Ok(()),
-        }
+        // The failure stays: a flow that failed must not run on.
+        self.failure.clone().map_or(Ok(()), Err)
     }
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use millstream_state::{Origin, StateStore};
 use millstream_types::clock::millis;
-use millstream_types::{CodecError, Error, ErrorKind, Record, RecordMetadata, Result, Serde, TaskId, Timestamp};
+use millstream_types::{
+    CodecError, Error, ErrorKind, Headers, Record, RecordMetadata, Result, Serde, TaskId, Timestamp,
+};
 
 use super::Flow;
 use super::arena::no_origin;
@@ -86,6 +88,8 @@ pub struct Context<'a, KO, VO> {
     types: PhantomData<fn(KO, VO)>,
 }
 
+static NO_HEADERS: Headers = Headers::new();
+
 /// A processor's handle to one of its stores, typed by the store. Made by
 /// [`Context::store_handle`], usually in `init`; valid in the flow that made it.
 #[derive(Debug)]
@@ -101,6 +105,14 @@ impl<S> Clone for StoreHandle<S> {
 }
 
 impl<S> Copy for StoreHandle<S> {}
+
+impl<S: StateStore> StoreHandle<S> {
+    #[expect(clippy::expect_used, reason = "a handle is made only for a store of this type in this flow")]
+    fn of(self, stores: &mut [Box<dyn StateStore>]) -> &mut S {
+        let store = stores.get_mut(self.place).expect("a handle's store is in its flow");
+        store.as_any_mut().downcast_mut().expect("a handle's store has its type")
+    }
+}
 
 impl<'a, KO, VO> Context<'a, KO, VO> {
     pub(crate) fn new(flow: &'a mut Flow, env: &'a mut dyn FlowEnv, index: NodeIndex) -> Self {
@@ -128,21 +140,22 @@ where
     /// exception handler, not to the caller; after a fatal failure further calls do nothing.
     pub fn forward(&mut self, record: Record<KO, VO>) {
         let timestamp = record.timestamp;
-        self.with_headers_of(record, |ctx, slot| ctx.push(slot, timestamp));
+        self.with_headers_of(&mut Some(record), |ctx, slot| ctx.push(slot, timestamp));
     }
 
     /// Forwards a record, whose headers are those of the flow meanwhile: what fails below is told
     /// with them.
     fn with_headers_of(
         &mut self,
-        record: Record<KO, VO>,
+        record: &mut Option<Record<KO, VO>>,
         forward: impl FnOnce(&mut Self, &mut Option<Record<KO, VO>>),
     ) {
-        if record.headers.is_same_list(&self.flow.origin_headers) {
-            return forward(self, &mut Some(record));
+        let headers = record.as_ref().map_or(&NO_HEADERS, |record| &record.headers);
+        if headers.is_same_list(&self.flow.origin_headers) {
+            return forward(self, record);
         }
-        let before = std::mem::replace(&mut self.flow.origin_headers, record.headers.clone());
-        forward(self, &mut Some(record));
+        let before = std::mem::replace(&mut self.flow.origin_headers, headers.clone());
+        forward(self, record);
         self.flow.origin_headers = before;
     }
 
@@ -202,16 +215,24 @@ where
     }
 
     /// Forwards a record as if it had come from elsewhere: a flushed cache entry with the context
-    /// captured when it was written.
-    pub fn forward_from(&mut self, origin: Origin, record: Record<KO, VO>) {
-        let before = std::mem::replace(&mut self.flow.origin, origin);
-        self.forward(record);
-        self.flow.origin = before;
+    /// captured when it was written. The origin is the caller's again afterwards.
+    pub fn forward_from(&mut self, origin: &mut Origin, record: Record<KO, VO>) {
+        self.from(origin, |ctx| ctx.forward(record));
+    }
+
+    /// Runs something as if for a record from elsewhere. The origin is the caller's again afterwards.
+    pub(crate) fn from<T>(&mut self, origin: &mut Origin, run: impl FnOnce(&mut Self) -> T) -> T {
+        std::mem::swap(&mut self.flow.origin, origin);
+        let result = run(self);
+        std::mem::swap(&mut self.flow.origin, origin);
+        result
     }
 
     fn forward_to_index(&mut self, index: NodeIndex, record: Record<KO, VO>) {
         let timestamp = record.timestamp;
-        self.with_headers_of(record, |ctx, slot| ctx.flow.run(ctx.env, index, Input::Given(slot), timestamp));
+        self.with_headers_of(&mut Some(record), |ctx, slot| {
+            ctx.flow.run(ctx.env, index, Input::Given(slot), timestamp);
+        });
     }
 
     fn push(&mut self, slot: &mut Option<Record<KO, VO>>, timestamp: Timestamp) {
@@ -237,6 +258,13 @@ where
     /// A store. Writes carry the time and origin of the record being processed.
     pub fn store<S: StateStore>(&mut self, handle: StoreHandle<S>) -> &mut S {
         StoreScope { flow: &mut *self.flow, index: self.index }.into_store(handle)
+    }
+
+    /// A store, and the origin of the record being processed for it to be changed. Nothing is written that comes from
+    /// there: the store does not hear of it.
+    pub(crate) fn store_and_origin<S: StateStore>(&mut self, handle: StoreHandle<S>) -> (&mut S, &mut Origin) {
+        let Flow { stores, origin, .. } = &mut *self.flow;
+        (handle.of(stores), origin)
     }
 
     /// The value under a key of a global store, read with these serdes; `None` where there is none.
@@ -396,12 +424,10 @@ impl<'a> StoreScope<'a> {
         result
     }
 
-    #[expect(clippy::expect_used, reason = "a handle is made only for a store of this type in this flow")]
     fn into_store<S: StateStore>(self, handle: StoreHandle<S>) -> &'a mut S {
-        let flow = self.flow;
-        let store = flow.stores.get_mut(handle.place).expect("a handle's store is in its flow");
-        store.enter(&flow.origin, &flow.origin_headers);
-        store.as_any_mut().downcast_mut().expect("a handle's store has its type")
+        let store = handle.of(&mut self.flow.stores);
+        store.enter(&self.flow.origin, &self.flow.origin_headers);
+        store
     }
 
     /// The global stores.

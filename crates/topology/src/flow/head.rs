@@ -100,25 +100,26 @@ impl<K: Send + 'static, V: Send + 'static> Head for TypedHead<K, V> {
             Ok(value) => value,
             Err(error) => return undecodable("value", raw.value, error),
         };
-        let mut record = Record { key, value, timestamp: raw.timestamp, headers: raw.headers };
+        let record = self.slot.insert(Record { key, value, timestamp: raw.timestamp, headers: raw.headers });
         let timestamp = match &self.extractor {
-            Some(TimestampExtractor::BuiltIn(built_in)) => extract(*built_in, &record, partition_time, wall_ms),
-            Some(TimestampExtractor::Custom(extractor)) => extractor(&record, partition_time),
-            None => extract(*default, &record, partition_time, wall_ms),
+            Some(TimestampExtractor::BuiltIn(built_in)) => extract(*built_in, record, partition_time, wall_ms),
+            Some(TimestampExtractor::Custom(extractor)) => extractor(record, partition_time),
+            None => extract(*default, record, partition_time, wall_ms),
         };
         let timestamp = match timestamp {
             Ok(timestamp) => timestamp,
             Err(error) => {
+                self.slot = None;
                 return HeadOutcome::Fatal(
                     Error::new(ErrorKind::Processing, "the timestamp extractor failed").with_source(Extraction(error)),
                 );
             }
         };
         if timestamp.0 < 0 {
+            self.slot = None;
             return HeadOutcome::NegativeTimestamp(timestamp);
         }
         record.timestamp = timestamp;
-        self.slot = Some(record);
         HeadOutcome::Ready(timestamp)
     }
 

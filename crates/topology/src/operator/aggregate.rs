@@ -51,9 +51,10 @@ impl<K, V, A: Clone> Aggregation<K, V, A> {
         stored: Option<millstream_state::ValueAndTimestamp<A>>,
         wants_old: bool,
     ) -> Step<A> {
-        let (before, timestamp) = match stored {
-            Some(stored) => (Some(stored.value), timestamp.max(stored.timestamp)),
-            None => (self.initial(), timestamp),
+        let timestamp = stored.as_ref().map_or(timestamp, |stored| timestamp.max(stored.timestamp));
+        let before = match stored {
+            Some(stored) => Some(stored.value),
+            None => self.initial(),
         };
         let old = if wants_old { before.clone().filter(|before| !self.result.is_null(before)) } else { None };
         Step { old, new: self.add(key, value, before), timestamp }

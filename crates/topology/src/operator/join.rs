@@ -97,10 +97,10 @@ where
         }
         for due in ctx.store(handle).due(grace_ms)? {
             // It goes before it is joined: one that fails must not fail again with every record.
-            let Released { key, value, origin, headers } = ctx.store(handle).remove(due)?;
+            let Released { key, value, mut origin, headers } = ctx.store(handle).remove(due)?;
             let timestamp = origin.timestamp;
             if let Some(Some(value)) = self.joined(&mut ctx.scope(), (&key, &value, timestamp))? {
-                ctx.forward_from(origin, Record { key, value, timestamp, headers });
+                ctx.forward_from(&mut origin, Record { key, value, timestamp, headers });
             }
         }
         Ok(true)

@@ -68,13 +68,16 @@ where
         goes: impl Fn(&ChangeBuffer<K, V>) -> bool,
     ) -> Result<()> {
         while goes(ctx.store(handle)) {
-            let Some(first) = ctx.store(handle).first()? else { return Ok(()) };
+            let Some(mut first) = ctx.store(handle).first()? else { return Ok(()) };
             let (old, new) = first.value;
             if new.is_some() || self.spec.window_end.is_none() {
                 let timestamp = first.origin.timestamp;
                 let value = Change::new(new, old);
                 // It is still held while it is forwarded: who looks the row up sees the one before.
-                ctx.forward_from(first.origin, Record { key: first.key, value, timestamp, headers: first.headers });
+                ctx.forward_from(
+                    &mut first.origin,
+                    Record { key: first.key, value, timestamp, headers: first.headers },
+                );
             }
             ctx.store(handle).remove_first();
         }

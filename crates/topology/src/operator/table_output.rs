@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use millstream_state::{
-    FlushedEntry, Put, PutReturn, SessionStore, StateStore, StoreIterator, TimestampedKeyValueStore,
+    FlushedEntry, Origin, Put, PutReturn, SessionStore, StateStore, StoreIterator, TimestampedKeyValueStore,
     TimestampedWindowStore, ValueAndTimestamp, VersionedKeyValueStore, VersionedRecord,
 };
 use millstream_types::{Headers, Record, Result, Timestamp, Window, Windowed};
@@ -17,8 +17,8 @@ use crate::flow::{Context, ProcessorError, StoreHandle, StoreScope};
 pub(crate) trait RowStore<K, V>: StateStore + Sized {
     fn row(&mut self, key: &K) -> Result<Option<ValueAndTimestamp<V>>>;
     fn put_row(&mut self, key: &K, value: Option<V>, timestamp: Timestamp, headers: &Headers) -> Result<Put>;
-    fn evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>>;
-    fn dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>>;
+    fn next_evicted(&mut self, wants_old: bool, origin: &mut Origin) -> Result<Option<FlushedEntry<K, V>>>;
+    fn next_dirty(&mut self, wants_old: bool, origin: &mut Origin) -> Result<Option<FlushedEntry<K, V>>>;
 
     fn evict_silently(&mut self) -> Result<()>;
 
@@ -48,12 +48,12 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<K, V> for Ti
         self.put_row(key, value, timestamp, headers)
     }
 
-    fn evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>> {
-        self.take_evicted(wants_old)
+    fn next_evicted(&mut self, wants_old: bool, origin: &mut Origin) -> Result<Option<FlushedEntry<K, V>>> {
+        self.next_evicted(wants_old, origin)
     }
 
-    fn dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<K, V>>> {
-        self.take_dirty(wants_old)
+    fn next_dirty(&mut self, wants_old: bool, origin: &mut Origin) -> Result<Option<FlushedEntry<K, V>>> {
+        self.next_dirty(wants_old, origin)
     }
 
     fn evict_silently(&mut self) -> Result<()> {
@@ -74,12 +74,12 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<Windowed<K>,
         self.put_row(&key.key, key.window.start, value, time, headers)
     }
 
-    fn evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
-        self.take_evicted(wants_old)
+    fn next_evicted(&mut self, wants_old: bool, origin: &mut Origin) -> Result<Option<FlushedEntry<Windowed<K>, V>>> {
+        self.next_evicted(wants_old, origin)
     }
 
-    fn dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
-        self.take_dirty(wants_old)
+    fn next_dirty(&mut self, wants_old: bool, origin: &mut Origin) -> Result<Option<FlushedEntry<Windowed<K>, V>>> {
+        self.next_dirty(wants_old, origin)
     }
 
     fn evict_silently(&mut self) -> Result<()> {
@@ -104,12 +104,12 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<Windowed<K>,
         self.put_row(key, value, headers)
     }
 
-    fn evicted(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
-        self.take_evicted(wants_old)
+    fn next_evicted(&mut self, wants_old: bool, origin: &mut Origin) -> Result<Option<FlushedEntry<Windowed<K>, V>>> {
+        self.next_evicted(wants_old, origin)
     }
 
-    fn dirty(&mut self, wants_old: bool) -> Result<Vec<FlushedEntry<Windowed<K>, V>>> {
-        self.take_dirty(wants_old)
+    fn next_dirty(&mut self, wants_old: bool, origin: &mut Origin) -> Result<Option<FlushedEntry<Windowed<K>, V>>> {
+        self.next_dirty(wants_old, origin)
     }
 
     fn evict_silently(&mut self) -> Result<()> {
@@ -272,13 +272,7 @@ where
         if self.is_silent {
             return ctx.store(handle).evict_silently();
         }
-        loop {
-            let evicted = ctx.store(handle).evicted(self.sends_old.is_on())?;
-            if evicted.is_empty() {
-                return Ok(());
-            }
-            self.forward_flushed(ctx, evicted);
-        }
+        self.forward_each(ctx, handle, S::next_evicted)
     }
 
     /// The row as it is now, if an update must tell it: with a cache the flush finds it itself.
@@ -352,27 +346,31 @@ where
         if self.is_silent {
             return Ok(ctx.store(handle).flush_cache()?);
         }
-        loop {
-            let dirty = ctx.store(handle).dirty(self.sends_old.is_on())?;
-            if dirty.is_empty() {
-                return Ok(());
-            }
-            self.forward_flushed(ctx, dirty);
-        }
+        Ok(self.forward_each(ctx, handle, S::next_dirty)?)
     }
 
-    fn forward_flushed(&self, ctx: &mut TableContext<'_, K, V>, entries: Vec<FlushedEntry<K, V>>) {
+    /// Forwards rows as they leave the record cache.
+    fn forward_each(
+        &self,
+        ctx: &mut TableContext<'_, K, V>,
+        handle: StoreHandle<S>,
+        next: impl Fn(&mut S, bool, &mut Origin) -> Result<Option<FlushedEntry<K, V>>>,
+    ) -> Result<()> {
         let sends_old = self.sends_old.is_on();
-        for entry in entries {
-            let old = if sends_old { entry.old } else { None };
-            let record = Record {
-                key: entry.key,
-                value: Change::new(entry.new, old),
-                timestamp: entry.timestamp,
-                headers: entry.headers,
-            };
-            ctx.forward_from(entry.origin, record);
+        let mut origin = Origin::NONE;
+        let mut entry = next(ctx.store(handle), sends_old, &mut origin)?;
+        if entry.is_none() {
+            return Ok(());
         }
+        ctx.from(&mut origin, |ctx| {
+            while let Some(FlushedEntry { key, new, old, timestamp, headers, .. }) = entry {
+                let value = Change::new(new, if sends_old { old } else { None });
+                ctx.forward(Record { key, value, timestamp, headers });
+                let (store, origin) = ctx.store_and_origin(handle);
+                entry = next(store, sends_old, origin)?;
+            }
+            Ok(())
+        })
     }
 }
 
