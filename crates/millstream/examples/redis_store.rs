@@ -11,6 +11,9 @@
 //! commit. A Redis that was emptied is filled again from the changelog. (The log of this example lies
 //! in memory, so that each run finds rows of another log, deletes them and counts anew.)
 //!
+//! Active tasks of two instances never share these keys. A standby copy has its task's id, too: with standby
+//! replicas put something of the instance into the keys.
+//!
 //! Each task has three keys, `millstream:<application>:<store>:<task>:` followed by
 //!
 //! ```text

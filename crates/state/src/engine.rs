@@ -69,7 +69,7 @@ pub type Scan = Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> + Send>;
 /// ([`KeyValueStoreSupplier::with_engine`](crate::KeyValueStoreSupplier::with_engine)). A closure is one.
 pub trait EngineSupplier: Send + Sync {
     /// Opens (or creates) the engine of a task; `None` is the global "task". A task's engine is open
-    /// once at a time.
+    /// once at a time in a process; a standby copy on another instance has the same task id.
     ///
     /// # Errors
     /// `Storage` and `Retriable` are tried again, all else ends the thread.

@@ -44,6 +44,9 @@ impl<V> ValueAndTimestamp<V> {
 /// assert_eq!(stock.delete(&2)?, Some(40));
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
+///
+/// Reads and writes fail with `Production` when a key or value does not fit its serde, with `Corrupted` when a row cannot be
+/// read, and with what the engine gives, such as `Storage`.
 pub struct KeyValueStore<K, V> {
     pub(crate) core: Core<K, V>,
     key_bytes: Vec<u8>,
@@ -66,6 +69,9 @@ pub struct KeyValueStore<K, V> {
 /// assert_eq!(count, Some((20, Timestamp(5))));
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
+///
+/// Reads and writes fail with `Production` when a key or value does not fit its serde, with `Corrupted` when a row cannot be
+/// read, and with what the engine gives, such as `Storage`.
 pub struct TimestampedKeyValueStore<K, V> {
     pub(crate) core: Core<K, V>,
     key_bytes: Vec<u8>,
@@ -209,7 +215,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> KeyValueStore<K, V> {
         rows.into_iter().try_for_each(|(key, value)| self.put(&key, value))
     }
 
-    /// Writes a row unless there is one; gives the one that was there.
+    /// Writes a row unless there is one; gives the one that was there. `None` where there is none is a deletion.
     pub fn put_if_absent(&mut self, key: &K, value: Option<V>) -> Result<Option<V>> {
         let present = self.get(key)?;
         if present.is_none() {

@@ -40,6 +40,9 @@ use crate::{FlushedEntry, Origin, Put, StoreEnv, StoreFacts, StoreIterator};
 /// assert_eq!(found, [(visit, 2)]);
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
+///
+/// Reads and writes fail with `Production` when a key or value does not fit its serde, with `Corrupted` when a row cannot be
+/// read, and with what the engine gives, such as `Storage`.
 pub struct SessionStore<K, V> {
     pub(crate) core: Core<K, V>,
     key_bytes: Vec<u8>,

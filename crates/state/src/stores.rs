@@ -259,8 +259,8 @@ impl<S: StateStore> StoreBuilder<S> {
         self
     }
 
-    /// Without a changelog: what the store holds is lost with its directory, and a crash may lose
-    /// the last commit.
+    /// Without a changelog: what the store holds is lost with its directory, a task that moves to another instance
+    /// starts empty there, and a crash may lose the last commit.
     pub fn with_logging_disabled(mut self) -> Self {
         self.facts.is_logged = false;
         self.facts.changelog_configs.clear();

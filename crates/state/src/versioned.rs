@@ -62,6 +62,9 @@ pub struct VersionedRecord<V> {
 /// assert_eq!(prices.get_as_of(&1, Timestamp(150))?.map(|version| version.value), Some(20));
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
+///
+/// Reads and writes fail with `Production` when a key or value does not fit its serde, with `Corrupted` when a row cannot be
+/// read, and with what the engine gives, such as `Storage`.
 pub struct VersionedKeyValueStore<K, V> {
     keys: Serde<K>,
     decoder: Decoder<V>,

@@ -39,6 +39,9 @@ use rows::{Order, windowed};
 /// assert_eq!(clicks.fetch(&1, Timestamp(0))?, None);
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
+///
+/// Reads and writes fail with `Production` when a key or value does not fit its serde, with `Corrupted` when a row cannot be
+/// read, and with what the engine gives, such as `Storage`.
 pub struct WindowStore<K, V> {
     pub(crate) core: Core<K, V>,
     key_bytes: Vec<u8>,
@@ -62,6 +65,9 @@ pub struct WindowStore<K, V> {
 /// assert_eq!(counts.fetch(&1, Timestamp(0))?.map(|row| row.timestamp), Some(Timestamp(7)));
 /// # Ok::<(), millstream_types::Error>(())
 /// ```
+///
+/// Reads and writes fail with `Production` when a key or value does not fit its serde, with `Corrupted` when a row cannot be
+/// read, and with what the engine gives, such as `Storage`.
 pub struct TimestampedWindowStore<K, V> {
     pub(crate) core: Core<K, V>,
     key_bytes: Vec<u8>,

@@ -106,8 +106,8 @@ impl<K, V> Materialized<K, V> {
         self
     }
 
-    /// Without a changelog: what the store holds is lost with its directory, and a crash may lose
-    /// the last commit.
+    /// Without a changelog: what the store holds is lost with its directory, a task that moves to another instance
+    /// starts empty there, and a crash may lose the last commit.
     pub fn with_logging_disabled(mut self) -> Self {
         self.is_logged = false;
         self

@@ -124,8 +124,8 @@ impl<K, V, VO> StreamJoined<K, V, VO> {
         self
     }
 
-    /// Without changelogs: what the stores hold is lost with their directory, and a crash may lose
-    /// the last commit.
+    /// Without changelogs: what the stores hold is lost with their directory, a task that moves to another instance
+    /// starts empty there, and a crash may lose the last commit.
     pub fn with_logging_disabled(mut self) -> Self {
         self.is_logged = false;
         self.changelog_configs.clear();
