@@ -11,6 +11,7 @@ mod arena;
 mod build;
 mod context;
 mod env;
+mod failures;
 mod fault;
 mod fixed_key;
 mod global;
