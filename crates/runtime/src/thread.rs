@@ -41,7 +41,8 @@ use copies::Copies;
 pub(crate) use queries::marked;
 
 use crate::layout::Layout;
-use crate::mark_age::MarkAge;
+use crate::mark_age::AGE_MAX;
+use crate::pace::Pace;
 use crate::shared::Shared;
 use crate::task::Task;
 use commit::Commit;
@@ -104,7 +105,8 @@ pub struct StreamThread {
     refusal: Option<Refusal>,
     /// Whether there was nothing to do since the last commit.
     has_idled: bool,
-    mark_age: MarkAge,
+    /// When the marks of quiet stores are renewed.
+    mark_pace: Pace,
     topic_ids: BTreeMap<Arc<str>, u128>,
     cache: CacheBudget,
     /// Records per task and step: grows while nothing else is to do, as in Kafka Streams.
@@ -204,7 +206,7 @@ impl StreamThread {
             applied_ns: None,
             refusal: None,
             has_idled: false,
-            mark_age: MarkAge::default(),
+            mark_pace: Pace::new(AGE_MAX),
             topic_ids: BTreeMap::new(),
             cache: CacheBudget::new(shared.cache_bytes()),
             batch: 1,

@@ -261,6 +261,8 @@ fn after_a_panic_in_a_flush_nothing_is_committed() {
     let mut origin = Origin::NONE;
     let flush = std::panic::AssertUnwindSafe(|| store.next_dirty(false, &mut origin).map(drop));
     assert!(std::panic::catch_unwind(flush).is_err());
+    // Whoever goes on with other records does not get past it, either.
+    assert_eq!(store.next_dirty(false, &mut origin).map(drop).unwrap_err().kind(), ErrorKind::Processing);
     let error = store.drain_changelog(&mut |_| Ok(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Processing, "rows are lost; a commit would hide that");
     assert_eq!(error.context().store.as_deref(), Some("unlucky"));

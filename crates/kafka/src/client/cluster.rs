@@ -158,7 +158,7 @@ impl Cluster {
     }
 
     /// Whether metadata came after this time.
-    pub(super) fn is_newer_than(&self, ms: i64) -> bool {
+    pub(crate) fn is_newer_than(&self, ms: i64) -> bool {
         self.updated_ms.is_some_and(|updated| updated > ms)
     }
 

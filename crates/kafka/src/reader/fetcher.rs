@@ -256,10 +256,13 @@ fn plan(client: &mut Client, shared: &mut Shared) -> (BTreeMap<i32, Wants>, i64)
             Some(TopicState::Known { id, .. }) => *id,
             Some(TopicState::Missing(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)) if feed.topic_id.is_some() => {
                 let gone_ms = *feed.missing_ms.get_or_insert(now_ms) + MISSING_MS;
-                if now_ms >= gone_ms {
+                if now_ms < gone_ms {
+                    due = due.min(gone_ms);
+                } else if client.cluster().is_newer_than(gone_ms) {
                     gone.push(partition.clone());
+                } else {
+                    client.refresh_metadata();
                 }
-                due = due.min(gone_ms);
                 continue;
             }
             Some(TopicState::Missing(_)) | None => continue,

@@ -17,7 +17,6 @@ use super::restore::{Restore, StoreRestore, Work};
 use super::survey::{Survey, SurveyFacts};
 use crate::layout::{Layout, Subtopology};
 use crate::listeners::{RestoreEar, StandbyEar, SuspendReason, logged};
-use crate::mark_age;
 use crate::query::{ChangelogPosition, TaskMetadata};
 use crate::shared::{Shared, failed};
 use crate::task_lock::TaskLock;
@@ -95,13 +94,6 @@ impl Copies {
     /// The open flows of the copies.
     pub(crate) fn open_flows(&mut self) -> impl Iterator<Item = &mut Flow> {
         self.tasks.iter_mut().filter_map(|copy| copy.flow.as_mut())
-    }
-
-    /// Keeps the marks of stores young whose changelogs have nothing new.
-    pub(super) fn renew_marks(&mut self, now: Now) {
-        if let Stage::Keeping(..) = self.stage {
-            self.open_flows().for_each(|flow| mark_age::renew(flow.stores_mut().iter_mut(), now));
-        }
     }
 
     /// How far the copies are.

@@ -117,7 +117,6 @@ impl StreamThread {
         }
         progress |= committed;
         self.purge(now);
-        self.renew_marks(now);
         let send_ns = self.writer.send_lingering(now);
         if progress {
             return Ok(Step::Progress);

@@ -107,6 +107,9 @@ impl StreamThread {
         }
         self.has_idled = false;
         self.apply(now)?;
+        if self.refusal.is_none() && !commit.offsets().is_empty() && self.mark_pace.is_due(now) {
+            self.tasks.iter_mut().for_each(|task| task.renew_marks(now));
+        }
         Ok(None)
     }
 
@@ -152,14 +155,6 @@ impl StreamThread {
             if let Err(error) = task.apply() {
                 tracing::warn!(%error, "local state cannot be written at the end; its next owner restores it");
             }
-        }
-    }
-
-    /// Keeps the marks of stores young that are not written.
-    pub(super) fn renew_marks(&mut self, now: Now) {
-        if self.refusal.is_none() && self.mark_age.is_due(now) {
-            self.tasks.iter_mut().for_each(|task| task.renew_marks(now));
-            self.copies.iter_mut().for_each(|copies| copies.renew_marks(now));
         }
     }
 

@@ -225,7 +225,7 @@ impl Takeover {
             if restore.is_done(task.id) && task.know_outputs(tools, now)? {
                 task.check_history(tools, restore.stores())?;
                 restore.remove(task.id);
-                ready.extend(task.build(tools, now)?);
+                ready.extend(task.build(tools, now).map_err(begin_anew)?);
             } else {
                 left.push(task);
             }
@@ -234,6 +234,14 @@ impl Takeover {
         self.tasks = left;
         Ok(ready)
     }
+}
+
+/// Other tasks may have written something at their start already: all of it goes, as after any failed commit.
+fn begin_anew(error: Error) -> Error {
+    if error.kind() == ErrorKind::Storage {
+        return Error::new(ErrorKind::Retriable, "a task cannot start: its local state refuses").with_source(error);
+    }
+    error
 }
 
 impl NewTask {

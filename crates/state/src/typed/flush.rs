@@ -27,8 +27,6 @@ pub struct FlushedEntry<K, V> {
     pub timestamp: Timestamp,
     /// Headers of the last write.
     pub headers: Headers,
-    /// A window store dropped the row because its time was over when it left the cache.
-    pub is_expired: bool,
 }
 
 impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
@@ -107,6 +105,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         leaving: Leaving,
         write: impl FnOnce(&mut Self, &LeavingRow<'_, V>) -> Result<RowPlace>,
     ) -> Result<()> {
+        self.check_for_panic()?;
         let Some(mut cache) = self.cache.take() else { return Ok(()) };
         self.is_writing = true;
         let written = cache.leaving(leaving).as_ref().map_or(Ok(RowPlace::NONE), |row| write(self, row));
@@ -131,7 +130,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
                 return Ok(RowPlace::NONE);
             }
             let place = core.write_leaving(row)?;
-            core.flushed.push(row, old, place.is_expired());
+            core.flushed.push(row, old);
             Ok(place)
         })
     }
@@ -142,6 +141,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         origin: &mut Origin,
         key: impl Fn(K, &[u8]) -> T,
     ) -> Result<Option<FlushedEntry<T, V>>> {
+        self.check_for_panic()?;
         let kind = self.below.facts().kind;
         let Some((row_key, row)) = self.flushed.next(origin) else { return Ok(None) };
         self.is_writing = true;
@@ -154,7 +154,6 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
                 old: row.old.take(),
                 timestamp: row.timestamp,
                 headers: std::mem::take(&mut row.headers),
-                is_expired: row.is_expired,
             })),
             Err(error) => {
                 let error = self.decoder.unreadable(&error);
@@ -197,12 +196,15 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         Ok(())
     }
 
-    /// After a put into a store that no operator owns: evicts without forwarding.
+    /// After a put into a store that no operator owns: evicts without forwarding. Where rows are being forwarded it is
+    /// their receiver who puts, and whoever forwards them goes on to evict.
     pub(crate) fn settle(&mut self, put: Put) -> Result<Put> {
         if !put.is_over_budget {
             return Ok(put);
         }
-        self.evict_silently()?;
+        if self.flushed.len() == 0 {
+            self.evict_silently()?;
+        }
         Ok(Put { is_over_budget: false, ..put })
     }
 
@@ -216,12 +218,17 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
 
     /// The first error of a flush: the store must not be committed after it.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.is_writing {
-            let message = "a serde panicked while rows left the record cache, so that some are lost";
-            let store = Arc::clone(&self.decoder.store);
-            return Err(Error::new(ErrorKind::Processing, message).with_context(|context| context.store = Some(store)));
-        }
+        self.check_for_panic()?;
         self.failure.clone().map_or(Ok(()), Err)
+    }
+
+    fn check_for_panic(&self) -> Result<()> {
+        if !self.is_writing {
+            return Ok(());
+        }
+        let message = "a serde panicked while rows left the record cache, so that some are lost";
+        let store = Arc::clone(&self.decoder.store);
+        Err(Error::new(ErrorKind::Processing, message).with_context(|context| context.store = Some(store)))
     }
 }
 

@@ -30,7 +30,6 @@ pub(super) struct FlushedRow<V> {
     /// Timestamp of the new value; of a deletion, that of the record that caused it.
     pub(super) timestamp: Timestamp,
     pub(super) headers: Headers,
-    pub(super) is_expired: bool,
     key_len: usize,
     topic: usize,
     partition: Partition,
@@ -45,7 +44,6 @@ impl<V> FlushedRow<V> {
         old: None,
         timestamp: Timestamp::UNKNOWN,
         headers: Headers::new(),
-        is_expired: false,
         key_len: 0,
         topic: 0,
         partition: Partition(-1),
@@ -68,7 +66,7 @@ impl<V: Clone> FlushedRows<V> {
     }
 
     /// Adds a row; those that were [given](Self::next) are forgotten if none waits.
-    pub(super) fn push(&mut self, leaving: &LeavingRow<'_, V>, old: Option<V>, is_expired: bool) {
+    pub(super) fn push(&mut self, leaving: &LeavingRow<'_, V>, old: Option<V>) {
         if self.len() == 0 {
             self.keys.clear();
             self.topics.drain(..self.topics.len().saturating_sub(1));
@@ -85,7 +83,6 @@ impl<V: Clone> FlushedRows<V> {
         row.old = old;
         row.timestamp = if leaving.value.is_some() { leaving.timestamp } else { leaving.origin_timestamp };
         row.headers.clone_from(&leaving.headers);
-        row.is_expired = is_expired;
         row.key_len = leaving.key_bytes.len();
         row.topic = self.topics.len() - 1;
         row.partition = leaving.origin_partition;

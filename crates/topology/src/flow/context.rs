@@ -3,6 +3,7 @@
 mod facts;
 
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use millstream_state::{Origin, StateStore};
@@ -220,12 +221,12 @@ where
         self.from(origin, |ctx| ctx.forward(record));
     }
 
-    /// Runs something as if for a record from elsewhere. The origin is the caller's again afterwards.
+    /// Runs something as if for a record from elsewhere. The origin is the caller's again afterwards, also after a panic.
     pub(crate) fn from<T>(&mut self, origin: &mut Origin, run: impl FnOnce(&mut Self) -> T) -> T {
         std::mem::swap(&mut self.flow.origin, origin);
-        let result = run(self);
+        let result = catch_unwind(AssertUnwindSafe(|| run(self)));
         std::mem::swap(&mut self.flow.origin, origin);
-        result
+        result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     fn forward_to_index(&mut self, index: NodeIndex, record: Record<KO, VO>) {

@@ -201,6 +201,10 @@ impl Database {
         self.directory.check_present()?;
         self.reopen_if_needed()?;
         let cleared = self.remove(name).and_then(|()| self.create(name));
+        if cleared.is_err() {
+            // It is in use all the same: it comes back when the database is opened again.
+            self.lock_mut().keyspaces.entry(name.to_owned()).or_insert(None);
+        }
         self.note(cleared)
     }
 
