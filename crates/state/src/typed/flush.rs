@@ -71,6 +71,10 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             {
                 self.write_row(leaving, wants_old)?;
             }
+            if self.flushed.len() == 0 {
+                // Rows that came and went leave without being forwarded.
+                self.settle_cache();
+            }
         }
         self.next_flushed(origin, key)
     }
