@@ -41,7 +41,6 @@ use changelogs::Changelogs;
 use env::TaskEnv;
 use held::Held;
 pub(crate) use metadata::CommitMetadata;
-use output::Watched;
 use queue::{HeadState, QueueRules, RecordQueue};
 use queues::RecordQueues;
 use routes::Routes;
@@ -161,10 +160,9 @@ impl Task {
     pub fn init(&mut self, output: &mut dyn TaskOutput, now: Now) -> Result<()> {
         let times = self.queues.list.iter().map(|queue| queue.partition_time);
         let stream_time = times.max().unwrap_or(Timestamp::UNKNOWN);
-        let mut output = Watched { output, is_used: false };
-        self.run(&mut output, now, |flow, env| flow.init(env, stream_time))?;
-        self.changelogs.drain((self.flow.task(), now), self.flow.stores_mut(), &mut output)?;
-        self.is_dirty |= output.is_used;
+        let has_sent = self.run(output, now, |flow, env| flow.init(env, stream_time).map(|()| env.has_sent))?;
+        self.changelogs.drain((self.flow.task(), now), self.flow.stores_mut(), output)?;
+        self.is_dirty |= has_sent || self.changelogs.is_written();
         Ok(())
     }
 
@@ -300,6 +298,7 @@ impl Task {
                     commit_requested: &mut self.commit_requested,
                     wall_ms: now.wall_ms,
                     source: queue.cursor.as_ref(),
+                    has_sent: false,
                 };
                 self.flow.process(&mut env, queue.source, &mut *queue.head, &queue.origin, &queue.headers)?;
             }
@@ -429,6 +428,7 @@ impl Task {
             commit_requested: &mut self.commit_requested,
             wall_ms: now.wall_ms,
             source: None,
+            has_sent: false,
         };
         let outcome = run(&mut self.flow, &mut env);
         self.flow.unlock_globals();
@@ -451,6 +451,7 @@ impl Task {
             commit_requested: &mut self.commit_requested,
             wall_ms: now.wall_ms,
             source: None,
+            has_sent: false,
         };
         queue.fill(&mut self.flow, &mut env, &self.rules)?;
         self.queues.offer(at);

@@ -17,11 +17,14 @@ pub(crate) struct TaskEnv<'a> {
     pub(crate) wall_ms: i64,
     /// The queue whose head is being processed.
     pub(crate) source: Option<&'a Records>,
+    /// Whether anything was sent.
+    pub(crate) has_sent: bool,
 }
 
 impl FlowEnv for TaskEnv<'_> {
     fn send(&mut self, record: SinkRecord<'_>) -> Result<()> {
         let to = self.routes.find(&record, self.output)?;
+        self.has_sent = true;
         self.output.append(to, record.timestamp, record.key, record.value, record.headers)
     }
 

@@ -37,35 +37,3 @@ pub trait TaskOutput {
         headers: &Headers,
     ) -> Result<()>;
 }
-
-/// An output that knows whether anything was written to it.
-pub(super) struct Watched<'a> {
-    pub(super) output: &'a mut dyn TaskOutput,
-    pub(super) is_used: bool,
-}
-
-impl TaskOutput for Watched<'_> {
-    fn partition_count(&mut self, topic: &Arc<str>) -> Result<i32> {
-        self.output.partition_count(topic)
-    }
-
-    fn partition(&mut self, topic: &Arc<str>, partition: i32) -> PartitionHandle {
-        self.output.partition(topic, partition)
-    }
-
-    fn partition_beyond(&mut self, topic: &Arc<str>, partition: i32) -> Option<PartitionHandle> {
-        self.output.partition_beyond(topic, partition)
-    }
-
-    fn append(
-        &mut self,
-        to: PartitionHandle,
-        timestamp: Timestamp,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        headers: &Headers,
-    ) -> Result<()> {
-        self.is_used = true;
-        self.output.append(to, timestamp, key, value, headers)
-    }
-}

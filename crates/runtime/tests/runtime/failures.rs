@@ -3,24 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use millstream_log::{
-    Acks, Admin, Call, CommittedOffset, Departure, FailureKind, GroupMetadata, GroupTopology, Isolation, Log, Member,
-    MemberConfig, MemberEvent, Outcome, PartitionHandle, Reader, Writer,
-};
+use millstream_log::{Call, FailureKind, Log as _};
 use millstream_runtime::{Handlers, Step};
 use millstream_state::{CommitMark, Engine, EngineProvider, MemoryEngines, Scan, StoreFacts};
-use millstream_types::{
-    Error, ErrorKind, Headers, Now, Offset, ProcessingGuarantee, Result, TaskId, Timestamp, TopicPartition,
-};
+use millstream_types::{Error, ErrorKind, Offset, ProcessingGuarantee, Result, TaskId, TopicPartition};
 
+use crate::changed_log::{Changes, changed};
 use crate::support::*;
 
 /// A log that loses the replies to some commits.
 struct Lossy {
-    inner: Arc<dyn Log>,
     /// Commits whose reply is lost after they took effect, and those lost before.
-    after: Arc<AtomicU32>,
-    before: Arc<AtomicU32>,
+    after: AtomicU32,
+    before: AtomicU32,
 }
 
 fn lose<T>(counter: &AtomicU32) -> Option<Call<T>> {
@@ -28,114 +23,21 @@ fn lose<T>(counter: &AtomicU32) -> Option<Call<T>> {
     is_lost.then(|| Call::failed(FailureKind::Unknown, Error::new(ErrorKind::Retriable, "the reply was lost")))
 }
 
-impl Log for Lossy {
-    fn admin(&self) -> Box<dyn Admin> {
-        self.inner.admin()
-    }
-    fn reader(&self, isolation: Isolation) -> Box<dyn Reader> {
-        self.inner.reader(isolation)
-    }
-    fn writer(&self, transactional_id: Option<&str>) -> Box<dyn Writer> {
-        let inner = self.inner.writer(transactional_id);
-        Box::new(LossyWriter { inner, after: Arc::clone(&self.after), before: Arc::clone(&self.before) })
-    }
-    fn member(&self, config: MemberConfig) -> Box<dyn Member> {
-        let inner = self.inner.member(config);
-        Box::new(LossyMember { inner, after: Arc::clone(&self.after), before: Arc::clone(&self.before) })
-    }
-    fn wait(&self, timeout: std::time::Duration) {
-        self.inner.wait(timeout);
-    }
-    fn wake(&self) {
-        self.inner.wake();
-    }
-}
-
-struct LossyWriter {
-    inner: Box<dyn Writer>,
-    after: Arc<AtomicU32>,
-    before: Arc<AtomicU32>,
-}
-
-impl Writer for LossyWriter {
-    fn init(&mut self) -> Call<()> {
-        self.inner.init()
-    }
-    fn partition_count(&mut self, topic: &str, now: Now) -> Outcome<i32> {
-        self.inner.partition_count(topic, now)
-    }
-    fn partition(&mut self, partition: &TopicPartition) -> PartitionHandle {
-        self.inner.partition(partition)
-    }
-    fn append(
-        &mut self,
-        to: PartitionHandle,
-        timestamp: Timestamp,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        headers: &Headers,
-    ) -> Result<()> {
-        self.inner.append(to, timestamp, key, value, headers)
-    }
-    fn flush(&mut self) -> Call<Acks> {
-        self.inner.flush()
-    }
-    fn commit(&mut self, offsets: Vec<(TopicPartition, CommittedOffset)>, group: &GroupMetadata) -> Call<()> {
-        if let Some(lost) = lose(&self.before) {
-            return lost;
-        }
-        let done = self.inner.commit(offsets, group);
-        lose(&self.after).unwrap_or(done)
-    }
-    fn abort(&mut self) -> Call<()> {
-        self.inner.abort()
-    }
-}
-
-struct LossyMember {
-    inner: Box<dyn Member>,
-    after: Arc<AtomicU32>,
-    before: Arc<AtomicU32>,
-}
-
-impl Member for LossyMember {
-    fn join(&mut self, topology: GroupTopology) {
-        self.inner.join(topology);
-    }
-    fn poll(&mut self, now: Now, events: &mut Vec<MemberEvent>) {
-        self.inner.poll(now, events);
-    }
-    fn revoked(&mut self) {
-        self.inner.revoked();
-    }
-    fn commit(&mut self, offsets: Vec<(TopicPartition, CommittedOffset)>) -> Call<()> {
-        if let Some(lost) = lose(&self.before) {
-            return lost;
-        }
-        let done = self.inner.commit(offsets);
-        lose(&self.after).unwrap_or(done)
-    }
-    fn metadata(&self) -> GroupMetadata {
-        self.inner.metadata()
-    }
-    fn request_shutdown(&mut self) {
-        self.inner.request_shutdown();
-    }
-    fn leave(&mut self, departure: Departure) -> Call<()> {
-        self.inner.leave(departure)
+impl Changes for Lossy {
+    fn commit(&self, begin: &mut dyn FnMut() -> Call<()>) -> Call<()> {
+        lose(&self.before).unwrap_or_else(|| {
+            let done = begin();
+            lose(&self.after).unwrap_or(done)
+        })
     }
 }
 
 /// Feeds one record at a time while commits lose their replies.
 fn lossy_run(guarantee: ProcessingGuarantee, after: u32, before: u32) -> (World, Vec<String>) {
     let mut world = World::new(&[("in", 1), ("out", 1)]);
-    let log = Lossy {
-        inner: Arc::new(world.log.clone()),
-        after: Arc::new(AtomicU32::new(after)),
-        before: Arc::new(AtomicU32::new(before)),
-    };
+    let log = changed(world.log.clone(), &Arc::new(Lossy { after: after.into(), before: before.into() }));
     let config = config(guarantee).build().unwrap();
-    let mut app = App::on(Arc::new(log), &counting(), &config, disk(), Handlers::default());
+    let mut app = App::on(log, &counting(), &config, disk(), Handlers::default());
     for value in 0..6 {
         world.produce("in", 0, &[("k", "x", value)]);
         world.settle(&mut [&mut app]);

@@ -5,15 +5,16 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use millstream_log::{Admin, GroupTopology, InternalTopicFacts, Isolation, Log, Member, MemberConfig, Reader, Writer};
+use millstream_log::{GroupTopology, InternalTopicFacts};
 use millstream_runtime::Handlers;
 use millstream_state::MemoryEngines;
 use millstream_topology::graph::Topology;
 use millstream_topology::{
     Consumed, Grouped, JoinWindows, Materialized, Repartitioned, StreamJoined, StreamsBuilder, TimeWindows,
 };
-use millstream_types::{Config, Error, ErrorKind};
+use millstream_types::Config;
 
+use crate::changed_log::{Changes, changed};
 use crate::support::*;
 
 /// What Kafka Streams 4.3 tells: written from `StreamThread.initBrokerTopology` and the client's heartbeats.
@@ -49,53 +50,13 @@ fn topology(config: &Config) -> Topology {
     builder.build().unwrap()
 }
 
-/// A log that takes down with which topology its group is joined.
-struct Overhearing {
-    inner: Arc<dyn Log>,
-    told: Arc<Mutex<Option<GroupTopology>>>,
-}
+/// Takes down with which topology a group is joined.
+#[derive(Default)]
+struct Overhearing(Mutex<Option<GroupTopology>>);
 
-struct OverhearingMember(Arc<Mutex<Option<GroupTopology>>>);
-
-impl Log for Overhearing {
-    fn admin(&self) -> Box<dyn Admin> {
-        self.inner.admin()
-    }
-    fn reader(&self, isolation: Isolation) -> Box<dyn Reader> {
-        self.inner.reader(isolation)
-    }
-    fn writer(&self, transactional_id: Option<&str>) -> Box<dyn Writer> {
-        self.inner.writer(transactional_id)
-    }
-    fn member(&self, _: MemberConfig) -> Box<dyn Member> {
-        Box::new(OverhearingMember(Arc::clone(&self.told)))
-    }
-    fn wait(&self, timeout: Duration) {
-        self.inner.wait(timeout);
-    }
-    fn wake(&self) {
-        self.inner.wake();
-    }
-}
-
-impl Member for OverhearingMember {
-    fn join(&mut self, topology: GroupTopology) {
-        *self.0.lock().unwrap() = Some(topology);
-    }
-    fn poll(&mut self, _: millstream_types::Now, _: &mut Vec<millstream_log::MemberEvent>) {}
-    fn revoked(&mut self) {}
-    fn commit(
-        &mut self,
-        _: Vec<(millstream_types::TopicPartition, millstream_log::CommittedOffset)>,
-    ) -> millstream_log::Call<()> {
-        millstream_log::Call::failed(millstream_log::FailureKind::Fatal, Error::new(ErrorKind::State, "no member"))
-    }
-    fn metadata(&self) -> millstream_log::GroupMetadata {
-        millstream_log::GroupMetadata { group: "app".into(), member_id: "m".into(), epoch: 0 }
-    }
-    fn request_shutdown(&mut self) {}
-    fn leave(&mut self, _: millstream_log::Departure) -> millstream_log::Call<()> {
-        millstream_log::Call::done(())
+impl Changes for Overhearing {
+    fn join(&self, topology: &GroupTopology) {
+        *self.0.lock().unwrap() = Some(topology.clone());
     }
 }
 
@@ -109,15 +70,14 @@ fn told(optimization: &str) -> GroupTopology {
         .set("topic.segment.ms", 1000)
         .build()
         .unwrap();
-    let told = Arc::default();
-    let log = Overhearing { inner: Arc::new(world.log.clone()), told: Arc::clone(&told) };
+    let told = Arc::new(Overhearing::default());
     let engines = Arc::new(MemoryEngines::new("p"));
-    let mut app = App::on(Arc::new(log), &topology(&config), &config, engines, Handlers::default());
+    let mut app = App::on(changed(world.log.clone(), &told), &topology(&config), &config, engines, Handlers::default());
     for _ in 0..100 {
         app.step(world.now);
         world.pass(10);
     }
-    let told = told.lock().unwrap().take();
+    let told = told.0.lock().unwrap().take();
     told.unwrap_or_else(|| panic!("nobody joined: {:?}", app.error()))
 }
 

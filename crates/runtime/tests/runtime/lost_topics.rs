@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
+use crate::changed_log::{Changes, changed};
 use crate::failures::earlier_run;
 use crate::support::*;
 use crate::warnings::warned;
-use millstream_log::{
-    Admin, Call, CommittedOffset, Isolation, Log, Member, MemberConfig, NewTopic, OffsetSpec, Reader, TopicMetadata,
-    Writer,
-};
+use millstream_log::{Call, Log as _, NewTopic, OffsetSpec};
 use millstream_runtime::Handlers;
 use millstream_state::MemoryEngines;
 use millstream_topology::{Context, Incoming, Processor, ProcessorError, SourceSpec};
@@ -290,75 +288,31 @@ fn settings_that_delete_what_is_needed_are_refused() {
 /// What an application says that finds a topic with so many offsets less than there were: what an unclean leader
 /// election leaves.
 fn shortened(world: &mut World, engines: Arc<MemoryEngines>, topic: &'static str, by: i64) -> String {
-    let log = Shortened { inner: Arc::new(world.log.clone()), topic, by };
-    let mut app = App::on(Arc::new(log), &counting(), &exactly_once(), engines, Handlers::default());
+    let log = changed(world.log.clone(), &Arc::new(Shortened { topic, by }));
+    let mut app = App::on(log, &counting(), &exactly_once(), engines, Handlers::default());
     world.settle(&mut [&mut app]);
     app.error().expect("the application refuses")
 }
 
 /// A log that says of one topic that it ends earlier than it does.
 struct Shortened {
-    inner: Arc<dyn Log>,
     topic: &'static str,
     by: i64,
 }
 
-impl Log for Shortened {
-    fn admin(&self) -> Box<dyn Admin> {
-        Box::new(ShortenedAdmin { inner: self.inner.admin(), topic: self.topic, by: self.by })
-    }
-    fn reader(&self, isolation: Isolation) -> Box<dyn Reader> {
-        self.inner.reader(isolation)
-    }
-    fn writer(&self, transactional_id: Option<&str>) -> Box<dyn Writer> {
-        self.inner.writer(transactional_id)
-    }
-    fn member(&self, config: MemberConfig) -> Box<dyn Member> {
-        self.inner.member(config)
-    }
-    fn wait(&self, timeout: std::time::Duration) {
-        self.inner.wait(timeout);
-    }
-    fn wake(&self) {
-        self.inner.wake();
-    }
-}
-
-struct ShortenedAdmin {
-    inner: Box<dyn Admin>,
-    topic: &'static str,
-    by: i64,
-}
-
-impl Admin for ShortenedAdmin {
-    fn topics(&mut self, names: &[Arc<str>]) -> Call<Vec<Option<TopicMetadata>>> {
-        self.inner.topics(names)
-    }
-    fn list_topics(&mut self) -> Call<Vec<TopicMetadata>> {
-        self.inner.list_topics()
-    }
-    fn create_topics(&mut self, topics: &[NewTopic]) -> Call<()> {
-        self.inner.create_topics(topics)
-    }
-    fn delete_topics(&mut self, names: &[Arc<str>]) -> Call<()> {
-        self.inner.delete_topics(names)
-    }
-    fn delete_records(&mut self, before: &[(TopicPartition, Offset)]) -> Call<()> {
-        self.inner.delete_records(before)
-    }
-    fn offsets(&mut self, partitions: &[TopicPartition], spec: OffsetSpec) -> Call<Vec<Offset>> {
-        let mut offsets = answer(self.inner.offsets(partitions, spec));
+impl Changes for Shortened {
+    fn offsets(
+        &self,
+        partitions: &[TopicPartition],
+        spec: OffsetSpec,
+        answered: Call<Vec<Offset>>,
+    ) -> Call<Vec<Offset>> {
+        let mut offsets = answer(answered);
         if spec != OffsetSpec::Start {
             for (partition, offset) in partitions.iter().zip(&mut offsets) {
                 offset.0 -= if *partition.topic == *self.topic { self.by } else { 0 };
             }
         }
         Call::done(offsets)
-    }
-    fn committed(&mut self, group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
-        self.inner.committed(group, partitions)
-    }
-    fn renew_group(&mut self, group: &str) -> Call<usize> {
-        self.inner.renew_group(group)
     }
 }

@@ -11,6 +11,7 @@
 
 mod at_most_once;
 mod buffers;
+mod changed_log;
 mod clients;
 mod count;
 mod failures;
@@ -22,7 +23,6 @@ mod queries;
 mod retention;
 mod revocations;
 mod secrecy;
-mod slow_log;
 mod standby;
 mod standstill;
 mod streams;
