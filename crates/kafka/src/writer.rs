@@ -105,8 +105,6 @@ pub(super) struct Shared {
     taken: u64,
     /// Bytes in `queue` and with the producer, uncompressed.
     bytes: usize,
-    /// Whether the producer holds batches that it cannot send yet, or would not send any.
-    is_behind: bool,
     /// What the writer wants, and how many batches were queued before it.
     orders: VecDeque<(u64, Order)>,
     /// Emptied builders, to be filled again.
@@ -125,6 +123,8 @@ struct Traffic {
     broker: Option<i32>,
     /// Bytes that are not acknowledged, uncompressed.
     bytes: usize,
+    /// Whether the producer holds batches that it cannot send yet, or would not send any.
+    is_behind: bool,
 }
 
 impl Shared {
@@ -247,16 +247,16 @@ impl KafkaWriter {
             return false;
         }
         let mut shared = lock(&self.shared);
-        if shared.is_behind || !shared.is_empty() {
+        if !shared.is_empty() {
             return false;
         }
         let traffic = self.outlets.iter().zip(&shared.traffic);
-        let ready = traffic.filter(|(outlet, traffic)| traffic.bytes == 0 && is_large(outlet));
+        let ready = traffic.filter(|(outlet, traffic)| !traffic.is_behind && traffic.bytes == 0 && is_large(outlet));
         let ready: BTreeSet<Option<i32>> = ready.map(|(_, traffic)| traffic.broker).collect();
         if ready.is_empty() {
             return false;
         }
-        push_open(&mut self.outlets, &mut shared, |traffic| ready.contains(&traffic.broker));
+        push_open(&mut self.outlets, &mut shared, |traffic| !traffic.is_behind && ready.contains(&traffic.broker));
         drop(shared);
         self.driver.wake();
         true
@@ -273,14 +273,16 @@ impl KafkaWriter {
     }
 }
 
-/// Queues the open batches of the partitions that are wanted.
-fn push_open(outlets: &mut [Outlet], shared: &mut Shared, is_wanted: impl Fn(&Traffic) -> bool) {
+/// Queues the open batches of the partitions that are wanted. Gives whether there are any.
+fn push_open(outlets: &mut [Outlet], shared: &mut Shared, is_wanted: impl Fn(&Traffic) -> bool) -> bool {
+    let queued = shared.queued;
     for (index, outlet) in outlets.iter_mut().enumerate() {
         if !outlet.builder.is_empty() && shared.traffic.get(index).is_some_and(&is_wanted) {
             let empty = shared.spare.pop().unwrap_or_default();
             shared.push(index, std::mem::replace(&mut outlet.builder, empty));
         }
     }
+    shared.queued > queued
 }
 
 impl Drop for KafkaWriter {
@@ -400,15 +402,13 @@ impl Writer for KafkaWriter {
         if now.mono_ns < due_ns {
             return Some(due_ns);
         }
-        let shared = lock(&self.shared);
-        // As long as earlier batches wait, these may as well grow: the producer's next turn is heard of.
-        if shared.is_behind || !shared.is_empty() {
-            return None;
+        // As long as earlier batches of a partition wait, the next may as well grow: the producer's next turn is heard of.
+        let mut shared = lock(&self.shared);
+        if shared.is_empty() && push_open(&mut self.outlets, &mut shared, |traffic| !traffic.is_behind) {
+            drop(shared);
+            self.driver.wake();
+            self.sent_ns = Some(now.mono_ns);
         }
-        drop(shared);
-        self.hand_over(true, None);
-        self.has_sent = false;
-        self.sent_ns = Some(now.mono_ns);
         None
     }
 

@@ -286,7 +286,9 @@ impl Actor for Producer {
         }
         // The end of a transaction is followed at once.
         let may_write = self.transaction.may_write(client) && !matches!(self.order, Some(Running::End(..)));
-        lock(&self.shared).is_behind = !may_write || self.lanes.iter().any(PartitionLane::has_unsent);
+        for (lane, traffic) in self.lanes.iter().zip(&mut lock(&self.shared).traffic) {
+            traffic.is_behind = !may_write || lane.has_unsent();
+        }
         Turn::Until(due.min(self.transaction.due_ms()))
     }
 }

@@ -278,6 +278,26 @@ fn a_batch_grows_while_an_earlier_one_of_its_partition_is_under_way() {
 }
 
 #[test]
+fn what_waits_for_a_leader_holds_up_no_other_partition() {
+    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
+    let mut rig = Rig::with(ProduceOptions { batch_bytes: 1000, ..ProduceOptions::default() }, 2, &[]);
+    let leaderless = rig.writer.partition(&TopicPartition::new("words", 7));
+    rig.writer.append(leaderless, Timestamp(1), None, Some(b"x"), &Headers::new()).unwrap();
+    rig.writer.send_lingering(at(1));
+    rig.fake.settle();
+    rig.seen.lock().unwrap().clear();
+    rig.append(2);
+    rig.writer.append(leaderless, Timestamp(1), None, Some(b"x"), &Headers::new()).unwrap();
+    assert_eq!(rig.writer.send_lingering(at(102)), None, "the other one grows as long as it takes");
+    rig.fake.settle();
+    rig.append(200);
+    rig.writer.send_lingering(at(103));
+    rig.fake.settle();
+    let [first, second] = ["sequence 0 epoch 1 count 2", "sequence 2 epoch 1 count 200"];
+    rig.check_seen(&[&format!("write v12 broker-0 0 {first}"), &format!("write v12 broker-0 0 {second}")]);
+}
+
+#[test]
 fn a_writer_that_failed_is_of_no_use_until_it_is_initialised_again() {
     for code in [ErrorCode::PRODUCER_FENCED, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, ErrorCode::INVALID_RECORD] {
         let mut rig = Rig::new(None, 2, &[(WRITE, 0, Fate::Code(code))]);
