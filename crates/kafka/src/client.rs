@@ -8,7 +8,7 @@ mod link;
 mod options;
 mod request;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use millstream_types::Now;
@@ -68,6 +68,8 @@ pub(crate) struct Client {
     features: BTreeMap<String, i16>,
     /// Epochs of the members of this process: the first since they joined, and the present one.
     epochs: BTreeMap<Arc<str>, (i32, i32)>,
+    /// Topics of which was said that their settings may not be read.
+    unread: BTreeSet<Arc<str>>,
     random: u64,
     now: Now,
 }
@@ -90,6 +92,7 @@ impl Client {
             dropped: Vec::new(),
             features: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            unread: BTreeSet::new(),
             random: options.seed | 1,
             now: Now::default(),
             options,
@@ -230,6 +233,18 @@ impl Client {
     pub(crate) fn want_topic_created(&mut self, name: &Arc<str>) {
         self.cluster.want(name);
         self.cluster.may_create(name);
+    }
+
+    /// Says once of topics that the brokers refuse to tell their settings.
+    pub(crate) fn warn_of_unread_settings(&mut self, mut topics: Vec<Arc<str>>) {
+        topics.retain(|topic| self.unread.insert(Arc::clone(topic)));
+        if !topics.is_empty() {
+            tracing::warn!(
+                topics = topics.join(", "),
+                "settings of topics may not be read, so nothing checks that they keep what is needed; give the principal \
+                 DESCRIBE_CONFIGS on them"
+            );
+        }
     }
 
     /// A broker answered that it is not what metadata says: asks again.

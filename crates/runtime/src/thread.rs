@@ -157,6 +157,8 @@ struct Purge {
     last_ns: Option<u64>,
     before: BTreeMap<TopicPartition, Offset>,
     call: Option<Call<()>>,
+    /// Whether was said that it may not be done.
+    has_warned: bool,
 }
 
 impl StreamThread {

@@ -1,6 +1,6 @@
 //! When a thread commits, and what follows a commit: local state, purged repartition topics.
 
-use millstream_log::Outcome;
+use millstream_log::{FailureKind, Outcome};
 use millstream_state::CommitMark;
 use millstream_types::clock::nanos;
 use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
@@ -246,8 +246,12 @@ impl StreamThread {
             match call.poll(now) {
                 Outcome::Pending => return,
                 Outcome::Done(()) => {}
+                // It costs disk space only, and is tried again next time.
+                Outcome::Failed(failure) if failure.kind == FailureKind::Fatal && !self.purge.has_warned => {
+                    self.purge.has_warned = true;
+                    tracing::warn!(%failure, "records of repartition topics are not deleted after they are processed");
+                }
                 Outcome::Failed(failure) => {
-                    // It costs disk space only, and is tried again next time.
                     tracing::debug!(%failure, "records of repartition topics were not deleted");
                 }
             }
