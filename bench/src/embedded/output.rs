@@ -31,7 +31,7 @@ pub(super) fn check(log: &dyn Log, job: &Job, records: u64) -> Result<(), String
 /// Calls `each` with key and value of every committed record of the output.
 fn read(log: &dyn Log, job: &Job, mut each: impl FnMut(&[u8], &[u8])) -> Result<(), String> {
     let mut reader = log.reader(Isolation::ReadCommitted);
-    let start = |partition| (TopicPartition::new(job.topics.output.as_str(), partition), Offset(0));
+    let start = |partition| (TopicPartition::new(job.topics.output.as_str(), partition), Offset(0).into());
     reader.assign(&(0..job.partitions).map(start).collect::<Vec<_>>());
     loop {
         let mut events = Vec::new();

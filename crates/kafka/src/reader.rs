@@ -12,8 +12,8 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_log::{Fetched, Isolation, Reader, ReaderEvent};
-use millstream_types::{Now, Offset, TopicPartition};
+use millstream_log::{Fetched, Isolation, ReadPosition, Reader, ReaderEvent};
+use millstream_types::{Now, TopicPartition};
 
 use crate::driver::Driver;
 pub(crate) use batches::sort;
@@ -85,7 +85,7 @@ struct Limits {
 struct Feed {
     /// Where the next fetch begins.
     position: i64,
-    /// Leader epoch of the batch before; -1 where none was fetched.
+    /// Leader epoch of the record before; -1 where it is not known.
     last_epoch: i32,
     is_paused: bool,
     /// Reported and silent until assigned anew.
@@ -109,10 +109,10 @@ struct Feed {
 }
 
 impl Feed {
-    fn new(position: i64, is_paused: bool) -> Self {
+    fn new(position: ReadPosition, is_paused: bool) -> Self {
         Self {
-            position,
-            last_epoch: -1,
+            position: position.offset.0,
+            last_epoch: position.leader_epoch,
             is_paused,
             is_over: false,
             topic_id: None,
@@ -172,12 +172,12 @@ impl Drop for KafkaReader {
 }
 
 impl Reader for KafkaReader {
-    fn assign(&mut self, positions: &[(TopicPartition, Offset)]) {
+    fn assign(&mut self, positions: &[(TopicPartition, ReadPosition)]) {
         let mut shared = self.shared();
         let before = std::mem::take(&mut shared.feeds);
         for (partition, position) in positions {
             let is_paused = before.get(partition).is_some_and(|feed| feed.is_paused);
-            shared.feeds.insert(partition.clone(), Feed::new(position.0, is_paused));
+            shared.feeds.insert(partition.clone(), Feed::new(*position, is_paused));
         }
         shared.ahead_bytes = 0;
         drop(shared);
@@ -244,7 +244,7 @@ impl Shared {
         if fetched.next == fetched.from && feed.end == Some(fetched.end.0) {
             return;
         }
-        feed.position = fetched.next.0;
+        (feed.position, feed.last_epoch) = (fetched.next.0, fetched.leader_epoch);
         feed.end = Some(fetched.end.0);
         feed.ahead.push_back((ReaderEvent::Fetched(fetched), bytes));
         feed.ahead_bytes += bytes;

@@ -35,7 +35,7 @@ fn report(name: &str, log: &EmbeddedLog) {
     let (mut writer, mut reader) = (log.writer(None), log.reader(Isolation::ReadCommitted));
     assert!(matches!(writer.init().poll(Now::default()), Outcome::Done(())));
     let to = writer.partition(&partition);
-    reader.assign(&[(partition.clone(), Offset(0))]);
+    reader.assign(&[(partition.clone(), Offset(0).into())]);
     let (mut value, headers, mut events) = ([b'v'; 100], Headers::new(), Vec::new());
     let (mut write, mut read, mut bytes, mut count) = (0.0, 0.0, 0, 0);
     for round in 0..RECORDS / ROUND {

@@ -15,7 +15,7 @@ pub use embedded::{EmbeddedLog, Flush, Options};
 pub use seam::{
     Acks, Admin, Call, CommittedOffset, Departure, EndpointPartitions, Failure, FailureKind, Fetched, GroupMetadata,
     GroupTopology, InternalTopicFacts, Isolation, Log, Member, MemberConfig, MemberEvent, NewTopic, OffsetSpec,
-    OpenTransaction, Outcome, PartitionHandle, Pending, Reader, ReaderEvent, SHUTDOWN_APPLICATION, SubtopologyFacts,
-    TopicMetadata, Writer,
+    OpenTransaction, Outcome, PartitionHandle, Pending, ReadPosition, Reader, ReaderEvent, SHUTDOWN_APPLICATION,
+    SubtopologyFacts, TopicMetadata, Writer,
 };
 pub use signal::Signal;

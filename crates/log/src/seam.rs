@@ -16,7 +16,7 @@ pub use member::{
     MemberConfig, MemberEvent, SHUTDOWN_APPLICATION, SubtopologyFacts,
 };
 pub use outcome::{Call, Failure, FailureKind, Outcome, Pending};
-pub use reader::{Fetched, Isolation, Reader, ReaderEvent};
+pub use reader::{Fetched, Isolation, ReadPosition, Reader, ReaderEvent};
 pub use writer::{Acks, PartitionHandle, Writer};
 
 use std::time::Duration;

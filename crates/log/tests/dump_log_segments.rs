@@ -150,7 +150,7 @@ fn check(compression: Compression, codec: &str) {
     assert!(batches.iter().all(|batch| batch["compresscodec"] == codec && batch["isTransactional"] == "false"));
     let log = EmbeddedLog::open(&dir, Options::default()).unwrap();
     let mut reader = log.reader(millstream_log::Isolation::ReadUncommitted);
-    reader.assign(&[(tp("plain", 0), Offset(0))]);
+    reader.assign(&[(tp("plain", 0), Offset(0).into())]);
     let mut theirs = records.iter();
     let mut count = 0;
     loop {

@@ -152,7 +152,7 @@ fn large_batches_and_old_positions_are_read() {
     assert_eq!(committed(&log, &tp("t", 0)), expected);
     for from in (0..3000).step_by(61) {
         let mut reader = log.reader(Isolation::ReadCommitted);
-        reader.assign(&[(tp("t", 0), Offset(from as i64))]);
+        reader.assign(&[(tp("t", 0), Offset(from as i64).into())]);
         let first = texts(&fetch(&mut reader, 1)[0]);
         assert_eq!(first, expected[from..from + first.len()]);
         assert!(!first.is_empty());

@@ -96,7 +96,7 @@ fn deleted_records_are_out_of_range() {
         assert_eq!(values(&log, &t, Isolation::ReadUncommitted, 2), ["2:c", "3:d"]);
         for position in [1, 5] {
             let mut reader = log.reader(Isolation::ReadCommitted);
-            reader.assign(&[(t.clone(), Offset(position))]);
+            reader.assign(&[(t.clone(), Offset(position).into())]);
             let mut events = Vec::new();
             reader.poll(at(0), 1000, &mut events);
             reader.poll(at(0), 1000, &mut events);
@@ -124,7 +124,7 @@ fn a_deleted_topic_is_gone_even_if_created_again() {
         put(&mut writer, &t, "old");
         ok(writer.flush());
         let mut reader = log.reader(Isolation::ReadCommitted);
-        reader.assign(&[(t.clone(), Offset(0))]);
+        reader.assign(&[(t.clone(), Offset(0).into())]);
         assert_eq!(fetch(&mut reader, 1000).len(), 1);
         ok(log.admin().delete_topics(&["t".into()]));
         create(&log, "t", 1);
@@ -148,7 +148,7 @@ fn progress_is_told_without_records() {
         let t = tp("t", 0);
         create(&log, "t", 1);
         let mut reader = log.reader(Isolation::ReadCommitted);
-        reader.assign(&[(t.clone(), Offset(0))]);
+        reader.assign(&[(t.clone(), Offset(0).into())]);
         let say = |reader: &mut Box<dyn millstream_log::Reader>| {
             let fetched = fetch(reader, 1000);
             fetched.iter().map(|f| (f.batches.len(), f.from.0, f.next.0, f.end.0)).collect::<Vec<_>>()
@@ -177,7 +177,7 @@ fn reading_is_fair_and_bounded_and_pauses() {
     }
     ok(writer.flush());
     let mut reader = log.reader(Isolation::ReadCommitted);
-    reader.assign(&(0..4).map(|partition| (tp("t", partition), Offset(0))).collect::<Vec<_>>());
+    reader.assign(&(0..4).map(|partition| (tp("t", partition), Offset(0).into())).collect::<Vec<_>>());
     reader.pause(&tp("t", 2));
     let mut seen = [0; 4];
     for _ in 0..3 {

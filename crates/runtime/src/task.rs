@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_log::Fetched;
 use millstream_log::batch::{Batch, BatchBuilder, Compression, Stamp};
+use millstream_log::{Fetched, ReadPosition};
 use millstream_state::StateStore;
 use millstream_topology::PunctuationType;
 use millstream_topology::flow::{Flow, GlobalState};
@@ -110,7 +110,7 @@ impl Task {
                 *known = value.max(*known);
             }
             states.push(InputState {
-                committed: (input.position, metadata.partition_time),
+                committed: (input.position.offset, metadata.partition_time),
                 committing: None,
                 has_history: !input.metadata.is_empty(),
                 is_paused: false,
@@ -167,7 +167,7 @@ impl Task {
     }
 
     /// The input partitions and where reading them goes on.
-    pub fn positions(&self) -> impl Iterator<Item = (&TopicPartition, Offset)> {
+    pub fn positions(&self) -> impl Iterator<Item = (&TopicPartition, ReadPosition)> {
         let queues = self.queues.list.iter().zip(&self.inputs);
         queues.map(|(queue, input)| (&queue.partition, input.held.next().unwrap_or(queue.next)))
     }
@@ -206,7 +206,7 @@ impl Task {
                 self.control_flow(at);
                 return Ok(true);
             }
-            queue.next = fetched.next;
+            queue.next = fetched.position();
             if !fetched.batches.is_empty() {
                 queue.add(fetched.batches, fetched.from, topic);
                 self.refill(at, output, now)?;
@@ -244,6 +244,7 @@ impl Task {
                 batches: vec![batch.with_base_offset(record.offset)],
                 from: record.offset,
                 next,
+                leader_epoch: -1,
                 end: next,
                 log_start: Offset(0),
             },

@@ -44,7 +44,7 @@ impl Fixture {
 
     fn committed_records(&self) -> usize {
         let mut reader = self.log.reader(Isolation::ReadCommitted);
-        reader.assign(&[(TopicPartition::new("words", 0), Offset(0))]);
+        reader.assign(&[(TopicPartition::new("words", 0), Offset(0).into())]);
         let mut events = Vec::new();
         reader.poll(self.now, 1 << 20, &mut events);
         let fetched = events.iter().filter_map(|event| match event {

@@ -142,7 +142,7 @@ fn read_all(log: &EmbeddedLog) -> bool {
     let words = TopicPartition::new("words", 0);
     for isolation in [Isolation::ReadCommitted, Isolation::ReadUncommitted] {
         let mut reader = log.reader(isolation);
-        reader.assign(&[(words.clone(), Offset(0))]);
+        reader.assign(&[(words.clone(), Offset(0).into())]);
         let mut next = Offset(0);
         // Each poll but the first and the last, which tell where the end is, gives a record at least.
         for _ in 0..1 << 16 {

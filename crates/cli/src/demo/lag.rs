@@ -85,7 +85,7 @@ impl<'a> Lag<'a> {
     fn has_record(&self, partition: &TopicPartition, from: Offset, end: Offset) -> Result<bool> {
         let clock = SystemClock::new();
         let mut reader = self.log.reader(Isolation::ReadCommitted);
-        reader.assign(&[(partition.clone(), from)]);
+        reader.assign(&[(partition.clone(), from.into())]);
         let mut events = Vec::new();
         let mut position = from;
         while position < end {

@@ -107,7 +107,7 @@ fn scan_partition(
     let clock = SystemClock::new();
     let number = partition.partition.0;
     let mut reader = log.reader(Isolation::ReadCommitted);
-    reader.assign(&[(partition, start)]);
+    reader.assign(&[(partition, start.into())]);
     let mut position = start;
     let mut events = Vec::new();
     while position < end {

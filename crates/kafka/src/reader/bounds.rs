@@ -12,9 +12,15 @@ use crate::protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsR
 const EARLIEST: i64 = -2;
 const LATEST: i64 = -1;
 
+/// So long a position may be refused that lies within the log, in ms: perhaps by a broker that has not heard yet that it
+/// is the leader no more, and does not know the epoch of what another one has written since.
+const REFUSED_MS: i64 = 5_000;
+
 /// First offset and end of a partition, as far as they are known.
 pub(super) struct Bounds {
     pub(super) position: i64,
+    /// Since when the position is known to lie within, in ms.
+    within_ms: Option<i64>,
     asked: Option<[Ticket<ListOffsetsRequest>; 2]>,
     found: [Option<i64>; 2],
     retry_at: i64,
@@ -32,7 +38,7 @@ pub(super) enum BoundsTurn {
 impl Bounds {
     /// The bounds around a position that is in neither.
     pub(super) fn around(position: i64) -> Self {
-        Self { position, asked: None, found: [None; 2], retry_at: 0 }
+        Self { position, within_ms: None, asked: None, found: [None; 2], retry_at: 0 }
     }
 
     /// Goes on asking.
@@ -80,9 +86,13 @@ impl Bounds {
             };
             has_failed |= found.is_none();
         }
+        let mut is_final =
+            |within: bool| !within || now_ms >= self.within_ms.get_or_insert(now_ms).saturating_add(REFUSED_MS);
         match self.found {
-            [Some(start), Some(end)] => BoundsTurn::Found(start, end),
-            _ if has_failed => {
+            [Some(start), Some(end)] if is_final((start..=end).contains(&self.position)) => {
+                BoundsTurn::Found(start, end)
+            }
+            found if has_failed || !found.contains(&None) => {
                 client.refresh_metadata();
                 (self.asked, self.found) = (None, [None; 2]);
                 self.retry_at = now_ms + client.options().retry_backoff_ms;

@@ -119,10 +119,8 @@ impl Fetcher {
                     feed.replica = Some((data.preferred_read_replica, until));
                 }
                 match event {
-                    Ok((fetched, last_epoch)) => {
-                        if fetched.next > fetched.from {
-                            feed.last_epoch = last_epoch;
-                        }
+                    Ok(fetched) => {
+                        self.lost.remove(partition);
                         shared.push(partition, fetched);
                     }
                     Err(Trouble::Code(code)) => {
@@ -140,7 +138,12 @@ impl Fetcher {
                     }
                     // The replica may not know yet; what the leader says counts.
                     Err(Trouble::Diverged { .. }) if feed.replica.take().is_some() => {}
-                    Err(Trouble::Diverged { log_start, log_end }) => {
+                    // An epoch that the log does not know: that of a record which was not read yet, as Kafka Streams commits
+                    // it, or whose records were all compacted away. It departs from what was read behind the position only.
+                    Err(Trouble::Diverged { epoch, log_end, .. }) if log_end.0 >= position.offset => {
+                        feed.last_epoch = epoch.min(position.last_epoch - 1).max(-1);
+                    }
+                    Err(Trouble::Diverged { log_start, log_end, .. }) => {
                         let position = Offset(position.offset);
                         let event =
                             ReaderEvent::OutOfRange { partition: partition.clone(), position, log_start, log_end };
@@ -152,17 +155,14 @@ impl Fetcher {
         }
     }
 
-    /// What was fetched, and the leader epoch of its last batch.
-    fn sorted(
-        &self,
-        partition: &TopicPartition,
-        position: Position,
-        data: &PartitionData,
-    ) -> Result<(Fetched, i32), Trouble> {
+    /// What was fetched.
+    fn sorted(&self, partition: &TopicPartition, position: Position, data: &PartitionData) -> Result<Fetched, Trouble> {
         ErrorCode::check(data.error_code).map_err(Trouble::Code)?;
         let log_start = Offset(data.log_start_offset.max(0));
-        if data.diverging_epoch.end_offset >= 0 {
-            return Err(Trouble::Diverged { log_start, log_end: Offset(data.diverging_epoch.end_offset) });
+        let diverging = &data.diverging_epoch;
+        if diverging.end_offset >= 0 {
+            let log_end = Offset(diverging.end_offset);
+            return Err(Trouble::Diverged { epoch: diverging.epoch, log_start, log_end });
         }
         let aborted = match self.isolation {
             Isolation::ReadCommitted => Some(data.aborted_transactions.as_deref().unwrap_or_default()),
@@ -183,8 +183,9 @@ impl Fetcher {
             Isolation::ReadCommitted => data.last_stable_offset,
             Isolation::ReadUncommitted => data.high_watermark,
         };
+        let leader_epoch = if next > position.offset { leader_epoch } else { position.last_epoch };
         let (from, next, end) = (Offset(position.offset), Offset(next), Offset(end.max(next)));
-        Ok((Fetched { partition: partition.clone(), batches, from, next, end, log_start }, leader_epoch))
+        Ok(Fetched { partition: partition.clone(), batches, from, next, leader_epoch, end, log_start })
     }
 
     /// Goes on with partitions out of range: their bounds belong to the report.
@@ -297,9 +298,11 @@ fn plan(client: &mut Client, shared: &mut Shared) -> (BTreeMap<i32, Wants>, i64)
 /// Why a partition gave no records.
 enum Trouble {
     Code(ErrorCode),
-    /// What was read before is not in the log any more, from its end on: a broker that lacked it was made the leader
-    /// (`unclean.leader.election.enable`). The log may be longer again.
+    /// From this end on the log has other records than one where the epoch of the last record read was known: a broker that
+    /// lacked some was made the leader (`unclean.leader.election.enable`). The log may be longer again. `epoch`: the
+    /// last one before.
     Diverged {
+        epoch: i32,
         log_start: Offset,
         log_end: Offset,
     },

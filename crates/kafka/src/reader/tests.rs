@@ -1,10 +1,11 @@
+mod cut;
 mod gone;
 
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use millstream_log::batch::{BatchBuilder, Compression, Marker, Stamp};
-use millstream_log::{FailureKind, Isolation, Reader, ReaderEvent};
+use millstream_log::{FailureKind, Isolation, ReadPosition, Reader, ReaderEvent};
 use millstream_types::{Headers, Offset, Timestamp, TopicPartition};
 
 use super::session::NO_SESSION;
@@ -71,7 +72,7 @@ fn reading(
     answer: impl FnMut(usize, &FetchRequest) -> Option<FetchResponse> + Send + 'static,
 ) -> (Fake, KafkaReader, Fetches) {
     let (fake, mut reader, fetches) = reading_with(isolation, FetchOptions::default(), answer);
-    reader.assign(&[(words(), Offset(7))]);
+    reader.assign(&[(words(), Offset(7).into())]);
     (fake, reader, fetches)
 }
 
@@ -276,7 +277,7 @@ fn bounds_that_were_asked_for_another_position_are_not_told() {
     });
     fake.engine.transport.late_key = Some(ListOffsetsRequest::KEY);
     fake.advance(500);
-    reader.assign(&[(words(), Offset(50))]);
+    reader.assign(&[(words(), Offset(50).into())]);
     fake.advance(500);
     fake.engine.transport.late_key = None;
     assert_eq!(values(&events(&mut fake, &mut reader)), ["a"]);
@@ -333,7 +334,7 @@ fn offsets(fetches: &Fetches) -> Vec<i64> {
 #[test]
 fn fetching_goes_on_while_records_wait_to_be_polled_up_to_the_limit() {
     let (mut fake, mut reader, fetches) = reading_with(Isolation::ReadUncommitted, ahead(3), one_by_one(20));
-    reader.assign(&[(words(), Offset(7))]);
+    reader.assign(&[(words(), Offset(7).into())]);
     fake.advance(1000);
     assert_eq!(offsets(&fetches), [7, 8, 9]);
     let mut events = Vec::new();
@@ -347,7 +348,7 @@ fn fetching_goes_on_while_records_wait_to_be_polled_up_to_the_limit() {
 #[test]
 fn what_is_paused_is_read_ahead_within_the_limit_and_kept_back() {
     let (mut fake, mut reader, fetches) = reading_with(Isolation::ReadUncommitted, ahead(2), one_by_one(9));
-    reader.assign(&[(words(), Offset(7))]);
+    reader.assign(&[(words(), Offset(7).into())]);
     reader.pause(&words());
     assert!(events(&mut fake, &mut reader).is_empty());
     assert_eq!(offsets(&fetches), [7, 8]);
@@ -359,9 +360,9 @@ fn what_is_paused_is_read_ahead_within_the_limit_and_kept_back() {
 #[test]
 fn what_was_read_ahead_for_another_position_is_dropped() {
     let (mut fake, mut reader, _) = reading_with(Isolation::ReadUncommitted, ahead(2), one_by_one(20));
-    reader.assign(&[(words(), Offset(7))]);
+    reader.assign(&[(words(), Offset(7).into())]);
     fake.advance(1000);
-    reader.assign(&[(words(), Offset(18))]);
+    reader.assign(&[(words(), Offset(18).into())]);
     assert_eq!(values(&events(&mut fake, &mut reader)), ["18", "19"]);
     reader.assign(&[]);
     assert!(events(&mut fake, &mut reader).is_empty());
@@ -377,7 +378,7 @@ fn fetches_of_what_is_read_to_its_end_are_apart() {
     };
     let options = FetchOptions { apart_ms: 4, ..FetchOptions::default() };
     let (mut fake, mut reader, fetches) = reading_with(Isolation::ReadUncommitted, options, answer);
-    reader.assign(&[(words(), Offset(7))]);
+    reader.assign(&[(words(), Offset(7).into())]);
     fake.settle();
     assert_eq!(offsets(&fetches), [7, 8, 9, 10, 11]);
     let counts = (0..9).map(|_| {
@@ -403,7 +404,7 @@ fn a_partition_where_nothing_happens_holds_no_other_up() {
         Some(fetched_all(partitions.iter().map(part).collect()))
     };
     let (mut fake, mut reader, fetches) = reading_with(Isolation::ReadUncommitted, FetchOptions::default(), answer);
-    reader.assign(&[(words(), Offset(7)), (busy, Offset(7))]);
+    reader.assign(&[(words(), Offset(7).into()), (busy, Offset(7).into())]);
     let read: Vec<ReaderEvent> = events(&mut fake, &mut reader).into_iter().filter(has_batches).collect();
     assert_eq!(values(&read), ["7", "8", "9", "10", "11"]);
     let fetches = fetches.lock().unwrap();

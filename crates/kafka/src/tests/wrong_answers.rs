@@ -69,7 +69,7 @@ fn run(fake: &mut Fake, moments: usize) -> Result<(), Vec<String>> {
     let options = ProduceOptions { transactional_id: Some("tx".into()), ..ProduceOptions::default() };
     let mut writer = KafkaWriter::new(fake.driver.clone(), options);
     let mut reader = KafkaReader::new(fake.driver.clone(), Isolation::ReadCommitted, FetchOptions::default());
-    reader.assign(&[(words.clone(), Offset(FETCHED))]);
+    reader.assign(&[(words.clone(), Offset(FETCHED).into())]);
     let mut admin = KafkaAdmin::new(fake.driver.clone());
     let mut offsets = admin.offsets(std::slice::from_ref(&words), OffsetSpec::EndCommitted);
     let mut committed = admin.committed("g", std::slice::from_ref(&words));

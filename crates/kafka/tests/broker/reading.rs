@@ -19,7 +19,7 @@ fn positions_before_the_first_and_after_the_last_record_are_out_of_range() {
     ok(&log, log.admin().delete_records(&[(partition.clone(), Offset(2))]));
     let mut reader = log.reader(Isolation::ReadCommitted);
     for position in [1, 6] {
-        reader.assign(&[(partition.clone(), Offset(position))]);
+        reader.assign(&[(partition.clone(), Offset(position).into())]);
         let events = events(&log, &mut reader);
         let [ReaderEvent::OutOfRange { position: told, log_start, log_end, .. }] = &events[..] else {
             panic!("{events:?}")
@@ -27,7 +27,7 @@ fn positions_before_the_first_and_after_the_last_record_are_out_of_range() {
         assert_eq!((told.0, log_start.0, log_end.0), (position, 2, 5));
     }
     // The end itself is a place to wait at.
-    reader.assign(&[(partition.clone(), Offset(5))]);
+    reader.assign(&[(partition.clone(), Offset(5).into())]);
     put(&mut writer, &partition, "next");
     ok(&log, writer.flush());
     assert_eq!(next_offset(&log, &mut reader, 6), 6);
@@ -56,7 +56,7 @@ fn a_topic_that_is_deleted_or_made_anew_is_gone() {
         put(&mut writer, &partition, "old");
         ok(&log, writer.flush());
         let mut reader = log.reader(Isolation::ReadUncommitted);
-        reader.assign(&[(partition.clone(), Offset(0))]);
+        reader.assign(&[(partition.clone(), Offset(0).into())]);
         assert_eq!(next_offset(&log, &mut reader, 1), 1);
         ok(&log, log.admin().delete_topics(&[topic.as_str().into()]));
         if is_made_anew {
@@ -79,7 +79,7 @@ fn a_paused_partition_waits_while_others_go_on() {
     let second = tp("paused", 1);
     let mut writer = writer(&log, None);
     let mut reader = log.reader(Isolation::ReadUncommitted);
-    reader.assign(&[(first.clone(), Offset(0)), (second.clone(), Offset(0))]);
+    reader.assign(&[(first.clone(), Offset(0).into()), (second.clone(), Offset(0).into())]);
     reader.pause(&first);
     let mut positions: BTreeMap<TopicPartition, i64> = BTreeMap::new();
     let mut follow = |reader: &mut Box<dyn Reader>, partition: &TopicPartition, to: i64| {

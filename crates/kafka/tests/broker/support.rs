@@ -125,7 +125,7 @@ pub(crate) fn values(log: &KafkaLog, partition: &TopicPartition, isolation: Isol
     };
     let end = end(log, partition, spec);
     let mut reader = log.reader(isolation);
-    reader.assign(&[(partition.clone(), Offset(0))]);
+    reader.assign(&[(partition.clone(), Offset(0).into())]);
     let (mut all, mut position) = (Vec::new(), 0);
     while position < end {
         for event in events(log, &mut reader) {

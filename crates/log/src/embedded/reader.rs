@@ -6,7 +6,7 @@ use millstream_types::{Now, Offset, TopicPartition};
 
 use super::Shared;
 use super::broker::{Broker, Slot};
-use crate::seam::{Failure, FailureKind, Fetched, Isolation, Reader, ReaderEvent};
+use crate::seam::{Failure, FailureKind, Fetched, Isolation, ReadPosition, Reader, ReaderEvent};
 
 /// A partition is given at least this many bytes of a poll.
 const SHARE_BYTES_MIN: usize = 16 << 10;
@@ -56,12 +56,12 @@ impl EmbeddedReader {
 }
 
 impl Reader for EmbeddedReader {
-    fn assign(&mut self, positions: &[(TopicPartition, Offset)]) {
+    fn assign(&mut self, positions: &[(TopicPartition, ReadPosition)]) {
         let paused: Vec<TopicPartition> =
             self.feeds.iter().filter(|feed| feed.is_paused).map(|feed| feed.partition.clone()).collect();
-        let feed = |(partition, position): &(TopicPartition, Offset)| Feed {
+        let feed = |(partition, position): &(TopicPartition, ReadPosition)| Feed {
             partition: partition.clone(),
-            position: position.0,
+            position: position.offset.0,
             is_paused: paused.contains(partition),
             state: State::New,
             end: None,
@@ -162,6 +162,8 @@ impl Feed {
                 batches: slice.batches,
                 from: Offset(from),
                 next: Offset(slice.next),
+                // There is nobody else who could have written.
+                leader_epoch: -1,
                 end: Offset(end),
                 log_start: Offset(partition.log_start()),
             }));

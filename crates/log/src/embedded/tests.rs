@@ -61,7 +61,7 @@ fn values(log: &EmbeddedLog, partition: &TopicPartition) -> Result<Vec<i64>> {
     let start = outcome(log.admin().offsets(std::slice::from_ref(partition), crate::OffsetSpec::Start));
     let start = start.map_err(|failure| failure.error)?.remove(0);
     let mut reader = log.reader(Isolation::ReadCommitted);
-    reader.assign(&[(partition.clone(), start)]);
+    reader.assign(&[(partition.clone(), start.into())]);
     let (mut all, mut events) = (Vec::new(), Vec::new());
     loop {
         reader.poll(Now::default(), 1000, &mut events);

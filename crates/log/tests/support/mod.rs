@@ -97,7 +97,7 @@ pub(crate) fn new_topic(topic: &str, partitions: i32) -> NewTopic {
 /// Everything a fresh reader sees of a partition from an offset on, as `offset:value`.
 pub(crate) fn values(log: &EmbeddedLog, partition: &TopicPartition, isolation: Isolation, from: i64) -> Vec<String> {
     let mut reader = log.reader(isolation);
-    reader.assign(&[(partition.clone(), Offset(from))]);
+    reader.assign(&[(partition.clone(), Offset(from).into())]);
     let mut all = Vec::new();
     loop {
         let fetched = fetch(&mut reader, 1 << 20);

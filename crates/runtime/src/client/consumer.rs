@@ -50,8 +50,8 @@ impl<K, V> Consumer<K, V> {
         let partitions: Vec<TopicPartition> = (0..count).map(|number| TopicPartition::new(topic, number)).collect();
         let starts = answer(&*log, log.admin().offsets(&partitions, OffsetSpec::Start))?;
         let mut reader = log.reader(Isolation::ReadCommitted);
-        let positions: Vec<(TopicPartition, Offset)> = partitions.into_iter().zip(starts).collect();
-        reader.assign(&positions);
+        let positions = partitions.into_iter().zip(starts.into_iter().map(Into::into));
+        reader.assign(&positions.collect::<Vec<_>>());
         Ok(Self { log, clock, reader, key, value, events: Vec::new(), ready: VecDeque::new() })
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_log::batch::RecordView;
-use millstream_log::{Fetched, TopicMetadata};
+use millstream_log::{Fetched, ReadPosition, TopicMetadata};
 use millstream_state::CommitMark;
 use millstream_topology::flow::{
     ErrorHandlerContext, GlobalFlow, GlobalState, HandlerDecision, Head, HeadOutcome, RawHead, TimestampExtraction,
@@ -98,8 +98,8 @@ impl Feed {
         Ok(())
     }
 
-    pub(super) fn positions(&self) -> impl Iterator<Item = (TopicPartition, Offset)> {
-        self.partitions.iter().map(|partition| (partition.partition.clone(), partition.next))
+    pub(super) fn positions(&self) -> impl Iterator<Item = (TopicPartition, ReadPosition)> {
+        self.partitions.iter().map(|partition| (partition.partition.clone(), partition.next.into()))
     }
 
     /// Whether everything that was there at the start is read.

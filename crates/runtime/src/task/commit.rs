@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_log::CommittedOffset;
+use millstream_log::{CommittedOffset, ReadPosition};
 use millstream_state::CommitMark;
 use millstream_topology::flow::Flow;
 use millstream_types::{Error, Now, Offset, Result, TaskId, Timestamp, TopicPartition};
@@ -43,12 +43,12 @@ impl Task {
                 .list
                 .iter()
                 .zip(&self.inputs)
-                .any(|(queue, input)| self.offset_of(queue) != input.committed.0)
+                .any(|(queue, input)| self.position_of(queue).offset != input.committed.0)
     }
 
-    /// The offset to commit for a partition: everything before it is processed or, under
+    /// What to commit for a partition: everything before it is processed or, under
     /// `at_most_once`, may be.
-    fn offset_of(&self, queue: &RecordQueue) -> Offset {
+    fn position_of(&self, queue: &RecordQueue) -> ReadPosition {
         if self.claims_first && !self.is_closing { queue.next } else { queue.committable() }
     }
 
@@ -57,9 +57,8 @@ impl Task {
     pub fn claim(&mut self) -> Vec<(TopicPartition, CommittedOffset)> {
         let mut offsets = Vec::new();
         for (queue, input) in self.queues.list.iter().zip(&mut self.inputs) {
-            let Some(offset) = input.held.claim() else { continue };
-            let metadata = metadata(&self.flow, queue.partition_time);
-            offsets.push((queue.partition.clone(), CommittedOffset { offset, leader_epoch: -1, metadata }));
+            let Some(position) = input.held.claim() else { continue };
+            offsets.push((queue.partition.clone(), to_commit(&self.flow, position, queue.partition_time)));
         }
         offsets
     }
@@ -74,7 +73,7 @@ impl Task {
             for stretch in input.held.release() {
                 queue.next = stretch.next;
                 queue.add(stretch.batches, stretch.from, None);
-                input.committed = (queue.next, queue.partition_time);
+                input.committed = (queue.next.offset, queue.partition_time);
                 input.has_history = true;
             }
             self.refill(at, output, now)?;
@@ -99,16 +98,12 @@ impl Task {
     pub fn committable(&self) -> Vec<(TopicPartition, CommittedOffset)> {
         let mut offsets = Vec::new();
         for (queue, input) in self.queues.list.iter().zip(&self.inputs) {
-            let offset = self.offset_of(queue);
+            let position = self.position_of(queue);
             let is_first = self.is_dirty && !input.has_history;
-            if (offset, queue.partition_time) == input.committed && !is_first {
+            if (position.offset, queue.partition_time) == input.committed && !is_first {
                 continue;
             }
-            let metadata = metadata(&self.flow, queue.partition_time);
-            offsets.push((
-                queue.partition.clone(),
-                CommittedOffset { offset, leader_epoch: queue.leader_epoch, metadata },
-            ));
+            offsets.push((queue.partition.clone(), to_commit(&self.flow, position, queue.partition_time)));
         }
         offsets
     }
@@ -119,7 +114,7 @@ impl Task {
         let offsets = self.committable();
         let is_dirty = std::mem::take(&mut self.is_dirty);
         self.commit_requested = false;
-        let positions: Vec<Offset> = self.queues.list.iter().map(|queue| self.offset_of(queue)).collect();
+        let positions: Vec<Offset> = self.queues.list.iter().map(|queue| self.position_of(queue).offset).collect();
         for ((queue, input), offset) in self.queues.list.iter().zip(&mut self.inputs).zip(positions) {
             input.committing = Some((offset, queue.partition_time));
             input.has_history |= is_dirty || offset != input.committed.0;
@@ -236,6 +231,12 @@ impl Task {
         }
     }
 
+    /// Whether this is where the group goes on with one of the task's partitions.
+    pub(crate) fn is_committed(&self, partition: &TopicPartition, offset: Offset) -> bool {
+        let mut inputs = self.queues.list.iter().zip(&self.inputs);
+        inputs.any(|(queue, input)| queue.partition == *partition && input.has_history && input.committed.0 == offset)
+    }
+
     /// The last offset of each input partition that is committed.
     pub fn committed_position(&self) -> Vec<(TopicPartition, Offset)> {
         let inputs = self.queues.list.iter().zip(&self.inputs).filter(|(_, input)| input.committed.0.0 > 0);
@@ -244,12 +245,12 @@ impl Task {
 
     /// The last processed offset of each input partition, sorted: the position of the stores.
     pub fn position(&self) -> Vec<(TopicPartition, Offset)> {
-        let last = |queue: &RecordQueue| Offset(queue.committable().0.saturating_sub(1));
+        let last = |queue: &RecordQueue| Offset(queue.committable().offset.0.saturating_sub(1));
         let mut position: Vec<_> = self
             .queues
             .list
             .iter()
-            .filter(|queue| queue.committable().0 > 0)
+            .filter(|queue| queue.committable().offset.0 > 0)
             .map(|queue| (queue.partition.clone(), last(queue)))
             .collect();
         position.sort();
@@ -265,7 +266,9 @@ pub(crate) fn of_store(error: Error, task: TaskId, store: &Arc<str>) -> Error {
     })
 }
 
-/// What is committed with an offset.
-fn metadata(flow: &Flow, partition_time: Timestamp) -> String {
-    CommitMetadata { partition_time, processors: flow.processor_metadata().clone() }.encode()
+/// A position as it is committed.
+fn to_commit(flow: &Flow, position: ReadPosition, partition_time: Timestamp) -> CommittedOffset {
+    let ReadPosition { offset, leader_epoch } = position;
+    let metadata = CommitMetadata { partition_time, processors: flow.processor_metadata().clone() }.encode();
+    CommittedOffset { offset, leader_epoch, metadata }
 }

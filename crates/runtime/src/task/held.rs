@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use millstream_log::Fetched;
 use millstream_log::batch::Batch;
+use millstream_log::{Fetched, ReadPosition};
 use millstream_types::Offset;
 
 /// What was fetched and is not committed yet, in order.
@@ -21,13 +21,14 @@ pub(crate) struct Stretch {
     pub(crate) batches: Vec<Batch>,
     pub(crate) from: Offset,
     /// Position behind them.
-    pub(crate) next: Offset,
+    pub(crate) next: ReadPosition,
 }
 
 impl Held {
     /// Keeps what was fetched.
     pub(crate) fn add(&mut self, fetched: Fetched) {
-        self.stretches.push_back(Stretch { batches: fetched.batches, from: fetched.from, next: fetched.next });
+        let next = fetched.position();
+        self.stretches.push_back(Stretch { batches: fetched.batches, from: fetched.from, next });
     }
 
     /// Records that wait.
@@ -40,12 +41,12 @@ impl Held {
     }
 
     /// Position behind everything that waits.
-    pub(crate) fn next(&self) -> Option<Offset> {
+    pub(crate) fn next(&self) -> Option<ReadPosition> {
         self.stretches.back().map(|stretch| stretch.next)
     }
 
-    /// Marks everything as covered by a commit that starts now; the offset to commit.
-    pub(crate) fn claim(&mut self) -> Option<Offset> {
+    /// Marks everything as covered by a commit that starts now; what to commit.
+    pub(crate) fn claim(&mut self) -> Option<ReadPosition> {
         self.claimed = self.stretches.len();
         self.next()
     }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use millstream_log::ReadPosition;
 use millstream_topology::flow::{DeserializationExceptionHandler, GlobalState, TimestampExtraction};
+use millstream_types::TopicPartition;
 use millstream_types::config::TaskIdle;
-use millstream_types::{Offset, TopicPartition};
 use parking_lot::RwLock;
 
 /// How a task treats its input.
@@ -35,7 +36,7 @@ pub struct TaskInput {
     /// Name of the source node that reads it.
     pub source: Arc<str>,
     /// Where reading starts.
-    pub position: Offset,
+    pub position: ReadPosition,
     /// What was committed with that position; empty if nothing was.
     pub metadata: String,
 }

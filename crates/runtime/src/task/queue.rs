@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use millstream_log::ReadPosition;
 use millstream_log::batch::{Batch, Records};
 use millstream_state::Origin;
 use millstream_topology::flow::{
@@ -41,9 +42,9 @@ pub(crate) struct RecordQueue {
     /// Largest timestamp taken out; -1 before the first.
     pub(crate) partition_time: Timestamp,
     /// Where reading goes on when everything here is processed.
-    pub(crate) next: Offset,
+    pub(crate) next: ReadPosition,
     /// Leader epoch of the batch that the head is from, or the last one was; -1 before the first.
-    pub(crate) leader_epoch: i32,
+    leader_epoch: i32,
     /// One past the last offset the log is known to have; `None` before it was asked.
     pub(crate) end: Option<Offset>,
 }
@@ -70,7 +71,7 @@ pub(crate) enum HeadState {
 }
 
 impl RecordQueue {
-    pub(crate) fn new(partition: TopicPartition, source: NodeIndex, head: Box<dyn Head>, position: Offset) -> Self {
+    pub(crate) fn new(partition: TopicPartition, source: NodeIndex, head: Box<dyn Head>, next: ReadPosition) -> Self {
         let origin =
             Origin { topic: Some(Arc::clone(&partition.topic)), partition: partition.partition, ..Origin::NONE };
         Self {
@@ -85,7 +86,7 @@ impl RecordQueue {
             waiting_records: 0,
             ahead: 0,
             partition_time: Timestamp::UNKNOWN,
-            next: position,
+            next,
             leader_epoch: -1,
             end: None,
         }
@@ -108,12 +109,16 @@ impl RecordQueue {
 
     /// Records between the last one fetched and the end of the log, if that is known.
     pub(crate) fn lag(&self) -> Option<i64> {
-        self.end.map(|end| end.0.saturating_sub(self.next.0).max(0))
+        self.end.map(|end| end.0.saturating_sub(self.next.offset.0).max(0))
     }
 
-    /// The offset that may be committed: everything before it is processed.
-    pub(crate) fn committable(&self) -> Offset {
-        if self.state == HeadState::None { self.next } else { self.origin.offset }
+    /// What may be committed: everything before it is processed. With the head's offset goes the head's epoch, as in Kafka
+    /// Streams; it tells a log that was cut as well as that of the record before.
+    pub(crate) fn committable(&self) -> ReadPosition {
+        if self.state == HeadState::None {
+            return self.next;
+        }
+        ReadPosition { offset: self.origin.offset, leader_epoch: self.leader_epoch }
     }
 
     /// Lets the stores know which keys come next, now and then.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use millstream_log::PartitionHandle;
+use millstream_log::{CommittedOffset, PartitionHandle};
 use millstream_topology::flow::{
     FlowBuild, FlowOptions, HandlerDecision, LogAndContinue, LogAndFail, SinkSpec, SourceSpec,
 };
@@ -116,7 +116,7 @@ impl Fixture {
         let input = |topic: &str, source: &str| TaskInput {
             partition: TopicPartition::new(topic, 0),
             source: source.into(),
-            position: Offset(0),
+            position: Offset(0).into(),
             metadata: metadata.to_owned(),
         };
         let mut task = Task::new(flow, vec![input("a", "left"), input("b", "right")], &[], options).unwrap();
@@ -290,4 +290,41 @@ fn stream_time_timers_fire_after_records_and_stream_time_outlives_a_restart() {
 
     let restarted = Fixture::new(&options(), &metadata);
     assert_eq!(restarted.task.stream_time(), Timestamp(2000));
+}
+
+/// A fetch of records that were written under leader epochs, and the epoch of what follows them.
+fn fetched_under(epochs: &[i32], next: (i64, i32)) -> Fetched {
+    let batch = |(offset, epoch): (usize, &i32)| {
+        let mut builder = BatchBuilder::new();
+        builder.append(Timestamp(1), Some(b"k"), Some(b"x"), &Headers::new());
+        let mut bytes = builder.finish(Stamp::NONE, Compression::None).to_vec();
+        bytes[..8].copy_from_slice(&(offset as i64).to_be_bytes());
+        bytes[12..16].copy_from_slice(&epoch.to_be_bytes());
+        Batch::parse(bytes.into()).unwrap().0
+    };
+    let (next, leader_epoch) = (Offset(next.0), next.1);
+    let batches = epochs.iter().enumerate().map(batch).collect();
+    let (partition, from, log_start) = (TopicPartition::new("a", 0), Offset(0), Offset(0));
+    Fetched { partition, batches, from, next, leader_epoch, end: next, log_start }
+}
+
+fn epochs(offsets: &[(TopicPartition, CommittedOffset)]) -> Vec<(i64, i32)> {
+    offsets.iter().map(|(_, at)| (at.offset.0, at.leader_epoch)).collect()
+}
+
+#[test]
+fn offsets_are_committed_with_the_epoch_of_the_record_that_waits_or_of_the_last_that_was_read() {
+    let mut fixture = Fixture::new(&options(), "");
+    // A marker stands behind the records.
+    fixture.task.add(&mut fixture.output, fixture.now, fetched_under(&[3, 4], (3, 5))).unwrap();
+    assert_eq!(fixture.task.process(&mut fixture.output, fixture.now, 1).unwrap(), 1);
+    assert_eq!(epochs(&fixture.task.committable())[0], (1, 4), "as Kafka Streams has it");
+    fixture.run();
+    assert_eq!(epochs(&fixture.task.committable())[0], (3, 5));
+
+    let mut fixture = Fixture::new(&TaskOptions { claims_first: true, ..options() }, "");
+    fixture.task.add(&mut fixture.output, fixture.now, fetched_under(&[3, 4], (3, 5))).unwrap();
+    assert_eq!(epochs(&fixture.task.claim()), [(3, 5)]);
+    let next = fixture.task.positions().next().map(|(_, next)| (next.offset.0, next.leader_epoch));
+    assert_eq!(next, Some((3, 5)));
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_log::TopicMetadata;
+use millstream_log::{ReadPosition, TopicMetadata};
 use millstream_state::{CacheBudget, CommitMark, StoreEnv, StoreFactory};
 use millstream_topology::flow::{Flow, FlowBuild};
 use millstream_types::{Now, Offset, ProcessingGuarantee, Result, TaskId, TopicPartition};
@@ -85,13 +85,19 @@ pub(super) fn restores(
         let topic = facts.topics.get(&log.topic);
         // An input that is the changelog itself is checked as an input.
         let is_rolled_back = log.is_source || mark.as_ref().is_some_and(|mark| is_ahead_of_offsets(mark, facts));
-        let (next, is_wiped) = match restore_start(mark.as_ref(), topic, (start, end), is_rolled_back, now.wall_ms) {
+        let (ReadPosition { offset: next, leader_epoch }, is_wiped) = match restore_start(
+            mark.as_ref(),
+            topic,
+            (start, end),
+            is_rolled_back,
+            now.wall_ms,
+        ) {
             RestoreStart::From(next) => (next, false),
             RestoreStart::Wipe(why) => {
                 tracing::warn!(store = %name, %task, changelog = %partition, "the local copy is deleted and restored: {why}");
                 shared.metrics.add_restores_full(1);
                 store.wipe().map_err(|error| of_store(error, task, &name))?;
-                (start, true)
+                (start.into(), true)
             }
             RestoreStart::Lost(why) => return Err(of_store(of_partition(lost(&why), &partition), task, &name)),
         };
@@ -108,6 +114,7 @@ pub(super) fn restores(
             topic_id: facts.topic_id(&log.topic),
             next,
             end,
+            leader_epoch,
             waiting: Vec::new(),
             is_wiped,
             may_expire: topic.is_none_or(may_expire),

@@ -7,7 +7,7 @@ use crate::listeners::{RestoreEar, logged};
 use crate::shared::failed;
 use crate::task::of_store;
 use millstream_log::batch::Records;
-use millstream_log::{Fetched, Reader, ReaderEvent};
+use millstream_log::{Fetched, ReadPosition, Reader, ReaderEvent};
 use millstream_state::{ChangelogRecord, CommitMark, RestoreRecord};
 use millstream_types::{Error, ErrorKind, Now, Offset, RawRecord, Result, TaskId, TopicPartition};
 
@@ -36,6 +36,8 @@ pub(crate) struct StoreRestore {
     /// Next offset to read, and where restoring ends.
     pub(crate) next: Offset,
     pub(crate) end: Offset,
+    /// Leader epoch of the record before the next; -1 where that is not known.
+    pub(crate) leader_epoch: i32,
     /// Read, and not in the store yet.
     pub(crate) waiting: Vec<Fetched>,
     /// Whether the local copy was just deleted: a second time in a row is an error.
@@ -62,6 +64,10 @@ impl StoreRestore {
         self.waiting.first().map_or(self.next, |first| first.from)
     }
 
+    fn read_position(&self) -> ReadPosition {
+        ReadPosition { offset: self.next, leader_epoch: self.leader_epoch }
+    }
+
     fn waiting_bytes(&self) -> usize {
         self.waiting.iter().flat_map(|fetched| &fetched.batches).map(|batch| batch.bytes().len()).sum()
     }
@@ -69,6 +75,7 @@ impl StoreRestore {
     /// Takes what was read. Whether it is time to put it into the store: with enough of it, or with all there is.
     fn add(&mut self, fetched: Fetched, others_bytes: usize) -> bool {
         self.next = fetched.next.min(self.end).max(self.next);
+        self.leader_epoch = fetched.leader_epoch;
         self.log_end = fetched.end;
         let is_all = self.is_done() || fetched.next >= fetched.end;
         self.waiting.push(fetched);
@@ -189,7 +196,9 @@ impl Restore {
                     if store.is_wiped {
                         return Err(twice(store, position, log_start));
                     }
-                    if !store.may_expire && position > Offset(0) {
+                    // A copy of what another one writes holds what there is, whatever that is.
+                    let is_copy = store.end == Offset(i64::MAX) && position > log_end;
+                    if !store.may_expire && !is_copy && position > Offset(0) {
                         let why = format!("offset {position} is to be read, but it holds {log_start} to {log_end}");
                         return Err(of_store(of_partition(lost(&why), &partition), store.task, &store.name));
                     }
@@ -200,7 +209,7 @@ impl Restore {
                     apply(store, Work::Wipe)?;
                     store.is_wiped = true;
                     store.waiting.clear();
-                    store.next = log_start;
+                    (store.next, store.leader_epoch) = (log_start, -1);
                     store.position.clear();
                     assign(&mut *self.reader, &self.stores);
                 }
@@ -252,7 +261,7 @@ pub(crate) enum Work<'a> {
 
 fn assign(reader: &mut dyn Reader, stores: &[StoreRestore]) {
     let open = stores.iter().filter(|store| !store.is_done());
-    let positions: Vec<_> = open.map(|store| (store.partition.clone(), store.next)).collect();
+    let positions: Vec<_> = open.map(|store| (store.partition.clone(), store.read_position())).collect();
     reader.assign(&positions);
 }
 
@@ -290,7 +299,7 @@ fn take(
     let mark = CommitMark {
         changelog_offset: Offset(store.next.0 - 1),
         topic_id: store.topic_id,
-        leader_epoch: -1,
+        leader_epoch: store.leader_epoch,
         position: store.position.clone(),
         wall_ms: now.wall_ms,
     };
@@ -346,6 +355,7 @@ mod tests {
             topic_id: 1,
             next: Offset(10),
             end: Offset(100),
+            leader_epoch: -1,
             waiting: Vec::new(),
             is_wiped: false,
             may_expire: false,
@@ -364,16 +374,16 @@ mod tests {
         let (batch, _) = Batch::parse(builder.finish(stamp, Compression::None)).unwrap();
         let partition = TopicPartition::new("log", 0);
         let [from, next, end] = [from, next, end].map(Offset);
-        Fetched { partition, batches: vec![batch], from, next, end, log_start: Offset(0) }
+        Fetched { partition, batches: vec![batch], from, next, leader_epoch: -1, end, log_start: Offset(0) }
     }
 
     #[track_caller]
     fn check(pieces: &[Fetched], others_bytes: usize, expected: &[bool]) {
         let mut store = store();
         let add = |piece: &Fetched| {
-            let Fetched { partition, batches, from, next, end, log_start } = piece;
+            let Fetched { partition, batches, .. } = piece;
             let (partition, batches) = (partition.clone(), batches.clone());
-            let piece = Fetched { partition, batches, from: *from, next: *next, end: *end, log_start: *log_start };
+            let piece = Fetched { partition, batches, ..*piece };
             store.add(piece, others_bytes)
         };
         assert_eq!(pieces.iter().map(add).collect::<Vec<_>>(), expected);

@@ -2,10 +2,11 @@
 
 use millstream_log::{Call, Departure, FailureKind, MemberEvent, Outcome, ReaderEvent, SHUTDOWN_APPLICATION};
 use millstream_types::clock::nanos;
-use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
+use millstream_types::{Error, ErrorKind, Now, Result, TaskId};
 
 use super::output::WriterOutput;
 use super::restore::of_partition;
+use super::start::out_of_range;
 use super::takeover::Takeover;
 use super::{Phase, Step, StreamThread};
 use crate::shared::failed;
@@ -344,7 +345,7 @@ impl StreamThread {
     /// Reads on where the queues of all tasks end.
     fn assign_reader(&mut self) {
         let of_task = |task: &Task| task.positions().map(|(at, next)| (at.clone(), next)).collect::<Vec<_>>();
-        let positions: Vec<(TopicPartition, Offset)> = self.tasks.iter().flat_map(of_task).collect();
+        let positions: Vec<_> = self.tasks.iter().flat_map(of_task).collect();
         self.reader.assign(&positions);
         for task in &self.tasks {
             for partition in task.paused() {
@@ -367,12 +368,8 @@ impl StreamThread {
                     task.add(&mut WriterOutput { writer: &mut *self.writer, now }, now, fetched)?;
                 }
                 ReaderEvent::OutOfRange { partition, position, log_start, log_end } => {
-                    // Perhaps the task is somebody else's already, who has processed and deleted them. The
-                    // committed offset tells: if it lies before the log's start, the takeover ends the
-                    // thread with the number of lost records.
-                    let message =
-                        format!("offset {position} is to be read, but the log holds {log_start} to {log_end}");
-                    return Err(of_partition(Error::new(ErrorKind::Retriable, message), &partition));
+                    let is_committed = self.tasks.iter().any(|task| task.is_committed(&partition, position));
+                    return Err(of_partition(out_of_range(position, (log_start, log_end), is_committed), &partition));
                 }
                 ReaderEvent::Gone { partition } if self.layout.is_matched(&partition.topic) => {
                     tracing::warn!(%partition, "a topic that a pattern matched was deleted; going on without it");

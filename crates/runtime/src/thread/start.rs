@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use millstream_log::{CommittedOffset, TopicMetadata};
+use millstream_log::{CommittedOffset, ReadPosition, TopicMetadata};
 use millstream_state::CommitMark;
 use millstream_types::config::OffsetReset;
 use millstream_types::{Error, ErrorKind, Offset, Result, TopicPartition};
@@ -15,8 +15,8 @@ const DELETE_RETENTION_MS: i64 = 86_400_000;
 /// Where an input partition is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InputStart {
-    /// At this offset.
-    At(Offset),
+    /// Here.
+    At(ReadPosition),
     /// At the first offset whose timestamp is at least this, ms since the epoch; ask the log.
     AtTime(i64),
 }
@@ -58,11 +58,11 @@ pub(crate) fn input_start(
                  on with what there is, set the group's offset to {end} while the application is stopped"
             ));
         }
-        return Ok(InputStart::At(at));
+        return Ok(InputStart::At(ReadPosition { offset: at, leader_epoch: committed.leader_epoch }));
     }
     match reset {
-        OffsetReset::Earliest => Ok(InputStart::At(start)),
-        OffsetReset::Latest => Ok(InputStart::At(end)),
+        OffsetReset::Earliest => Ok(InputStart::At(start.into())),
+        OffsetReset::Latest => Ok(InputStart::At(end.into())),
         OffsetReset::ByDuration(duration_ms) => Ok(InputStart::AtTime(wall_ms.saturating_sub(duration_ms))),
         OffsetReset::None => refuse(format!(
             "no offset is committed, and the offset reset policy is none (auto.offset.reset, or that of the source); the \
@@ -72,11 +72,33 @@ pub(crate) fn input_start(
     }
 }
 
+/// What it means that an input cannot be read on at a position. `is_committed`: the group goes on right there, so
+/// nothing is gained by asking it anew.
+pub(crate) fn out_of_range(position: Offset, (start, end): (Offset, Offset), is_committed: bool) -> Error {
+    if !is_committed || position < start {
+        // Perhaps the task is somebody else's already, who has processed and deleted the records. The committed
+        // offset tells: if it lies before the log's start, the takeover ends the thread with the number of lost ones.
+        let message = format!("offset {position} is to be read, but of what was read the log holds {start} to {end}");
+        return Error::new(ErrorKind::Retriable, message);
+    }
+    let message = if position > end {
+        let lost = position.0 - end.0;
+        format!(
+            "offset {position} is committed, but the log has lost the {lost} offsets before it: a broker that lacked them was made              the leader (unclean.leader.election.enable), and what may be there now from {end} on are other records; to              process those, set the group's offset to {end} while the application is stopped, or to a later one to go on              without them"
+        )
+    } else {
+        format!(
+            "offset {position} is committed with a leader epoch that the log does not know: it was deleted and created              again, or lost its end; it holds {start} to {end}: set the group's offset to the one to go on from while the              application is stopped"
+        )
+    };
+    Error::new(ErrorKind::Fatal, message)
+}
+
 /// Where a store's changelog is read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RestoreStart {
     /// Go on from here: the local copy is good up to it.
-    From(Offset),
+    From(ReadPosition),
     /// The local copy is of no use, and the changelog holds everything; delete the copy and read all. Says why.
     Wipe(String),
     /// The changelog does not hold any more what was committed. Says what is missing.
@@ -92,7 +114,7 @@ pub(crate) fn restore_start(
     is_rolled_back: bool,
     wall_ms: i64,
 ) -> RestoreStart {
-    let Some(mark) = mark else { return RestoreStart::From(start) };
+    let Some(mark) = mark else { return RestoreStart::From(start.into()) };
     let at = mark.changelog_offset;
     let next = at.next();
     let wipe_or_lost = |why: String| if is_rolled_back { RestoreStart::Wipe(why) } else { RestoreStart::Lost(why) };
@@ -124,7 +146,8 @@ pub(crate) fn restore_start(
     if mark.wall_ms > 0 && topic.is_some_and(|topic| age_ms > delete_retention_ms(topic)) {
         return RestoreStart::Wipe("it is so old that tombstones it has not seen may be gone (KIP-1259)".to_owned());
     }
-    RestoreStart::From(next.max(start))
+    let known = ReadPosition { offset: next, leader_epoch: mark.leader_epoch };
+    RestoreStart::From(if next < start { start.into() } else { known })
 }
 
 /// Whether the records of a topic expire.
@@ -188,18 +211,42 @@ mod tests {
 
     #[test]
     fn a_committed_offset_counts_if_the_log_has_it() {
-        check_input(Some(10), OffsetReset::Latest, Ok(InputStart::At(Offset(10))));
-        check_input(Some(20), OffsetReset::Earliest, Ok(InputStart::At(Offset(20))));
+        check_input(Some(10), OffsetReset::Latest, Ok(InputStart::At(Offset(10).into())));
+        check_input(Some(20), OffsetReset::Earliest, Ok(InputStart::At(Offset(20).into())));
         check_input(Some(7), OffsetReset::Earliest, Err("3 records were deleted"));
         check_input(Some(21), OffsetReset::Latest, Err("the log ends at 20"));
     }
 
     #[test]
     fn without_a_committed_offset_the_reset_policy_decides() {
-        check_input(None, OffsetReset::Earliest, Ok(InputStart::At(Offset(10))));
-        check_input(None, OffsetReset::Latest, Ok(InputStart::At(Offset(20))));
+        check_input(None, OffsetReset::Earliest, Ok(InputStart::At(Offset(10).into())));
+        check_input(None, OffsetReset::Latest, Ok(InputStart::At(Offset(20).into())));
         check_input(None, OffsetReset::ByDuration(1000), Ok(InputStart::AtTime(4000)));
         check_input(None, OffsetReset::None, Err("the offset reset policy is none"));
+    }
+
+    #[test]
+    fn a_committed_offset_goes_with_its_leader_epoch() {
+        let committed = CommittedOffset { leader_epoch: 4, ..committed(12) };
+        let start = input_start(&TopicPartition::new("in", 3), Some(&committed), RANGE, OffsetReset::None, 0).unwrap();
+        assert_eq!(start, InputStart::At(ReadPosition { offset: Offset(12), leader_epoch: 4 }));
+    }
+
+    #[track_caller]
+    fn check_out_of_range(position: i64, is_committed: bool, kind: ErrorKind, part: &str) {
+        let error = out_of_range(Offset(position), RANGE, is_committed);
+        assert_eq!(error.kind(), kind);
+        assert!(error.to_string().contains(part), "{error}");
+    }
+
+    #[test]
+    fn what_was_cut_behind_the_committed_offset_is_told() {
+        check_out_of_range(23, true, ErrorKind::Fatal, "lost the 3 offsets before it");
+        check_out_of_range(23, true, ErrorKind::Fatal, "set the group's offset to 20");
+        check_out_of_range(12, true, ErrorKind::Fatal, "a leader epoch that the log does not know");
+        // The group may know more by now.
+        check_out_of_range(7, true, ErrorKind::Retriable, "holds 10 to 20");
+        check_out_of_range(23, false, ErrorKind::Retriable, "holds 10 to 20");
     }
 
     fn mark(offset: i64, topic_id: u128, wall_ms: i64) -> CommitMark {
@@ -212,7 +259,7 @@ mod tests {
         let topic = TopicMetadata { name: "log".into(), id: 7, partitions: 1, configs };
         let start = restore_start(mark.as_ref(), Some(&topic), RANGE, is_rolled_back, 100_000_000);
         match (start, expected) {
-            (RestoreStart::From(offset), Ok(expected)) => assert_eq!(offset, Offset(expected)),
+            (RestoreStart::From(position), Ok(expected)) => assert_eq!(position.offset, Offset(expected)),
             (RestoreStart::Wipe(why), Err(part)) => assert!(format!("wipe: {why}").contains(part), "{why}"),
             (RestoreStart::Lost(why), Err(part)) => assert!(format!("lost: {why}").contains(part), "{why}"),
             (start, expected) => panic!("{start:?} and not {expected:?}"),
@@ -225,6 +272,9 @@ mod tests {
         check_restore(Some(mark(-1, 7, 0)), "compact", false, Ok(10));
         check_restore(Some(mark(14, 7, 99_000_000)), "compact", false, Ok(15));
         check_restore(Some(mark(19, 0, 99_000_000)), "compact", false, Ok(20));
+        let read = CommitMark { leader_epoch: 2, ..mark(14, 7, 0) };
+        let expected = RestoreStart::From(ReadPosition { offset: Offset(15), leader_epoch: 2 });
+        assert_eq!(restore_start(Some(&read), None, RANGE, false, 0), expected);
     }
 
     #[test]

@@ -184,13 +184,13 @@ impl Takeover {
                 let start = input_start(&partition, committed, range, reset, now.wall_ms)
                     .map_err(|error| error.with_context(|context| context.task = Some(task.id)))?;
                 let position = match start {
-                    InputStart::At(offset) => offset,
+                    InputStart::At(position) => position,
                     InputStart::AtTime(time) => {
                         let call = tools
                             .admin
                             .offsets(std::slice::from_ref(&partition), millstream_log::OffsetSpec::AtTime(time));
                         seeking.push(Seek { partition: partition.clone(), call });
-                        range.0
+                        range.0.into()
                     }
                 };
                 if committed.is_none() {
@@ -264,7 +264,7 @@ impl NewTask {
         let mut flow = local_stores::open(tools.shared, tools.cache, &self.subtopology, self.id)?;
         // Changes that are not processed yet come as input, not as state.
         let source_end = |partition: &TopicPartition| {
-            self.inputs.iter().find(|input| input.partition == *partition).map(|input| input.position)
+            self.inputs.iter().find(|input| input.partition == *partition).map(|input| input.position.offset)
         };
         for log in &mut self.subtopology.changelogs {
             log.retention_ms = facts.topics.get(&log.topic).and_then(retention_ms);
@@ -316,7 +316,7 @@ impl NewTask {
             tools.suspects.remove(&self.id);
             for input in &self.uncommitted {
                 let position = self.inputs.iter().find(|known| known.partition == input.partition);
-                past.tell(self.id, input, position.map(|known| known.position).unwrap_or_default());
+                past.tell(self.id, input, position.map(|known| known.position.offset).unwrap_or_default());
             }
             return Ok(());
         };
@@ -350,7 +350,7 @@ fn seek(tasks: &mut [NewTask], seeking: &mut Vec<Seek>, now: Now) -> Result<bool
             let mut inputs = tasks.iter_mut().flat_map(|task| &mut task.inputs);
             let input = inputs.find(|input| input.partition == *partition);
             if let (Some(input), Some(offset)) = (input, offsets.first()) {
-                input.position = *offset;
+                input.position = (*offset).into();
             }
             false
         }

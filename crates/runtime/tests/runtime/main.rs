@@ -14,6 +14,7 @@ mod buffers;
 mod changed_log;
 mod clients;
 mod count;
+mod cut_logs;
 mod failures;
 mod group_topology;
 mod handlers;

@@ -81,7 +81,7 @@ impl World {
                 answer(self.log.admin().offsets(std::slice::from_ref(&partition), millstream_log::OffsetSpec::Start))
                     [0];
             let mut reader = self.log.reader(Isolation::ReadCommitted);
-            reader.assign(&[(partition.clone(), start)]);
+            reader.assign(&[(partition.clone(), start.into())]);
             loop {
                 let mut events = Vec::new();
                 reader.poll(self.now, 1 << 20, &mut events);

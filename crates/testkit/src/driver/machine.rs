@@ -342,7 +342,7 @@ fn inputs(topology: &Topology, config: &Config) -> Vec<TaskInput> {
             inputs.push(TaskInput {
                 partition: TopicPartition::new(topic, 0),
                 source: Arc::clone(&node.name),
-                position: Offset(0),
+                position: Offset(0).into(),
                 metadata: String::new(),
             });
         }

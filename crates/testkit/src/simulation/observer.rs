@@ -152,9 +152,9 @@ impl Observer {
             }
         }
         if is_new {
-            let positions: Vec<(TopicPartition, Offset)> =
-                self.view.partitions.iter().map(|(partition, seen)| (partition.clone(), Offset(seen.next))).collect();
-            self.reader.assign(&positions);
+            let positions = self.view.partitions.iter();
+            let positions = positions.map(|(partition, seen)| (partition.clone(), Offset(seen.next).into()));
+            self.reader.assign(&positions.collect::<Vec<_>>());
         }
     }
 }

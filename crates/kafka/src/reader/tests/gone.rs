@@ -1,7 +1,6 @@
 //! Topics that are deleted, and connections of readers that are.
 
 use super::*;
-use crate::protocol::messages::fetch::EpochEndOffset;
 
 #[test]
 fn a_topic_that_was_created_again_is_gone() {
@@ -20,7 +19,7 @@ fn a_topic_that_was_created_again_is_gone() {
     };
     let mut fake = Fake::new(FakeTransport::new(script));
     let mut reader = KafkaReader::new(fake.driver.clone(), Isolation::ReadCommitted, FetchOptions::default());
-    reader.assign(&[(words(), Offset(0))]);
+    reader.assign(&[(words(), Offset(0).into())]);
     let events = events(&mut fake, &mut reader);
     assert!(matches!(events.as_slice(), [ReaderEvent::Gone { .. }]), "{events:?}");
 }
@@ -47,7 +46,7 @@ fn missing_for(ms: i64) -> Vec<ReaderEvent> {
     };
     let mut fake = Fake::new(FakeTransport::new(script));
     let mut reader = KafkaReader::new(fake.driver.clone(), Isolation::ReadCommitted, FetchOptions::default());
-    reader.assign(&[(words(), Offset(0))]);
+    reader.assign(&[(words(), Offset(0).into())]);
     let mut found = Vec::new();
     for _ in 0..ms / 1000 {
         found.extend(events(&mut fake, &mut reader));
@@ -73,7 +72,7 @@ fn connections_of_readers_that_are_gone_are_closed() {
     let mut open = Vec::new();
     for number in 0..4 {
         let mut reader = KafkaReader::new(fake.driver.clone(), Isolation::ReadUncommitted, FetchOptions::default());
-        reader.assign(&[(words(), Offset(7))]);
+        reader.assign(&[(words(), Offset(7).into())]);
         fake.advance(500);
         assert!(fetches.lock().unwrap().len() > number, "it reads");
         drop(reader);
@@ -81,30 +80,4 @@ fn connections_of_readers_that_are_gone_are_closed() {
         open.push(fake.engine.transport.open_count());
     }
     assert_eq!(open[3], open[1], "{open:?}");
-}
-
-#[test]
-fn a_log_that_lost_what_was_read_is_out_of_range_however_long_it_is() {
-    let (mut fake, mut reader, fetches) = reading(Isolation::ReadUncommitted, |number, _| match number {
-        0 => {
-            let mut bytes = batch(7, b"a", None);
-            bytes[12..16].copy_from_slice(&3i32.to_be_bytes());
-            Some(fetched(data(bytes, 8)))
-        }
-        1 => {
-            let diverging_epoch = EpochEndOffset { epoch: 2, end_offset: 5 };
-            Some(fetched(PartitionData { diverging_epoch, log_start_offset: 1, ..data(Vec::new(), 20) }))
-        }
-        _ => None,
-    });
-    let events = events(&mut fake, &mut reader);
-    let [ReaderEvent::Fetched(_), ReaderEvent::OutOfRange { position, log_start, log_end, .. }] = events.as_slice()
-    else {
-        panic!("{events:?}")
-    };
-    assert_eq!((*position, *log_start, *log_end), (Offset(8), Offset(1), Offset(5)));
-    let fetches = fetches.lock().unwrap();
-    let told: Vec<i32> =
-        fetches.iter().map(|(_, request)| request.topics[0].partitions[0].last_fetched_epoch).collect();
-    assert_eq!(told, [-1, 3], "each fetch tells what the one before gave");
 }

@@ -173,7 +173,7 @@ impl Rig {
     pub(super) fn read(&mut self) -> Result<(), FailureKind> {
         let mut reader =
             KafkaReader::new(self.fake.driver.clone(), Isolation::ReadUncommitted, FetchOptions::default());
-        reader.assign(&[(words(), Offset(FETCHED))]);
+        reader.assign(&[(words(), Offset(FETCHED).into())]);
         for _ in 0..100 {
             self.fake.advance(50);
             let mut events = Vec::new();

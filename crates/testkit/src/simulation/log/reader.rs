@@ -1,7 +1,7 @@
 //! The reading client, with faults.
 
-use millstream_log::{Reader, ReaderEvent};
-use millstream_types::{Now, Offset, TopicPartition};
+use millstream_log::{ReadPosition, Reader, ReaderEvent};
+use millstream_types::{Now, TopicPartition};
 
 use super::connection::Connection;
 
@@ -17,9 +17,9 @@ impl FaultyReader {
 }
 
 impl Reader for FaultyReader {
-    fn assign(&mut self, positions: &[(TopicPartition, Offset)]) {
-        for (partition, offset) in positions {
-            self.connection.link.trace(format_args!("reader.assign {partition} {offset}"));
+    fn assign(&mut self, positions: &[(TopicPartition, ReadPosition)]) {
+        for (partition, position) in positions {
+            self.connection.link.trace(format_args!("reader.assign {partition} {}", position.offset));
         }
         self.connection.now(|reader| reader.assign(positions));
     }
