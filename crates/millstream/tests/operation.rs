@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use millstream::log::{Call, NewTopic, Outcome, Writer};
 use millstream::prelude::*;
+use millstream::types::config::ConfigBuilder;
 use millstream::{Clock, Headers, Log, StreamThreadExceptionResponse, SystemClock, TopicPartition};
 use millstream_testbroker::Cluster;
 
@@ -27,6 +28,10 @@ static KAFKA: LazyLock<Cluster> = LazyLock::new(|| {
 static CLOCK: LazyLock<SystemClock> = LazyLock::new(SystemClock::new);
 
 fn config(application: &str, guarantee: ProcessingGuarantee, state: &Path) -> Config {
+    settings(application, guarantee, state).build().unwrap()
+}
+
+fn settings(application: &str, guarantee: ProcessingGuarantee, state: &Path) -> ConfigBuilder {
     Config::builder()
         .application_id(application)
         .bootstrap_servers(&KAFKA.bootstrap())
@@ -35,8 +40,6 @@ fn config(application: &str, guarantee: ProcessingGuarantee, state: &Path) -> Co
         .set("transaction.timeout.ms", "3000")
         .processing_guarantee(guarantee)
         .state_dir(state)
-        .build()
-        .unwrap()
 }
 
 /// Counts what comes in a topic by key. The first so many records of value `fail` fail.
@@ -100,6 +103,13 @@ impl Desk {
         Streams::new(&topology, &config(self.name, self.guarantee, self.state.path())).unwrap()
     }
 
+    /// Another instance, elsewhere.
+    fn instance(&self, state: &Path, threads: usize, failures: u32) -> Streams {
+        let topology = counting(&format!("{}-in", self.name), &format!("{}-out", self.name), failures);
+        let settings = settings(self.name, self.guarantee, state).num_stream_threads(threads);
+        Streams::new(&topology, &settings.build().unwrap()).unwrap()
+    }
+
     fn send(&mut self, value: &str, count: i64) {
         for number in self.sent..self.sent + count {
             let record = Record::new(format!("key {}", number % 10), value.to_owned(), Timestamp(number));
@@ -148,6 +158,10 @@ fn tasks(streams: &Streams) -> Vec<usize> {
     tasks
 }
 
+fn error_of(streams: &Streams) -> Option<String> {
+    streams.error().map(|error| error.to_string())
+}
+
 /// Why an application ends that is started now.
 #[track_caller]
 fn refusal(desk: &Desk) -> String {
@@ -182,6 +196,46 @@ fn threads_are_added_replaced_and_removed_and_every_record_counts_once() {
     desk.wait_until_counted(&streams);
     assert!(streams.close(LIMIT));
     assert_eq!(streams.error().map(|error| error.to_string()), None);
+}
+
+#[test]
+fn an_application_that_was_ended_as_a_whole_can_be_started_again_at_once() {
+    let mut desk = Desk::new("ended", 4, ProcessingGuarantee::ExactlyOnceV2);
+    let states = [1, 2].map(|_| tempfile::tempdir().unwrap());
+    let start = |desk: &Desk, failures: u32| {
+        // The one that asks has a thread, the one that is told has two: one of them hears of it first.
+        let both = [(1, failures), (2, 0)];
+        let mut instances = both.iter().zip(&states).map(|((threads, failures), state)| {
+            let streams = desk.instance(state.path(), *threads, *failures);
+            streams.set_uncaught_exception_handler(|_| StreamThreadExceptionResponse::ShutdownApplication);
+            streams.start().unwrap();
+            streams
+        });
+        let (first, second) = (instances.next().unwrap(), instances.next().unwrap());
+        let all = || tasks(&first).into_iter().chain(tasks(&second)).collect::<Vec<_>>();
+        wait_until(desk, &second, "all threads have tasks", || {
+            assert_eq!((error_of(&first), error_of(&second)), (None, None));
+            let all = all();
+            all.iter().sum::<usize>() == 4 && all.iter().all(|tasks| *tasks > 0)
+        });
+        [first, second]
+    };
+    let instances = start(&desk, 1);
+    desk.send("fail", 100);
+    for streams in &instances {
+        assert!(streams.wait_for(&[State::Error], LIMIT), "{:?}", streams.threads_metadata());
+        assert!(streams.close(LIMIT));
+    }
+    let told = error_of(&instances[1]).unwrap();
+    assert!(told.contains("status 4"), "{told}");
+    drop(instances);
+
+    let instances = start(&desk, 0);
+    desk.wait_until_counted(&instances[0]);
+    for streams in &instances {
+        assert!(streams.close(LIMIT));
+        assert_eq!(error_of(streams), None);
+    }
 }
 
 #[test]

@@ -85,6 +85,7 @@ impl Instance {
             uncommitted_bytes: AtomicUsize::new(0),
             memory,
             is_paused: AtomicBool::new(false),
+            application_ends: AtomicBool::new(false),
             listeners: Listeners::default(),
         };
         shared.share_memory(config.num_stream_threads());

@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) memory: MemoryBudget,
     /// Whether nothing is to be processed for now.
     pub(crate) is_paused: AtomicBool,
+    /// Whether the whole application ends: this instance asked for it, or was told.
+    pub(crate) application_ends: AtomicBool,
     /// Who hears of restores and copies.
     pub(crate) listeners: Listeners,
 }
@@ -65,10 +67,18 @@ impl Shared {
         if self.config.is_exactly_once() { OffsetSpec::EndCommitted } else { OffsetSpec::EndUncommitted }
     }
 
-    /// What becomes of the membership of a thread that ends, where nothing else is said. Who comes back with
+    /// What becomes of the membership of a thread that ends and was told this. Where nothing was said: who comes back with
     /// another id would find the tasks taken by one that is gone. A static member comes back by its `group.instance.id`.
-    pub(crate) fn departure(&self) -> Departure {
-        if self.engines.keeps_process_id() || self.config.group_instance_id().is_some() {
+    ///
+    /// Where the whole application ends, all leave: the group forgets that only when nobody is in it any more, and tells
+    /// it until then to all that start.
+    pub(crate) fn departure(&self, told: Option<Departure>) -> Departure {
+        if self.application_ends.load(Ordering::Acquire) {
+            return Departure::Leave;
+        }
+        if let Some(told) = told {
+            told
+        } else if self.engines.keeps_process_id() || self.config.group_instance_id().is_some() {
             Departure::LeaveToOthers
         } else {
             Departure::Leave

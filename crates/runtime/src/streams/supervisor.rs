@@ -2,6 +2,7 @@
 //! to another thread in its place.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -304,6 +305,7 @@ impl Supervisor {
             }
             StreamThreadExceptionResponse::ShutdownClient => self.end_with(error),
             StreamThreadExceptionResponse::ShutdownApplication => {
+                self.instance.shared().application_ends.store(true, Ordering::Release);
                 // Those that are members say so when they leave.
                 self.stop_all(true);
                 self.end_with(error);

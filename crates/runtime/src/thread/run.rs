@@ -1,6 +1,8 @@
 //! The step of a stream thread: what is done, in which order.
 
-use millstream_log::{Call, Departure, FailureKind, MemberEvent, Outcome, ReaderEvent, SHUTDOWN_APPLICATION};
+use std::sync::atomic::Ordering;
+
+use millstream_log::{Call, FailureKind, MemberEvent, Outcome, ReaderEvent, SHUTDOWN_APPLICATION};
 use millstream_types::clock::nanos;
 use millstream_types::{Error, ErrorKind, Now, Result, TaskId};
 
@@ -153,6 +155,8 @@ impl StreamThread {
                 MemberEvent::Status { code, detail } => {
                     if code == SHUTDOWN_APPLICATION {
                         self.control.tell_to_end();
+                        // The other threads of the instance are stopped before they hear of it.
+                        self.shared.application_ends.store(true, Ordering::Release);
                     }
                     return Err(cannot_run(code, &detail));
                 }
@@ -257,13 +261,10 @@ impl StreamThread {
     }
 
     fn leave_group(&mut self) -> Call<()> {
-        let departure = if self.control.ends_application() {
+        if self.control.ends_application() {
             self.member.request_shutdown();
-            Departure::Leave
-        } else {
-            self.control.departure().unwrap_or_else(|| self.shared.departure())
-        };
-        self.member.leave(departure)
+        }
+        self.member.leave(self.shared.departure(self.control.departure()))
     }
 
     /// Goes on taking tasks over; whether anything moved.
@@ -465,6 +466,11 @@ fn cannot_run(code: i8, detail: &str) -> Error {
             ErrorKind::Configuration,
             "; the brokers do not create these internal topics: look whether the application may CREATE them, and at \
              replication.factor",
+        ),
+        SHUTDOWN_APPLICATION => (
+            ErrorKind::Fatal,
+            "; who starts is told so until all members have left, and one that was killed stays until its session ends \
+             (group.streams.session.timeout.ms of the brokers, 45 s)",
         ),
         _ => (ErrorKind::Fatal, ""),
     };
