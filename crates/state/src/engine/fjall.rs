@@ -12,6 +12,7 @@
 
 mod claims;
 mod database;
+mod scan;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use fjall::{Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable};
 use millstream_types::{Error, ErrorKind, Result};
 
 use super::claims;
+use super::scan::{HandleLock, Opened, Scan};
 use crate::MemoryBudget;
 use crate::directory::{StateDirectory, delete_remedy};
 use crate::memory_budget::MemoryShare;
@@ -68,8 +69,10 @@ impl Batch<'_> {
 
 /// The database of a state directory.
 pub(super) struct Database {
-    path: PathBuf,
+    path: Arc<Path>,
     state: RwLock<State>,
+    /// Taken before the state's lock.
+    handles: HandleLock,
     /// A write failed: fjall takes no more until it is opened again.
     must_reopen: AtomicBool,
     directory: StateDirectory,
@@ -84,16 +87,28 @@ struct Memory {
 
 #[derive(Default)]
 struct State {
-    /// The keyspaces in use. They go before the database when it is closed.
-    keyspaces: BTreeMap<String, Option<Keyspace>>,
+    /// The keyspaces in use.
+    keyspaces: BTreeMap<String, Arc<Opened>>,
+    /// Keyspaces that were deleted and may still be scanned.
+    deleted: Vec<Weak<Opened>>,
     database: Option<fjall::Database>,
+}
+
+impl State {
+    /// Gives up all handles, those of scans too: fjall keeps its directory locked as long as there is one.
+    fn close(&mut self) {
+        let deleted = self.deleted.drain(..).filter_map(|keyspace| keyspace.upgrade());
+        self.keyspaces.values().cloned().chain(deleted).for_each(|keyspace| keyspace.close());
+        self.database = None;
+    }
 }
 
 impl Database {
     pub(super) fn new(directory: StateDirectory) -> Self {
-        let path = directory.engine_path();
+        let path = directory.engine_path().into();
         let memory = Mutex::new(Memory { block_cache_bytes: BLOCK_CACHE_BYTES, share: None });
-        Self { path, state: RwLock::default(), must_reopen: AtomicBool::new(false), directory, memory }
+        let (state, handles, must_reopen) = (RwLock::default(), HandleLock::default(), AtomicBool::new(false));
+        Self { path, state, handles, must_reopen, directory, memory }
     }
 
     /// Counts what is kept in memory against a budget, from the database's first use on.
@@ -123,9 +138,10 @@ impl Database {
 
     /// Makes a keyspace unless there is one.
     pub(super) fn create(&self, name: &str) -> Result<()> {
-        let mut state = self.lock_mut();
-        let keyspace = self.ensure(&mut state)?.keyspace(name, options).map_err(|error| self.error(error))?;
-        state.keyspaces.insert(name.to_owned(), Some(keyspace));
+        let _in_use = self.handles.while_in_use();
+        let database = self.ensure(&mut self.lock_mut())?;
+        let keyspace = database.keyspace(name, options).map_err(|error| self.error(error))?;
+        self.lock_mut().keyspaces.insert(name.to_owned(), Opened::new(Some(keyspace)));
         Ok(())
     }
 
@@ -138,42 +154,39 @@ impl Database {
         Ok(self.ensure(&mut state)?.list_keyspace_names().iter().map(ToString::to_string).collect())
     }
 
-    /// Removes a keyspace. Its files go with the last handle, without the others having to wait.
+    /// Removes a keyspace. Its files go with the last handle, when nobody scans it any more; reads do not wait for that.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
-        let mut state = self.lock_mut();
-        let database = self.ensure(&mut state)?;
+        let _in_use = self.handles.while_in_use();
+        let database = self.ensure(&mut self.lock_mut())?;
         let keyspace = database.keyspace(name, options).map_err(|error| self.error(error))?;
-        state.keyspaces.remove(name);
+        database.delete_keyspace(keyspace).map_err(|error| self.error(error))?;
+        let mut state = self.lock_mut();
+        let removed = state.keyspaces.remove(name);
+        state.deleted.retain(|keyspace| keyspace.strong_count() > 0);
+        state.deleted.extend(removed.as_ref().map(Arc::downgrade));
         drop(state);
-        database.delete_keyspace(keyspace).map_err(|error| self.error(error))
+        drop(removed);
+        Ok(())
     }
 
     pub(super) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.with(name, |_, keyspace| Ok(keyspace.get(key)?.map(|value| value.to_vec())))
+        self.with(name, |_, keyspace, _| Ok(keyspace.get(key)?.map(|value| value.to_vec())))
     }
 
-    /// A snapshot of a range of rows. It outlives the database's being opened again.
-    pub(super) fn scan(
-        &self,
-        name: &str,
-        range: Range<Vec<u8>>,
-        is_reverse: bool,
-    ) -> Result<Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> + Send>> {
-        // `Keyspace::range` would show later writes.
-        let rows = self.with(name, |database, keyspace| Ok(database.snapshot().range(keyspace, range)))?;
-        let path = self.path.clone();
-        let row = move |guard: fjall::Guard| match guard.into_inner() {
-            Ok((key, value)) => Ok((key.to_vec(), value.to_vec())),
-            Err(error) => Err(describe(&path, error)),
-        };
-        Ok(if is_reverse { Box::new(rows.rev().map(row)) } else { Box::new(rows.map(row)) })
+    /// A snapshot of a range of rows. It outlives the keyspace, and the database's being opened again.
+    pub(super) fn scan(&self, name: &str, range: Range<Vec<u8>>, is_reverse: bool) -> Result<Scan> {
+        self.with(name, |database, keyspace, opened| {
+            // `Keyspace::range` would show later writes.
+            let rows = database.snapshot().range(keyspace, range);
+            Ok(Scan::new(rows, is_reverse, Arc::clone(opened), self.handles.clone(), Arc::clone(&self.path)))
+        })
     }
 
     /// Writes a batch, whole or not at all.
     pub(super) fn write(&self, name: &str, batch: &Batch<'_>) -> Result<()> {
         self.directory.check_present()?;
         self.reopen_if_needed()?;
-        let written = self.with(name, |database, keyspace| {
+        let written = self.with(name, |database, keyspace, _| {
             // A caller that breaks the order must not make the ingestion panic.
             if batch.is_large() && batch.rows.is_sorted_by(|one, next| one.0 < next.0) {
                 return ingest(keyspace, batch);
@@ -203,7 +216,7 @@ impl Database {
         let cleared = self.remove(name).and_then(|()| self.create(name));
         if cleared.is_err() {
             // It is in use all the same: it comes back when the database is opened again.
-            self.lock_mut().keyspaces.entry(name.to_owned()).or_insert(None);
+            self.lock_mut().keyspaces.entry(name.to_owned()).or_insert_with(|| Opened::new(None));
         }
         self.note(cleared)
     }
@@ -223,18 +236,24 @@ impl Database {
         result
     }
 
-    fn with<T>(&self, name: &str, run: impl FnOnce(&fjall::Database, &Keyspace) -> fjall::Result<T>) -> Result<T> {
+    fn with<T>(
+        &self,
+        name: &str,
+        run: impl FnOnce(&fjall::Database, &Keyspace, &Arc<Opened>) -> fjall::Result<T>,
+    ) -> Result<T> {
         let state = self.lock();
         let Some(database) = &state.database else {
             let path = self.path.display();
             let message = format!("the state database {path} is closed after a failure; the next write opens it again");
             return Err(Error::new(ErrorKind::Storage, message));
         };
-        let Some(Some(keyspace)) = state.keyspaces.get(name) else {
+        let opened = state.keyspaces.get(name);
+        let handle = opened.map(|opened| opened.get());
+        let (Some(opened), Some(Some(keyspace))) = (opened, handle.as_deref()) else {
             let message = format!("store {name} of the state database {} was removed", self.path.display());
             return Err(Error::new(ErrorKind::State, message));
         };
-        run(database, keyspace).map_err(|error| self.error(error))
+        run(database, keyspace, opened).map_err(|error| self.error(error))
     }
 
     /// After a failed write: opens the database again, and with it the keyspaces in use.
@@ -242,20 +261,20 @@ impl Database {
         if !self.must_reopen.load(Ordering::Acquire) {
             return Ok(());
         }
-        let mut state = self.lock_mut();
-        if !self.must_reopen.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        tracing::warn!(path = %self.path.display(), "a write failed; the state database is opened again");
-        // fjall locks its directory: all of the old database goes before the new one comes.
-        state.keyspaces.values_mut().for_each(|keyspace| *keyspace = None);
-        state.database = None;
-        let database = self.ensure(&mut state)?;
-        for (name, keyspace) in &mut state.keyspaces {
-            *keyspace = Some(database.keyspace(name, options).map_err(|error| self.error(error))?);
-        }
-        self.must_reopen.store(false, Ordering::Release);
-        Ok(())
+        self.handles.while_none_is_in_use(|| {
+            let mut state = self.lock_mut();
+            if !self.must_reopen.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            tracing::warn!(path = %self.path.display(), "a write failed; the state database is opened again");
+            state.close();
+            let database = self.ensure(&mut state)?;
+            for (name, opened) in &mut state.keyspaces {
+                *opened = Opened::new(Some(database.keyspace(name, options).map_err(|error| self.error(error))?));
+            }
+            self.must_reopen.store(false, Ordering::Release);
+            Ok(())
+        })
     }
 
     /// The database, opened if need be. Who opens a keyspace has asked for it.
@@ -314,6 +333,13 @@ impl Database {
     }
 }
 
+impl Drop for Database {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.handles.while_none_is_in_use(|| state.close());
+    }
+}
+
 /// Writes a large batch straight into tables, past journal and memtable: the bulk load of a
 /// restore. The tables become visible together.
 fn ingest(keyspace: &Keyspace, batch: &Batch<'_>) -> fjall::Result<()> {
@@ -331,7 +357,7 @@ fn options() -> KeyspaceCreateOptions {
 
 /// What kind of error it is for the caller, and what can be done.
 #[cold]
-fn describe(path: &Path, error: fjall::Error) -> Error {
+pub(super) fn describe(path: &Path, error: fjall::Error) -> Error {
     use std::io::ErrorKind as Io;
 
     let place = path.display();
@@ -391,6 +417,49 @@ mod tests {
         assert_eq!(database.get("two", b"b").unwrap().as_deref(), Some(&b"1"[..]));
         let values: Vec<Vec<u8>> = scan.map(|row| row.unwrap().1).collect();
         assert_eq!(values, [b"1", b"1"], "the snapshot is as it was");
+    }
+
+    #[test]
+    fn a_scan_of_a_deleted_keyspace_does_not_keep_the_database_from_being_opened_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDirectory::open(directory.path(), "app", || "id".to_owned()).unwrap();
+        let database = Database::new(state);
+        database.create("one").unwrap();
+        let batch = Batch { before: (b"a", b"1"), rows_prefix: b'b', rows: &[] };
+        let large = vec![7; INGEST_BYTES_MIN];
+        database.write("one", &Batch { rows: &[(b"", Some(&large))], ..batch }).unwrap();
+        let scan = || database.scan("one", b"a".to_vec()..b"z".to_vec(), false).unwrap();
+        let of_deleted = scan();
+        database.clear("one").unwrap();
+        database.write("one", &batch).unwrap();
+        let of_closed = scan();
+
+        database.note::<()>(Err(database.error(fjall::Error::Poisoned))).unwrap_err();
+        database.write("one", &batch).unwrap();
+        assert_eq!(of_closed.map(Result::unwrap).count(), 1);
+        let error = of_deleted.collect::<Result<Vec<_>>>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::State, "{error}");
+        assert!(error.message().contains("read again"), "{error}");
+    }
+
+    #[test]
+    fn while_files_are_deleted_reads_go_on_and_the_database_is_not_opened_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDirectory::open(directory.path(), "app", || "id".to_owned()).unwrap();
+        let database = Database::new(state);
+        let batch = Batch { before: (b"a", b"1"), rows_prefix: b'b', rows: &[] };
+        database.create("one").unwrap();
+        database.write("one", &batch).unwrap();
+        database.note::<()>(Err(database.error(fjall::Error::Poisoned))).unwrap_err();
+        std::thread::scope(|scope| {
+            let deleting = database.handles.while_in_use();
+            let writer = scope.spawn(|| database.write("one", &batch));
+            assert_eq!(database.get("one", b"a").unwrap().as_deref(), Some(&b"1"[..]));
+            assert!(database.must_reopen.load(Ordering::Acquire));
+            drop(deleting);
+            writer.join().unwrap().unwrap();
+        });
+        assert!(!database.must_reopen.load(Ordering::Acquire));
     }
 
     #[test]
