@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use millstream::{Clock, CloseOptions, Config, GroupMembershipOperation, ProcessingGuarantee, Streams, SystemClock};
+use millstream::{Clock, CloseOptions, Config, ConfigBuilder, GroupMembershipOperation, ProcessingGuarantee, Streams, SystemClock};
 
 use crate::generator::KEYS;
 use crate::options::Options;
@@ -153,20 +153,35 @@ fn config(options: &Options, workload: Workload, guarantee: Guarantee) -> Result
         ("linger-ms", "producer.linger.ms"),
         ("cache-bytes", "statestore.cache.max.bytes"),
         ("standby", "group.streams.num.standby.replicas"),
-        ("session-ms", "group.streams.session.timeout.ms"),
     ];
     for (option, key) in passed_on {
         if let Some(value) = options.text(option) {
             config = config.set(key, value);
         }
     }
-    if let Some(session_ms) = options.number::<u64>("session-ms")? {
-        config = config.set("group.streams.heartbeat.interval.ms", session_ms / 3);
-    }
     for (key, value) in &options.configs {
         config = config.set(key, value);
     }
-    config.build().map_err(|error| error.to_string())
+    let build = |config: ConfigBuilder| config.build().map_err(|error| error.to_string());
+    let Some(session_ms) = options.number::<u64>("session-ms")? else { return build(config) };
+    let of_session = config
+        .clone()
+        .set("group.streams.session.timeout.ms", session_ms)
+        .set("group.streams.heartbeat.interval.ms", session_ms / 3);
+    let of_session = build(of_session)?;
+    let Err(error) = configure_group(&of_session) else { return Ok(of_session) };
+    eprintln!("going on with the brokers' session timeout: {}", text(error));
+    build(config)
+}
+
+/// Gives its group the settings of an application now, which it does itself when it starts.
+fn configure_group(config: &Config) -> millstream::Result<()> {
+    if config.bootstrap() == &millstream::types::config::Bootstrap::Memory {
+        return Ok(());
+    }
+    let settings: Vec<(String, String)> = config.group_configs().into_iter().collect();
+    let log = millstream::open_log(config)?;
+    millstream::answer(&*log, log.admin().configure_group(config.application_id(), &settings))
 }
 
 /// What ended the application before its time.
