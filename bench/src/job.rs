@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use millstream::{Clock, CloseOptions, Config, ConfigBuilder, GroupMembershipOperation, ProcessingGuarantee, Streams, SystemClock};
+use millstream::{
+    Clock, CloseOptions, Config, ConfigBuilder, GroupMembershipOperation, ProcessingGuarantee, Streams, SystemClock,
+};
 
 use crate::generator::KEYS;
 use crate::options::Options;

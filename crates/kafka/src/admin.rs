@@ -32,7 +32,7 @@ impl KafkaAdmin {
     }
 
     fn start<T: Send + 'static>(&self, step: impl Step<T> + 'static) -> Call<T> {
-        let (call, slot) = crate::call::call();
+        let (call, slot) = self.driver.call();
         self.driver.add(Operation::new(Box::new(step), slot));
         call
     }

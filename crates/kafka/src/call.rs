@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use millstream_log::{Call, Failure, Outcome, Pending};
 use millstream_types::Now;
 
+use crate::driver::Health;
+
 /// Where an actor puts the end of a call.
 pub(crate) struct Slot<T>(Arc<Mutex<State<T>>>);
 
@@ -21,7 +23,8 @@ impl<T> Clone for Slot<T> {
     }
 }
 
-struct Wait<T>(Slot<T>);
+/// Ends by itself when the network thread has ended: no actor does it then.
+struct Wait<T>(Slot<T>, Arc<Health>);
 
 impl<T> Drop for Wait<T> {
     fn drop(&mut self) {
@@ -34,6 +37,7 @@ impl<T: Send> Pending<T> for Wait<T> {
         let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *state, State::Closed) {
             State::Over(outcome) => outcome,
+            State::Open if let Some(failure) = self.1.failure() => Outcome::Failed(failure),
             other => {
                 *state = other;
                 Outcome::Pending
@@ -43,9 +47,9 @@ impl<T: Send> Pending<T> for Wait<T> {
 }
 
 /// A call and the slot that ends it.
-pub(crate) fn call<T: Send + 'static>() -> (Call<T>, Slot<T>) {
+pub(crate) fn call<T: Send + 'static>(health: &Arc<Health>) -> (Call<T>, Slot<T>) {
     let slot = Slot(Arc::new(Mutex::new(State::Open)));
-    (Call::pending(Wait(slot.clone())), slot)
+    (Call::pending(Wait(slot.clone(), Arc::clone(health))), slot)
 }
 
 impl<T> Slot<T> {

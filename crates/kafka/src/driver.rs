@@ -4,15 +4,19 @@
 //! requests and looks for their answers; it never waits. What it shares with a stream thread lies
 //! behind a lock that is taken once a batch, never once a record.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use millstream_log::Signal;
+use millstream_log::{Call, Failure, Signal};
 use millstream_types::{Clock, Error, ErrorKind, Now, Result};
 
+use crate::call::{Slot, call};
 use crate::client::{Client, ClientOptions};
+use crate::failure::fatal;
 use crate::net::{TcpTransport, Transport, TransportEvent, Waker};
 
 /// The thread sleeps at most this long, in ms.
@@ -44,6 +48,26 @@ struct Shared {
     waker: Option<Waker>,
     thread: Mutex<Option<JoinHandle<()>>>,
     signal: Arc<Signal>,
+    health: Arc<Health>,
+}
+
+/// Whether the thread is there. It ends before its time only by a panic: a fault of ours, which those who wait for it
+/// must hear of.
+#[derive(Default)]
+pub(crate) struct Health {
+    has_failed: AtomicBool,
+}
+
+impl Health {
+    /// Why nothing comes any more.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.has_failed.load(Ordering::Acquire).then(|| {
+            fatal(
+                "the thread that talks to the brokers has ended by a fault in Millstream (its panic was told on stderr): \
+                 start the process again",
+            )
+        })
+    }
 }
 
 impl Driver {
@@ -60,13 +84,20 @@ impl Driver {
         let (inbox, actors) = channel();
         let signal = Arc::new(Signal::default());
         let mut engine = Engine::new(Client::new(options), transport);
-        let on_change = Arc::clone(&signal);
-        let run = move || engine.run(&actors, &*clock, &on_change);
+        let (on_change, health) = (Arc::clone(&signal), Arc::new(Health::default()));
+        let has_ended = Arc::clone(&health);
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(|| engine.run(&actors, &*clock, &on_change))).is_err() {
+                has_ended.has_failed.store(true, Ordering::Release);
+                on_change.notify();
+            }
+        };
         let thread = std::thread::Builder::new()
             .name("millstream-network".to_owned())
             .spawn(run)
             .map_err(|error| storage("the network thread cannot be started", error))?;
-        let shared = Shared { inbox: Mutex::new(inbox), waker: Some(waker), thread: Mutex::new(Some(thread)), signal };
+        let thread = Mutex::new(Some(thread));
+        let shared = Shared { inbox: Mutex::new(inbox), waker: Some(waker), thread, signal, health };
         Ok(Self(Arc::new(shared)))
     }
 
@@ -75,7 +106,8 @@ impl Driver {
     pub(crate) fn detached() -> (Self, Receiver<Box<dyn Actor>>) {
         let (inbox, actors) = channel();
         let signal = Arc::new(Signal::default());
-        let shared = Shared { inbox: Mutex::new(inbox), waker: None, thread: Mutex::new(None), signal };
+        let (thread, health) = (Mutex::new(None), Arc::default());
+        let shared = Shared { inbox: Mutex::new(inbox), waker: None, thread, signal, health };
         (Self(Arc::new(shared)), actors)
     }
 
@@ -86,6 +118,16 @@ impl Driver {
         let _ = inbox.send(Box::new(actor));
         drop(inbox);
         self.wake();
+    }
+
+    /// A call, and the slot in which an actor puts its end.
+    pub(crate) fn call<T: Send + 'static>(&self) -> (Call<T>, Slot<T>) {
+        call(&self.0.health)
+    }
+
+    /// Why the actors have no turns any more.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.0.health.failure()
     }
 
     /// Gives all actors a turn soon: what they share was changed.
@@ -176,6 +218,43 @@ impl<T: Transport> Engine<T> {
             signal.notify();
             let pause = due.saturating_sub(now.mono_ms()).clamp(0, SLEEP_MAX_MS);
             self.wait(Duration::from_millis(pause.unsigned_abs()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+    use millstream_log::{FailureKind, Outcome};
+    use millstream_types::clock::SystemClock;
+    use millstream_types::{Config, config::HostPort};
+
+    struct Panicking;
+
+    impl Actor for Panicking {
+        fn turn(&mut self, _: &mut Client) -> Turn {
+            panic!("a fault of ours, made by a test");
+        }
+    }
+
+    #[test]
+    fn who_waits_hears_of_a_network_thread_that_ended() {
+        let config = Config::builder().application_id("app").bootstrap_servers("localhost:1").build().unwrap();
+        let brokers = [HostPort { host: "localhost".to_owned(), port: 1 }];
+        let client = Settings::of(&config, &brokers, 1).unwrap().client;
+        let driver = Driver::start(client, Arc::new(SystemClock::new())).unwrap();
+        let (mut before, _slot) = driver.call::<()>();
+        assert!(matches!(before.poll(Now::default()), Outcome::Pending));
+        driver.add(Panicking);
+        while driver.failure().is_none() {
+            driver.signal().wait(Duration::from_secs(60));
+        }
+        let (mut after, _slot) = driver.call::<()>();
+        for call in [&mut before, &mut after] {
+            assert!(
+                matches!(call.poll(Now::default()), Outcome::Failed(failure) if failure.kind == FailureKind::Fatal)
+            );
         }
     }
 }

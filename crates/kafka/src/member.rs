@@ -25,7 +25,7 @@ use millstream_log::{
 };
 use millstream_types::{Now, TopicPartition};
 
-use crate::call::{Slot, call};
+use crate::call::Slot;
 use crate::driver::Driver;
 use crate::renewal::Renewals;
 use commit::OffsetCommit;
@@ -104,6 +104,7 @@ impl Member for KafkaMember {
         let mut shared = lock(&self.shared);
         shared.polled_ms = Some(now.mono_ms());
         events.extend(shared.events.drain(..));
+        events.extend(self.driver.failure().map(MemberEvent::Failed));
     }
 
     fn revoked(&mut self) {
@@ -114,7 +115,7 @@ impl Member for KafkaMember {
         if offsets.is_empty() {
             return Call::done(());
         }
-        let (call, slot) = call();
+        let (call, slot) = self.driver.call();
         self.driver.add(OffsetCommit::new(self.metadata(), offsets, slot));
         call
     }
@@ -132,7 +133,7 @@ impl Member for KafkaMember {
     }
 
     fn leave(&mut self, departure: Departure) -> Call<()> {
-        let (call, slot) = call();
+        let (call, slot) = self.driver.call();
         self.order(Order::Leave(departure, slot));
         call
     }

@@ -193,6 +193,7 @@ impl Reader for KafkaReader {
     }
 
     fn poll(&mut self, _: Now, bytes_max: usize, events: &mut Vec<ReaderEvent>) {
+        events.extend(self.driver.failure().map(ReaderEvent::Failed));
         let mut shared = self.shared();
         if shared.poll(bytes_max, events) {
             drop(shared);

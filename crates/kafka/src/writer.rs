@@ -18,7 +18,7 @@ use millstream_log::batch::{BatchBuilder, Compression, HEADER_LEN};
 use millstream_log::{Acks, Call, CommittedOffset, Failure, GroupMetadata, Outcome, PartitionHandle, Writer};
 use millstream_types::{Error, ErrorKind, Headers, Now, Result, Timestamp, TopicPartition};
 
-use crate::call::{Slot, call};
+use crate::call::Slot;
 use crate::driver::Driver;
 use crate::failure::{fatal, retriable};
 use crate::group::check_membership;
@@ -267,7 +267,7 @@ impl KafkaWriter {
     }
 
     fn order<T: Send + 'static>(&mut self, is_flush: bool, order: impl FnOnce(Slot<T>) -> Order) -> Call<T> {
-        let (call, slot) = call();
+        let (call, slot) = self.driver.call();
         self.hand_over(is_flush, Some(order(slot)));
         call
     }
