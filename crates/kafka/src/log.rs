@@ -70,7 +70,10 @@ impl Log for KafkaLog {
             );
         }
         match &self.no_groups {
-            None => Box::new(KafkaMember::new(self.driver.clone(), config, self.renewals.clone())),
+            None => {
+                let rack = Some(self.settings.fetch.rack.clone()).filter(|rack| !rack.is_empty());
+                Box::new(KafkaMember::new(self.driver.clone(), config, rack, self.renewals.clone()))
+            }
             Some(error) => Box::new(RefusedMember::new(config, error.clone())),
         }
     }

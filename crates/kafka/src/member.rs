@@ -66,7 +66,8 @@ pub(super) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 impl KafkaMember {
-    pub(crate) fn new(driver: Driver, config: MemberConfig, renewals: Renewals) -> Self {
+    /// A member that is told to be in this rack (`client.rack`).
+    pub(crate) fn new(driver: Driver, config: MemberConfig, rack: Option<String>, renewals: Renewals) -> Self {
         let shared = Arc::new(Mutex::new(Shared {
             events: VecDeque::new(),
             orders: VecDeque::new(),
@@ -74,7 +75,7 @@ impl KafkaMember {
             polled_ms: None,
             is_closed: false,
         }));
-        driver.add(Heartbeats::new(Arc::clone(&shared), config.clone(), renewals));
+        driver.add(Heartbeats::new(Arc::clone(&shared), config.clone(), rack, renewals));
         Self { driver, config, shared }
     }
 

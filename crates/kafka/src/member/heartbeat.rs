@@ -46,6 +46,8 @@ const LEAVE_TIMEOUT_MS: i64 = 5_000;
 pub(super) struct Heartbeats {
     shared: Arc<Mutex<Shared>>,
     pub(super) config: MemberConfig,
+    /// `client.rack`.
+    pub(super) rack: Option<String>,
     pub(super) state: State,
     pub(super) topology: GroupTopology,
     pub(super) epoch: i32,
@@ -113,11 +115,17 @@ pub(super) enum State {
 }
 
 impl Heartbeats {
-    pub(super) fn new(shared: Arc<Mutex<Shared>>, config: MemberConfig, renewals: Renewals) -> Self {
+    pub(super) fn new(
+        shared: Arc<Mutex<Shared>>,
+        config: MemberConfig,
+        rack: Option<String>,
+        renewals: Renewals,
+    ) -> Self {
         Self {
             shared,
             client_suffix: client_suffix(&config.member_id),
             config,
+            rack,
             state: State::Outside,
             topology: GroupTopology::default(),
             epoch: LEAVE,

@@ -51,6 +51,7 @@ impl Heartbeats {
         if joins {
             request.rebalance_timeout_ms = i32::try_from(self.config.max_poll_interval_ms).unwrap_or(i32::MAX);
             request.topology = Some(topology(&self.topology));
+            request.rack_id.clone_from(&self.rack);
             request.process_id = Some(self.config.process_id.to_string());
             request.client_tags = Some(self.client_tags().collect());
             request.user_endpoint = self.config.endpoint.as_ref().map(endpoints::told);

@@ -115,7 +115,7 @@ fn joined_with(
         }
     };
     let fake = Fake::new(FakeTransport::new(script));
-    let mut member = KafkaMember::new(fake.driver.clone(), config, Renewals::default());
+    let mut member = KafkaMember::new(fake.driver.clone(), config, Some("north".to_owned()), Renewals::default());
     let facts = SubtopologyFacts {
         id: 0,
         tasks: 2,
@@ -218,6 +218,7 @@ fn a_member_joins_with_its_topology_and_tells_what_it_runs() {
     let heartbeats = rig.heartbeats.lock().unwrap();
     let first = &heartbeats[0];
     assert_eq!((first.member_epoch, first.rebalance_timeout_ms), (0, 60_000));
+    assert_eq!(first.rack_id.as_deref(), Some("north"));
     let topology = &first.topology.as_ref().unwrap().subtopologies[0];
     assert_eq!(topology.source_topics, ["words"]);
     assert_eq!(topology.state_changelog_topics[0].name, "app-counts-changelog");
@@ -347,6 +348,31 @@ fn a_group_that_cannot_run_says_so_after_a_while() {
     assert_eq!(rig.events(20_000), [""; 0], "a coordinator may hear of them late");
     assert_eq!(rig.events(20_000), ["status 1"]);
     assert_eq!(rig.events(60_000), [""; 0], "once is enough");
+}
+
+#[test]
+fn what_no_waiting_mends_is_told_at_once() {
+    let status = |code: i8| Status { status_code: code, status_detail: "why".to_owned() };
+    for (code, expected) in [(0, None), (2, Some("status 2")), (4, Some("status 4"))] {
+        let mut rig =
+            joined(move |_, _| StreamsGroupHeartbeatResponse { status: Some(vec![status(code)]), ..told(1, &[0]) });
+        let statuses: Vec<String> =
+            rig.events(60_000).into_iter().filter(|event| event.starts_with("status")).collect();
+        assert_eq!(statuses, Vec::from_iter(expected), "{code}");
+    }
+}
+
+#[test]
+fn who_ends_the_application_tells_the_group() {
+    let mut rig = joined(|_, _| told(1, &[0]));
+    rig.events(500);
+    rig.member.request_shutdown();
+    let leave = rig.member.leave(Departure::Leave);
+    rig.fake.wait(leave).unwrap();
+    let heartbeats = rig.heartbeats.lock().unwrap();
+    let told: Vec<(i32, bool)> =
+        heartbeats.iter().map(|heartbeat| (heartbeat.member_epoch, heartbeat.shutdown_application)).collect();
+    assert_eq!(told, [(0, false), (1, false), (-1, true)]);
 }
 
 #[test]

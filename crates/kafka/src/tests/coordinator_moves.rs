@@ -44,7 +44,7 @@ fn writers_members_and_calls_follow_a_coordinator_that_moves() {
         max_poll_interval_ms: 600_000,
         ..MemberConfig::default()
     };
-    let mut member = KafkaMember::new(fake.driver.clone(), config, Renewals::default());
+    let mut member = KafkaMember::new(fake.driver.clone(), config, None, Renewals::default());
     member.join(GroupTopology::default());
     let group = GroupMetadata { group: "g".into(), member_id: "m".into(), epoch: 1 };
     let committed = || {

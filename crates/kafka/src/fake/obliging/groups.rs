@@ -38,7 +38,7 @@ pub(super) fn answer(header: &RequestHeader, body: Reader, code: impl Fn(Place) 
             let response = StreamsGroupHeartbeatResponse {
                 error_code: code(Place::Top),
                 member_epoch: if member_epoch == 0 { 1 } else { member_epoch },
-                heartbeat_interval_ms: 100,
+                heartbeat_interval_ms: 1_000,
                 active_tasks: (member_epoch == 0).then(|| vec![task]),
                 standby_tasks: None,
                 warmup_tasks: None,

@@ -70,6 +70,14 @@ fn streams_group_heartbeat() {
     check::<StreamsGroupHeartbeatRequest>(Check { special: &special, ..how }, |rig| rig.join(true).map(drop));
 }
 
+/// Heartbeats of a member. With its group, a membership is gone.
+#[test]
+fn streams_group_heartbeat_of_a_member() {
+    let special: [(End, &[i16]); 1] = [(Again, &[-1, 25, 69, 110])];
+    let how = Check { place: Place::Top, lookup: Lookup::Coordinator, number: 2, special: &special, ..USUAL };
+    check::<StreamsGroupHeartbeatRequest>(how, Rig::stay);
+}
+
 /// A member that leaves is gone, whatever the answer, unless another coordinator is to be told.
 #[test]
 fn streams_group_heartbeat_of_a_member_that_leaves() {

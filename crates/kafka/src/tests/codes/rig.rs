@@ -149,6 +149,26 @@ impl Rig {
         panic!("nothing was assigned")
     }
 
+    /// Joins a group and stays in it for some heartbeats; joins again when the membership is lost.
+    pub(super) fn stay(&mut self) -> Result<(), FailureKind> {
+        let mut member = self.join(false)?;
+        for _ in 0..110 {
+            self.fake.advance(50);
+            let mut events = Vec::new();
+            member.poll(self.fake.now(), &mut events);
+            for event in events {
+                match event {
+                    MemberEvent::Assigned { .. } => {}
+                    MemberEvent::Failed(failure) => return Err(failure.kind),
+                    MemberEvent::Lost => member.join(GroupTopology::default()),
+                    event => panic!("{event:?}"),
+                }
+            }
+        }
+        assert!(member.metadata().epoch > 0, "it is a member");
+        Ok(())
+    }
+
     /// Joins a group and leaves it.
     pub(super) fn leave(&mut self) -> Result<(), FailureKind> {
         let mut member = self.join(false)?;
@@ -166,7 +186,7 @@ impl Rig {
             may_renew_group,
             ..MemberConfig::default()
         };
-        KafkaMember::new(self.fake.driver.clone(), config, Renewals::default())
+        KafkaMember::new(self.fake.driver.clone(), config, None, Renewals::default())
     }
 
     /// Reads the one record there is.
