@@ -88,14 +88,17 @@ pub(super) fn meaning(name: &str) -> (Meaning, &str) {
     (meaning, base)
 }
 
-/// Why nothing reads a setting behind its prefix though it is known without: a process has one client.
+/// Why nothing reads a setting behind its prefix though it is known without: it is no client's, or a process has one client.
 pub(super) fn unread_behind_prefix(name: &str, base: &str) -> Option<&'static str> {
     let is_of_writing = WRITING.contains(&base);
     let prefix = CLIENT_PREFIXES.iter().find(|prefix| name.starts_with(**prefix))?;
+    if find_key(base).is_some_and(|key| key.origin != Origin::KafkaClient && key.reader != KeyReader::Brokers) {
+        return Some("it is no setting of a single client: give it without prefix");
+    }
     match *prefix {
         "consumer." | "main.consumer." => is_of_writing.then_some("it concerns writing: give it behind producer."),
         "producer." if is_of_writing => None,
-        _ if base == "security.protocol" => None,
+        "producer." | "admin." if base == "security.protocol" => None,
         _ => Some("a process has one client: give it without prefix, or behind main.consumer."),
     }
 }

@@ -309,7 +309,8 @@ fn odd_keys_are_told_once_and_kept() {
 #[test]
 fn a_prefix_of_a_client_that_there_is_not_is_told() {
     let warnings = |key: &str| {
-        let config = minimal().bootstrap_servers("b:9092").set("group.protocol", "streams").set(key, 2);
+        let value = if key.ends_with("security.protocol") { "PLAINTEXT" } else { "2" };
+        let config = minimal().bootstrap_servers("b:9092").set("group.protocol", "streams").set(key, value);
         config.build().unwrap().warnings().iter().map(|warning| warning.kind).collect::<Vec<_>>()
     };
     for key in [
@@ -317,6 +318,10 @@ fn a_prefix_of_a_client_that_there_is_not_is_told() {
         "admin.retry.backoff.ms",
         "producer.retry.backoff.ms",
         "consumer.linger.ms",
+        "consumer.commit.interval.ms",
+        "producer.state.dir",
+        "main.consumer.client.id",
+        "restore.consumer.security.protocol",
     ] {
         assert!(matches!(warnings(key)[..], [ConfigWarningKind::Unread { .. }]), "{key}");
     }
