@@ -21,6 +21,9 @@ const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 "#;
 
+/// The oldest Java that Kafka 4 runs on.
+const JAVA_MIN: u32 = 17;
+
 /// Files of one version below cargo's target directory, fetched once for all processes.
 #[derive(Clone, Debug)]
 pub(crate) struct Jars {
@@ -44,6 +47,7 @@ impl Jars {
         create(&jars.home)?;
         let _lock = jars.lock()?;
         if !jars.libraries().is_dir() {
+            check_java()?;
             jars.fetch(version)?;
         }
         Ok(jars)
@@ -162,6 +166,27 @@ fn check_programs() -> Result<(), String> {
     if missing.is_empty() { Ok(()) } else { Err(missing.join("\n")) }
 }
 
+/// Whether the Java that is found can run brokers. One that tells its version in another way may.
+fn check_java() -> Result<(), String> {
+    let told = Command::new("java").arg("-version").output().map_err(|error| format!("java cannot be run: {error}"))?;
+    let text = String::from_utf8_lossy(&told.stderr);
+    match java_version(&text) {
+        Some(version) if version < JAVA_MIN => {
+            Err(format!("java in PATH is Java {version}: Kafka's brokers need Java {JAVA_MIN} or later"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// From `openjdk version "17.0.15" 2025-04-15`, or `java version "1.8.0_402"`.
+fn java_version(text: &str) -> Option<u32> {
+    let mut numbers = text.split('"').nth(1)?.split(['.', '-', '_', '+']);
+    match numbers.next()?.parse() {
+        Ok(1) => numbers.next()?.parse().ok(),
+        first => first.ok(),
+    }
+}
+
 fn copy(from: &Path, to: &Path) -> Result<(), String> {
     create(to)?;
     for entry in fs::read_dir(from).map_err(|error| cannot("read", from, &error))?.flatten() {
@@ -185,4 +210,21 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), String> {
 
 fn cannot(what: &str, path: &Path, error: &std::io::Error) -> String {
     format!("cannot {what} {}: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn javas_version_is_read() {
+        for (text, version) in [
+            ("openjdk version \"17.0.15\" 2025-04-15\nOpenJDK Runtime Environment", Some(17)),
+            ("java version \"1.8.0_402\"", Some(8)),
+            ("openjdk version \"24-ea\" 2025-03-18", Some(24)),
+            ("no such thing", None),
+        ] {
+            assert_eq!(java_version(text), version, "{text}");
+        }
+    }
 }
