@@ -10,7 +10,7 @@ use super::batches::{Sorted, sort};
 use super::bounds::{Bounds, BoundsTurn, may_pass};
 use super::broker::{Broker, Want, Wants};
 use super::session::Position;
-use super::{FetchOptions, Shared, lock};
+use super::{Feed, FetchOptions, Shared, lock};
 use crate::client::{Client, Lane, Leader, TopicState};
 use crate::driver::{Actor, Turn};
 use crate::failure::{refused, unanswered};
@@ -192,28 +192,27 @@ impl Fetcher {
     fn find_bounds(&mut self, client: &mut Client) -> i64 {
         let mut due = i64::MAX;
         let shared = Arc::clone(&self.shared);
-        let asks = |partition: &TopicPartition, bounds: &Bounds| {
+        self.lost.retain(|partition, bounds| {
+            let asks = |feed: &Feed| !feed.is_over && feed.position == bounds.position;
             // Who was assigned anew meanwhile, or goes on, did not ask.
-            let shared = lock(&shared);
-            shared.feeds.get(partition).is_some_and(|feed| !feed.is_over && feed.position == bounds.position)
-        };
-        self.lost.retain(|partition, bounds| asks(partition, bounds));
-        self.lost.retain(|partition, bounds| match bounds.turn(client, partition) {
-            BoundsTurn::Waiting(until) => {
-                due = due.min(until);
-                true
+            if !lock(&shared).feeds.get(partition).is_some_and(asks) {
+                return false;
             }
-            BoundsTurn::Failed(failure) => {
-                lock(&shared).end(partition, ReaderEvent::Failed(failure));
-                false
-            }
-            BoundsTurn::Found(log_start, log_end) => {
-                let position = Offset(bounds.position);
-                let (log_start, log_end) = (Offset(log_start), Offset(log_end));
-                let event = ReaderEvent::OutOfRange { partition: partition.clone(), position, log_start, log_end };
-                lock(&shared).end(partition, event);
-                false
-            }
+            let event = match bounds.turn(client, partition) {
+                BoundsTurn::Waiting(until) => {
+                    due = due.min(until);
+                    return true;
+                }
+                BoundsTurn::Failed(failure) => ReaderEvent::Failed(failure),
+                BoundsTurn::Found(log_start, log_end) => ReaderEvent::OutOfRange {
+                    partition: partition.clone(),
+                    position: Offset(bounds.position),
+                    log_start: Offset(log_start),
+                    log_end: Offset(log_end),
+                },
+            };
+            lock(&shared).end(partition, event);
+            false
         });
         due
     }
