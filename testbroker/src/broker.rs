@@ -17,6 +17,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// What a broker logs once it takes requests.
 const STARTED: &str = "Kafka Server started";
 
+/// In a broker's folder: what it keeps.
+const DATA: &str = "data";
+
 /// A broker with its own folder and ports.
 #[derive(Debug)]
 pub(crate) struct Broker {
@@ -51,7 +54,7 @@ impl Broker {
     /// Writes a broker's folder, unless it is there already.
     pub(crate) fn prepare(common: &Common, node: usize, folder: &Path) -> Result<Self, String> {
         let (port, controller) = *common.ports.get(node - 1).ok_or("a broker without ports")?;
-        let data = folder.join("data");
+        let data = folder.join(DATA);
         jars::create(folder)?;
         let config = folder.join("server.properties");
         jars::write(&config, &properties(common, node, port, controller, &data))?;
@@ -146,6 +149,10 @@ impl Broker {
 
     pub(crate) fn is_running(&self) -> bool {
         self.keeper.is_some()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join(DATA)
     }
 
     fn log_path(&self) -> PathBuf {

@@ -219,6 +219,11 @@ impl Cluster {
             .ok_or_else(|| format!("replicas are not in sync after {} s", SYNC_LIMIT.as_secs()))
     }
 
+    /// Where the partitions of a broker lie, to look at them, or to change them while it is stopped; `node` counts from 1.
+    pub fn data(&self, node: usize) -> Option<PathBuf> {
+        self.brokers.iter().find(|broker| broker.node == node).map(Broker::data)
+    }
+
     /// What a broker logged since it was started last: warnings and errors.
     pub fn log(&self, node: usize) -> String {
         self.brokers.iter().find(|broker| broker.node == node).map(Broker::log).unwrap_or_default()

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod admin;
+mod cut;
 mod java;
 mod membership;
 mod moves;
