@@ -14,7 +14,7 @@ use millstream_types::{Offset, TopicPartition};
 
 use crate::client::Client;
 use crate::driver::Driver;
-use crate::renewal::Renewal;
+use crate::renewal::{Renewal, saved_group};
 use group_settings::ConfigureGroup;
 use offsets::{Committed, DeleteRecords, ListOffsets};
 use operation::{Operation, Step};
@@ -73,6 +73,10 @@ impl Admin for KafkaAdmin {
 
     fn configure_group(&mut self, group: &str, settings: &[(String, String)]) -> Call<()> {
         self.start(ConfigureGroup::new(group, settings))
+    }
+
+    fn set_aside(&mut self, group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
+        self.start(Committed::set_aside(saved_group(group), partitions.to_vec()))
     }
 
     fn renew_group(&mut self, group: &str) -> Call<usize> {

@@ -285,6 +285,11 @@ impl Client {
         self.coordinators.failure(kind, key)
     }
 
+    /// Whether it is that who asks has no right to.
+    pub(crate) fn is_forbidden(&self, kind: CoordinatorKind, key: &Arc<str>) -> bool {
+        self.coordinators.is_forbidden(kind, key)
+    }
+
     /// The coordinator answered that it is none: the next one is asked for after a moment.
     pub(crate) fn forget_coordinator(&mut self, kind: CoordinatorKind, key: &Arc<str>) {
         let after = self.now.mono_ms().saturating_add(self.options.retry_backoff_ms);

@@ -2,15 +2,18 @@
 //!
 //! ```text
 //! describe GROUP       members of other processes: refused; those of our own process leave, and those that were closed
-//! fetch    GROUP       none: fetch GROUP-renewal, which an attempt that was cut short has left
-//! commit   GROUP-renewal
+//! fetch    GROUP
+//! fetch    GROUP-renewal   what an attempt that was cut short has left, and the group lacks, is kept with the others
+//! commit   GROUP-renewal   where the group has offsets
 //! delete   GROUP
 //! commit   GROUP
 //! delete   GROUP-renewal
 //! ```
 //!
 //! At every moment one of the two groups has the offsets, so that it may be begun again whenever it was cut
-//! short, by whomever.
+//! short, by whomever. A member that is told no offset of an input asks the second group, too
+//! ([`Admin::set_aside`](millstream_log::Admin::set_aside)): one that joins a group which was just deleted, or whose
+//! renewal nobody has begun again, goes on where the last members stopped.
 
 #[cfg(test)]
 mod tests;
@@ -55,8 +58,6 @@ enum Step {
     Release(Vec<String>, Asked<StreamsGroupHeartbeatRequest>),
     Fetch(Asked<OffsetFetchRequest>),
     FetchSaved(Asked<OffsetFetchRequest>),
-    /// What lies in the other group is of an earlier renewal.
-    Clear(Asked<DeleteGroupsRequest>),
     Save(Asked<OffsetCommitRequest>),
     Delete(Asked<DeleteGroupsRequest>),
     WriteBack(Asked<OffsetCommitRequest>),
@@ -119,7 +120,7 @@ enum Next {
 impl Renewal {
     /// `process_id`: of a process that starts, whose members in the group are left from an earlier run.
     pub(crate) fn new(group: Arc<str>, process_id: Option<Arc<str>>) -> Self {
-        let saved = format!("{group}-renewal").into();
+        let saved = saved_group(&group);
         Self {
             group,
             saved,
@@ -156,7 +157,7 @@ impl Renewal {
             Step::Release(_, tries) => tries.due_ms(),
             Step::Fetch(tries) | Step::FetchSaved(tries) => tries.due_ms(),
             Step::Save(tries) | Step::WriteBack(tries) => tries.due_ms(),
-            Step::Clear(tries) | Step::Delete(tries) | Step::Forget(tries) => tries.due_ms(),
+            Step::Delete(tries) | Step::Forget(tries) => tries.due_ms(),
         }
     }
 
@@ -181,15 +182,20 @@ impl Renewal {
                 let answer = fetch(tries, client, "asking for the group's offsets", &group);
                 then(answer, |offsets| {
                     self.offsets = offsets;
-                    let is_empty = self.offsets.is_empty();
-                    Next::Go(if is_empty { Step::FetchSaved(Asked::default()) } else { Step::Clear(Asked::default()) })
+                    Next::Go(Step::FetchSaved(Asked::default()))
                 })
             }
             Step::FetchSaved(tries) => {
                 let answer = fetch(tries, client, "asking for saved offsets", &saved);
-                then(answer, |offsets| {
-                    self.offsets = offsets;
+                then(answer, |kept| {
                     if !self.offsets.is_empty() {
+                        return match with_kept(&group, &saved, &mut self.offsets, kept) {
+                            Ok(()) => Next::Go(Step::Save(Asked::default())),
+                            Err(failure) => Next::End(Err(failure)),
+                        };
+                    }
+                    if !kept.is_empty() {
+                        self.offsets = kept;
                         return Next::Go(Step::Delete(Asked::default()));
                     }
                     if !std::mem::replace(&mut self.was_empty, true) {
@@ -202,10 +208,6 @@ impl Renewal {
                     Next::Go(Step::Delete(Asked::default()))
                 })
             }
-            Step::Clear(tries) => {
-                let answer = delete(tries, client, "deleting offsets of an earlier renewal", &saved);
-                then(answer, |()| Next::Go(Step::Save(Asked::default())))
-            }
             Step::Save(tries) => {
                 let answer = write(tries, client, "saving the group's offsets", &saved, &self.offsets);
                 then(answer, |()| Next::Go(Step::Delete(Asked::default())))
@@ -216,7 +218,10 @@ impl Renewal {
             }
             Step::WriteBack(_) if self.offsets.is_empty() => Next::End(Ok(0)),
             Step::WriteBack(tries) => {
-                let answer = write(tries, client, "writing the group's offsets back", &group, &self.offsets);
+                let what = "writing the group's offsets back";
+                let answer = write(tries, client, what, &group, &self.offsets)
+                    // A group with members takes offsets of nobody else.
+                    .map(|answer| answer.map_err(|failure| unless_joined(failure, what, &group)));
                 then(answer, |()| Next::Go(Step::Forget(Asked::default())))
             }
             Step::Forget(tries) => {
@@ -241,6 +246,55 @@ impl Renewal {
         let ids = own.into_iter().map(|member| member.member_id.clone()).collect();
         Next::Go(Step::Release(ids, Asked::default()))
     }
+}
+
+/// The group that keeps the offsets of another one while that is made anew.
+pub(crate) fn saved_group(group: &str) -> Arc<str> {
+    format!("{group}-renewal").into()
+}
+
+/// Adds what an earlier renewal has left and the group lacks.
+///
+/// # Errors
+/// Where the group is behind what was left: somebody has begun again who did not know of it, and nobody but people
+/// can tell which of the two counts.
+fn with_kept(group: &str, saved: &str, offsets: &mut Offsets, kept: Offsets) -> Result<(), Failure> {
+    let known: BTreeMap<&TopicPartition, Offset> = offsets.iter().map(|(at, known)| (at, known.offset)).collect();
+    let behind = kept.iter().find_map(|(at, kept)| {
+        known.get(at).filter(|known| **known < kept.offset).map(|known| (at, known, kept.offset))
+    });
+    if let Some((partition, known, kept)) = behind {
+        return Err(behind_kept(group, saved, partition, *known, kept));
+    }
+    let missing: Offsets = kept.into_iter().filter(|(at, _)| !known.contains_key(at)).collect();
+    offsets.extend(missing);
+    Ok(())
+}
+
+fn behind_kept(group: &str, saved: &str, partition: &TopicPartition, known: Offset, kept: Offset) -> Failure {
+    let message = format!(
+        "group {group} has offset {known} of {partition}, and a renewal of it that was cut short has kept {kept} in group {saved}: \
+         the application has begun again without the offsets that were kept. To go on where the group is, delete the \
+         other one (kafka-consumer-groups.sh --delete --group {saved}); to go on at what was kept, delete group {group} \
+         with kafka-streams-groups.sh; then renew it again"
+    );
+    Failure {
+        kind: FailureKind::Fatal,
+        error: Error::new(ErrorKind::Fatal, message).with_context(|context| {
+            context.topic = Some(Arc::clone(&partition.topic));
+            context.partition = Some(partition.partition);
+        }),
+    }
+}
+
+/// Somebody has joined meanwhile: perhaps another instance that made the group anew.
+fn joined(what: &str, group: &str) -> Failure {
+    retriable(format!("{what}: an instance of {group} has joined meanwhile"))
+}
+
+/// What a refusal means that comes to who is no member.
+fn unless_joined(failure: Failure, what: &str, group: &str) -> Failure {
+    if failure.kind == FailureKind::Fenced { joined(what, group) } else { failure }
 }
 
 fn then<T>(answer: Option<Result<T, Failure>>, next: impl FnOnce(T) -> Next) -> Next {
@@ -331,9 +385,7 @@ fn delete(
         is_occupied = matches!(verdict, Verdict::Refused(ErrorCode::NON_EMPTY_GROUP, _));
         verdict
     })?;
-    // Somebody has joined meanwhile: perhaps another instance that made the group anew.
-    let again = || retriable(format!("{what}: an instance of {group} has joined meanwhile"));
-    Some(answer.map(drop).map_err(|failure| if is_occupied { again() } else { failure }))
+    Some(answer.map(drop).map_err(|failure| if is_occupied { joined(what, group) } else { failure }))
 }
 
 /// Nothing to renew, and nothing that a renewal cut short has left.

@@ -112,7 +112,7 @@ impl Task {
             states.push(InputState {
                 committed: (input.position.offset, metadata.partition_time),
                 committing: None,
-                has_history: !input.metadata.is_empty(),
+                has_history: input.is_committed && !input.metadata.is_empty(),
                 is_paused: false,
                 held: Held::default(),
             });

@@ -289,11 +289,27 @@ pub(super) struct Committed {
     group: Arc<str>,
     partitions: Vec<TopicPartition>,
     asked: Asked<OffsetFetchRequest>,
+    /// Whether who may not ask is told that there are none.
+    may_be_forbidden: bool,
 }
 
 impl Committed {
     pub(super) fn new(group: Arc<str>, partitions: Vec<TopicPartition>) -> Self {
-        Self { group, partitions, asked: Asked::default() }
+        Self { group, partitions, asked: Asked::default(), may_be_forbidden: false }
+    }
+
+    /// Of the group in which a renewal keeps them. The application needs no rights on it.
+    pub(super) fn set_aside(group: Arc<str>, partitions: Vec<TopicPartition>) -> Self {
+        Self { may_be_forbidden: true, ..Self::new(group, partitions) }
+    }
+
+    /// What is told to who may not ask.
+    fn forbidden(&self, failure: Failure) -> Result<Vec<Option<CommittedOffset>>, Failure> {
+        if !self.may_be_forbidden {
+            return Err(failure);
+        }
+        tracing::info!(group = %self.group, %failure, "whether a renewal of the group was cut short is not known");
+        Ok(vec![None; self.partitions.len()])
     }
 }
 
@@ -321,7 +337,11 @@ impl Step<Vec<Option<CommittedOffset>>> for Committed {
         };
         let coordinator = |client: &mut Client| client.coordinator(CoordinatorKind::Group, group);
         let answer = match self.asked.answer(client, "asking for committed offsets", false, coordinator, request) {
-            None => return client.coordinator_failure(CoordinatorKind::Group, group).map(Err),
+            None => {
+                let failure = client.coordinator_failure(CoordinatorKind::Group, group)?;
+                let is_forbidden = client.is_forbidden(CoordinatorKind::Group, group);
+                return Some(if is_forbidden { self.forbidden(failure) } else { Err(failure) });
+            }
             Some(Ok(answer)) => answer,
             Some(Err(failure)) => {
                 client.forget_coordinator(CoordinatorKind::Group, group);
@@ -336,7 +356,9 @@ impl Step<Vec<Option<CommittedOffset>>> for Committed {
                     client.forget_coordinator(CoordinatorKind::Group, group);
                 }
                 let of = partition.map(|partition| format!(", {partition}")).unwrap_or_default();
-                return Some(Err(refused(&format!("{what}{of}"), code, None)));
+                let failure = refused(&format!("{what}{of}"), code, None);
+                let is_forbidden = code == ErrorCode::GROUP_AUTHORIZATION_FAILED;
+                return Some(if is_forbidden { self.forbidden(failure) } else { Err(failure) });
             }
         };
         // What is left out is not the same as nothing committed: that would be read from the start again.

@@ -39,8 +39,14 @@ enum Coordinator {
     /// Ask again from then on, in ms. `why`: what the brokers said, if asking is of no use.
     After {
         ms: i64,
-        why: Option<Failure>,
+        why: Option<Refusal>,
     },
+}
+
+/// Why brokers name no coordinator.
+struct Refusal {
+    failure: Failure,
+    is_forbidden: bool,
 }
 
 /// What to do about a coordinator.
@@ -78,9 +84,15 @@ impl Coordinators {
     /// Why the brokers name no coordinator, if they say so for good.
     pub(super) fn failure(&self, kind: CoordinatorKind, key: &Arc<str>) -> Option<Failure> {
         match self.0.get(&(kind, Arc::clone(key))) {
-            Some(Coordinator::After { why, .. }) => why.clone(),
+            Some(Coordinator::After { why: Some(why), .. }) => Some(why.failure.clone()),
             _ => None,
         }
+    }
+
+    /// Whether it is that who asks has no right to.
+    pub(super) fn is_forbidden(&self, kind: CoordinatorKind, key: &Arc<str>) -> bool {
+        let known = self.0.get(&(kind, Arc::clone(key)));
+        matches!(known, Some(Coordinator::After { why: Some(why), .. }) if why.is_forbidden)
     }
 
     /// Takes the answers that came. What was not found is asked for again at `retry_ms`.
@@ -110,7 +122,7 @@ fn found(
     kind: CoordinatorKind,
     key: &str,
     answer: Result<FindCoordinatorResponse, RequestError>,
-) -> Result<i32, Option<Failure>> {
+) -> Result<i32, Option<Refusal>> {
     let what = match kind {
         CoordinatorKind::Group => format!("finding the coordinator of group {key}"),
         CoordinatorKind::Transaction => format!("finding the coordinator of transactional id {key}"),
@@ -121,10 +133,13 @@ fn found(
             match ErrorCode(found.error_code) {
                 ErrorCode::NONE => Ok(found.node_id),
                 code if code.is_retriable() => Err(None),
-                code => Err(Some(refused(&what, code, found.error_message.as_deref()))),
+                code => Err(Some(Refusal {
+                    failure: refused(&what, code, found.error_message.as_deref()),
+                    is_forbidden: code == ErrorCode::GROUP_AUTHORIZATION_FAILED,
+                })),
             }
         }
         Err(error) if error.is_retriable() => Err(None),
-        Err(error) => Err(Some(unanswered(&what, error, false))),
+        Err(error) => Err(Some(Refusal { failure: unanswered(&what, error, false), is_forbidden: false })),
     }
 }

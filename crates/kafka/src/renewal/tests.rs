@@ -31,6 +31,8 @@ struct Groups {
     answers: usize,
     /// Commits until one of which only the first partition is taken.
     until_cut: usize,
+    /// Who joins once the group is deleted.
+    joins: Vec<&'static str>,
     /// Questions for offsets that are answered without the group.
     empty_fetches: usize,
 }
@@ -41,6 +43,7 @@ impl Groups {
         Self {
             groups: BTreeMap::from([("app".to_owned(), offsets)]),
             members: vec![],
+            joins: vec![],
             answers: usize::MAX,
             empty_fetches: 0,
             until_cut: usize::MAX,
@@ -92,14 +95,18 @@ impl Groups {
 
     fn commit(&mut self, header: &RequestHeader, request: OffsetCommitRequest) -> Reply {
         assert_eq!((request.generation_id_or_member_epoch, request.member_id.as_str()), (-1, ""));
+        let is_occupied = request.group_id == "app" && !self.members.is_empty();
         let known = self.groups.entry(request.group_id).or_default();
         let mut partitions = Vec::new();
         let count = if self.until_cut == 0 { 1 } else { usize::MAX };
         self.until_cut = self.until_cut.checked_sub(1).unwrap_or(usize::MAX);
         for partition in request.topics.into_iter().flat_map(|topic| topic.partitions).take(count) {
             let at = partition.partition_index;
-            known.insert(at, (partition.committed_offset, partition.committed_metadata.unwrap_or_default()));
-            partitions.push(OffsetCommitResponsePartition { partition_index: at, error_code: 0 });
+            let error_code = if is_occupied { ErrorCode::UNKNOWN_MEMBER_ID.0 } else { 0 };
+            if !is_occupied {
+                known.insert(at, (partition.committed_offset, partition.committed_metadata.unwrap_or_default()));
+            }
+            partitions.push(OffsetCommitResponsePartition { partition_index: at, error_code });
         }
         let topics = vec![OffsetCommitResponseTopic { name: "words".to_owned(), partitions }];
         Reply::to::<OffsetCommitRequest>(header, &OffsetCommitResponse { topics, ..Default::default() })
@@ -107,6 +114,7 @@ impl Groups {
 
     fn delete(&mut self, header: &RequestHeader, request: &DeleteGroupsRequest) -> Reply {
         let group = &request.groups_names[0];
+        self.members.append(&mut self.joins);
         let code = if self.groups.remove(group).is_some() { 0 } else { ErrorCode::GROUP_ID_NOT_FOUND.0 };
         let results = vec![DeletableGroupResult { group_id: group.clone(), error_code: code }];
         Reply::to::<DeleteGroupsRequest>(header, &DeleteGroupsResponse { results, ..Default::default() })
@@ -127,7 +135,7 @@ fn renew(groups: &Arc<Mutex<Groups>>) -> Result<usize, Failure> {
 #[test]
 fn offsets_outlive_the_group_wherever_a_renewal_was_cut_short() {
     let expected = Groups::with_offsets().groups;
-    // Describe, fetch, clear, save, delete, write back, forget.
+    // Describe, fetch, fetch what was saved, save, delete, write back, forget.
     for answers in 0..=7 {
         let groups = Arc::new(Mutex::new(Groups { answers, ..Groups::with_offsets() }));
         let mut fake = brokers(&groups);
@@ -155,6 +163,54 @@ fn a_group_that_an_answer_leaves_out_is_not_one_without_offsets() {
     let groups = Arc::new(Mutex::new(Groups { empty_fetches: 3, ..Groups::with_offsets() }));
     assert_eq!(renew(&groups).unwrap(), 2);
     assert_eq!(groups.lock().unwrap().groups, Groups::with_offsets().groups);
+}
+
+/// A group, and what a renewal of it that was cut short has left.
+fn begun_again(group: &[(i32, i64)], saved: &[(i32, i64)]) -> Groups {
+    let offsets = |all: &[(i32, i64)]| all.iter().map(|(at, offset)| (*at, (*offset, String::new()))).collect();
+    let groups = BTreeMap::from([("app".to_owned(), offsets(group)), ("app-renewal".to_owned(), offsets(saved))]);
+    Groups { groups, ..Groups::with_offsets() }
+}
+
+#[test]
+fn what_a_renewal_has_left_is_kept_where_the_group_lacks_it() {
+    let expected = BTreeMap::from([("app".to_owned(), begun_again(&[(0, 8), (1, 9)], &[]).groups["app"].clone())]);
+    for answers in 0..=7 {
+        let begun_again = begun_again(&[(0, 8)], &[(0, 7), (1, 9)]);
+        let groups = Arc::new(Mutex::new(Groups { answers, ..begun_again }));
+        let mut fake = brokers(&groups);
+        let call = KafkaAdmin::new(fake.driver.clone()).renew_group("app");
+        fake.advance(100);
+        drop((call, fake));
+        groups.lock().unwrap().answers = usize::MAX;
+        assert_eq!(renew(&groups).unwrap(), 2, "cut after {answers} answers");
+        assert_eq!(groups.lock().unwrap().groups, expected, "cut after {answers} answers");
+    }
+}
+
+#[test]
+fn a_group_that_is_behind_what_a_renewal_has_left_is_refused() {
+    let before = begun_again(&[(0, 2), (1, 9)], &[(0, 7), (1, 9)]).groups;
+    let groups = Arc::new(Mutex::new(begun_again(&[(0, 2), (1, 9)], &[(0, 7), (1, 9)])));
+    let failure = renew(&groups).unwrap_err();
+    assert_eq!((failure.kind, failure.error.kind()), (FailureKind::Fatal, ErrorKind::Fatal));
+    let error = failure.error.to_string();
+    assert!(
+        error.contains("group app has offset 2 of words-0") && error.contains("kept 7 in group app-renewal"),
+        "{error}"
+    );
+    assert!(error.contains("kafka-consumer-groups.sh --delete --group app-renewal"), "{error}");
+    assert_eq!(groups.lock().unwrap().groups, before);
+}
+
+#[test]
+fn offsets_stay_saved_where_somebody_joins_before_they_are_written_back() {
+    let groups = Arc::new(Mutex::new(Groups { joins: vec!["a-member"], ..Groups::with_offsets() }));
+    let failure = renew(&groups).unwrap_err();
+    assert_eq!((failure.kind, failure.error.kind()), (FailureKind::Fatal, ErrorKind::State));
+    assert!(failure.error.to_string().contains("a-member"), "{}", failure.error);
+    let expected = Groups::with_offsets().groups.remove("app");
+    assert_eq!(groups.lock().unwrap().groups.remove("app-renewal"), expected);
 }
 
 #[test]

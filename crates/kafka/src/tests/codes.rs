@@ -230,6 +230,8 @@ fn init_producer_id() {
 fn find_coordinator() {
     check::<FindCoordinatorRequest>(Check { place: Place::Top, ..USUAL }, |rig| rig.write(Some("tx"), true));
     check::<FindCoordinatorRequest>(Check { place: Place::Top, ..USUAL }, Rig::committed);
+    let special: [(End, &[i16]); 1] = [(Done, &[30])];
+    check::<FindCoordinatorRequest>(Check { place: Place::Top, special: &special, ..USUAL }, Rig::set_aside);
 }
 
 #[test]
@@ -275,7 +277,10 @@ fn offset_commit() {
 #[test]
 fn offset_fetch() {
     for place in [Place::Item, Place::Partition] {
-        check::<OffsetFetchRequest>(Check { place, lookup: Lookup::Coordinator, ..USUAL }, Rig::committed);
+        let how = Check { place, lookup: Lookup::Coordinator, ..USUAL };
+        check::<OffsetFetchRequest>(how, Rig::committed);
+        // Who may not ask for what a renewal has left takes it that there is nothing.
+        check::<OffsetFetchRequest>(Check { special: &[(Done, &[30])], ..how }, Rig::set_aside);
     }
 }
 

@@ -233,6 +233,20 @@ fn a_group_takes_another_topology_only_when_it_is_made_anew() {
 }
 
 #[test]
+fn offsets_that_a_renewal_has_kept_are_found_and_written_back() {
+    let log = connect();
+    let partition = create(&log, "aside-renewal-in", 4);
+    let mut worker = Worker::join(&log, "aside-renewal", "a");
+    settle(&log, &mut [&mut worker], &[4]);
+    ok(&log, worker.member.commit(vec![(partition.clone(), offset(3))]));
+    ok(&log, worker.member.leave(Departure::Leave));
+    let set_aside = || ok(&log, log.admin().set_aside("aside", std::slice::from_ref(&partition))).remove(0);
+    assert_eq!(set_aside(), Some(offset(3)));
+    assert_eq!(ok(&log, log.admin().renew_group("aside")), 1);
+    assert_eq!((committed_offset(&log, "aside", &partition), set_aside()), (Some(offset(3)), None));
+}
+
+#[test]
 fn a_process_that_may_makes_its_group_anew_when_it_joins() {
     let log = connect();
     let partition = create(&log, "renews-in", 4);

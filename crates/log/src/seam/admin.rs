@@ -42,10 +42,16 @@ pub trait Admin: Send {
         Call::done(())
     }
 
+    /// Offsets that a [`renew_group`](Self::renew_group) which was cut short has left aside, in the order asked: where a
+    /// group has no committed offset, it goes on from these. A log that cannot be cut short there has none.
+    fn set_aside(&mut self, _group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
+        Call::done(vec![None; partitions.len()])
+    }
+
     /// Makes a group anew with its committed offsets, so that its next members may have another topology. Gives the
     /// number of partitions with offsets. May be begun again if it was cut short. A fatal failure of kind `State`
-    /// when the group has members, of kind `Configuration` when brokers know no such
-    /// group.
+    /// when the group has members, of kind `Configuration` when brokers know no such group, of
+    /// kind `Fatal` when an earlier renewal has left offsets aside that are ahead of the group's.
     fn renew_group(&mut self, group: &str) -> Call<usize>;
 }
 

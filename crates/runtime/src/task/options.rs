@@ -37,6 +37,8 @@ pub struct TaskInput {
     pub source: Arc<str>,
     /// Where reading starts.
     pub position: ReadPosition,
+    /// Whether the group has an offset of it. Where it has none, the task's first commit tells it.
+    pub is_committed: bool,
     /// What was committed with that position; empty if nothing was.
     pub metadata: String,
 }

@@ -117,6 +117,7 @@ impl Fixture {
             partition: TopicPartition::new(topic, 0),
             source: source.into(),
             position: Offset(0).into(),
+            is_committed: true,
             metadata: metadata.to_owned(),
         };
         let mut task = Task::new(flow, vec![input("a", "left"), input("b", "right")], &[], options).unwrap();

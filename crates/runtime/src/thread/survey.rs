@@ -1,6 +1,6 @@
 //! What must be asked of the log before a task can start, question by question.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use millstream_log::{Admin, Call, CommittedOffset, Failure, FailureKind, OffsetSpec, Outcome, TopicMetadata};
@@ -16,6 +16,7 @@ pub(crate) struct Survey {
     /// What a reader of the inputs may see.
     input_end: OffsetSpec,
     asked: Question,
+    aside: Aside,
     facts: SurveyFacts,
     /// Inputs whose log starts behind what is committed, and where.
     overtaken: Vec<(TopicPartition, Offset)>,
@@ -30,6 +31,8 @@ const LOOKS_MAX: u32 = 50;
 #[derive(Debug, Default)]
 pub(crate) struct SurveyFacts {
     pub(crate) committed: BTreeMap<TopicPartition, CommittedOffset>,
+    /// Those of them that the group does not have: a renewal of it that was cut short has left them aside.
+    pub(crate) set_aside: BTreeSet<TopicPartition>,
     pub(crate) topics: BTreeMap<Arc<str>, TopicMetadata>,
     /// First and one past the last offset of inputs; of changelogs the end is the uncommitted one.
     pub(crate) ranges: BTreeMap<TopicPartition, (Offset, Offset)>,
@@ -42,6 +45,13 @@ enum Question {
     InputEnds(Call<Vec<Offset>>),
     ChangelogEnds(Call<Vec<Offset>>),
     None,
+}
+
+/// Whether the group was being made anew, for inputs without a committed offset. Asked beside the other questions.
+enum Aside {
+    Unasked,
+    Asked(Vec<TopicPartition>, Call<Vec<Option<CommittedOffset>>>),
+    Answered,
 }
 
 impl Survey {
@@ -59,6 +69,7 @@ impl Survey {
             changelogs,
             input_end,
             asked,
+            aside: Aside::Unasked,
             facts: SurveyFacts::default(),
             overtaken: Vec::new(),
             looks: 0,
@@ -74,7 +85,10 @@ impl Survey {
                 Question::Starts(call) | Question::InputEnds(call) | Question::ChangelogEnds(call) => {
                     call.poll(now).map(Answer::Offsets)
                 }
-                Question::None => return Ok(None),
+                Question::None => {
+                    let is_over = self.take_aside(admin, now)?;
+                    return Ok(is_over.then(|| std::mem::take(&mut self.facts)));
+                }
             };
             match answered {
                 Outcome::Pending => return Ok(None),
@@ -88,12 +102,10 @@ impl Survey {
                         self.ask_again(admin);
                         return Ok(None);
                     }
-                    if self.ask_next(admin) {
-                        return Ok(Some(std::mem::take(&mut self.facts)));
-                    }
+                    self.ask_next(admin);
                 }
                 // Reading changes nothing, so an unknown outcome is as good as none.
-                Outcome::Failed(failure) if matches!(failure.kind, FailureKind::Retriable | FailureKind::Unknown) => {
+                Outcome::Failed(failure) if may_pass(&failure) => {
                     tracing::warn!(%failure, "what the log must tell before tasks start is asked again");
                     self.ask_again(admin);
                     return Ok(None);
@@ -106,8 +118,7 @@ impl Survey {
     fn keep(&mut self, answer: Answer) {
         match (&self.asked, answer) {
             (Question::Committed(_), Answer::Committed(offsets)) => {
-                let known = self.inputs.iter().zip(offsets);
-                self.facts.committed = known.filter_map(|(partition, at)| Some((partition.clone(), at?))).collect();
+                self.facts.committed = known(&self.inputs, offsets).collect();
             }
             (Question::Topics(names, _), Answer::Topics(topics)) => {
                 let known = names.iter().zip(topics);
@@ -124,13 +135,16 @@ impl Survey {
         }
     }
 
-    /// Asks the next question; `true` when there is none left.
-    fn ask_next(&mut self, admin: &mut dyn Admin) -> bool {
+    /// Asks the next question, if one is left.
+    fn ask_next(&mut self, admin: &mut dyn Admin) {
         // Between the two answers another owner may have committed, and deleted what it had
         // processed. Only what was committed after the start was known says whether any was lost.
         if matches!(self.asked, Question::Starts(_)) && self.was_overtaken() {
             self.asked = Question::Committed(admin.committed(&self.group, &self.inputs));
-            return false;
+            return;
+        }
+        if matches!(self.asked, Question::Committed(_)) {
+            self.ask_aside(admin);
         }
         self.asked = match &self.asked {
             Question::Committed(_) => {
@@ -151,7 +165,46 @@ impl Survey {
             }
             Question::ChangelogEnds(_) | Question::None => Question::None,
         };
-        matches!(self.asked, Question::None)
+    }
+
+    /// Asks for offsets that were left aside, where the group has none.
+    fn ask_aside(&mut self, admin: &mut dyn Admin) {
+        let is_missing = |partition: &&TopicPartition| !self.facts.committed.contains_key(*partition);
+        let missing: Vec<TopicPartition> = self.inputs.iter().filter(is_missing).cloned().collect();
+        if matches!(self.aside, Aside::Unasked) && !missing.is_empty() {
+            let call = admin.set_aside(&self.group, &missing);
+            self.aside = Aside::Asked(missing, call);
+        }
+    }
+
+    /// Goes on from offsets that were left aside; whether it is known by now.
+    fn take_aside(&mut self, admin: &mut dyn Admin, now: Now) -> Result<bool, Failure> {
+        let Aside::Asked(missing, call) = &mut self.aside else { return Ok(true) };
+        match call.poll(now) {
+            Outcome::Pending => return Ok(false),
+            Outcome::Done(offsets) => {
+                for (partition, at) in known(missing, offsets) {
+                    if self.facts.committed.contains_key(&partition) {
+                        continue;
+                    }
+                    tracing::warn!(
+                        group = %self.group, %partition, offset = %at.offset,
+                        "the group has no offset of this input, but one was kept while the group was made anew, which was \
+                         cut short: it goes on there"
+                    );
+                    self.facts.set_aside.insert(partition.clone());
+                    self.facts.committed.insert(partition, at);
+                }
+                self.aside = Aside::Answered;
+            }
+            Outcome::Failed(failure) if may_pass(&failure) => {
+                tracing::warn!(%failure, "whether the group was being made anew is asked again");
+                *call = admin.set_aside(&self.group, missing);
+                return Ok(false);
+            }
+            Outcome::Failed(failure) => return Err(failure),
+        }
+        Ok(true)
     }
 
     /// A topic that was asked for and does not exist.
@@ -192,6 +245,19 @@ impl Survey {
             Question::None => Question::None,
         };
     }
+}
+
+/// Whether asking again may help.
+fn may_pass(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::Retriable | FailureKind::Unknown)
+}
+
+/// Those that have an offset.
+fn known(
+    partitions: &[TopicPartition],
+    offsets: Vec<Option<CommittedOffset>>,
+) -> impl Iterator<Item = (TopicPartition, CommittedOffset)> {
+    partitions.iter().zip(offsets).filter_map(|(partition, at)| Some((partition.clone(), at?)))
 }
 
 /// Neither input nor changelog may vanish: what they held is lost.

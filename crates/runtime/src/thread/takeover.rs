@@ -199,6 +199,7 @@ impl Takeover {
                 }
                 task.ends.push(range.1);
                 task.inputs.push(TaskInput {
+                    is_committed: committed.is_some() && !facts.set_aside.contains(&partition),
                     partition,
                     source: Arc::clone(&input.source),
                     position,

@@ -21,6 +21,11 @@ pub trait Changes: Send + Sync + 'static {
         answer
     }
 
+    /// What a renewal of the group that was cut short has left of these.
+    fn set_aside(&self, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
+        Call::done(vec![None; partitions.len()])
+    }
+
     /// A group is joined with this topology.
     fn join(&self, topology: &GroupTopology) {
         let _ = topology;
@@ -137,6 +142,9 @@ impl<C: Changes> Admin for Changed<dyn Admin, C> {
     }
     fn committed(&mut self, group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
         self.inner.committed(group, partitions)
+    }
+    fn set_aside(&mut self, _group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
+        self.changes.set_aside(partitions)
     }
     fn renew_group(&mut self, group: &str) -> Call<usize> {
         self.inner.renew_group(group)

@@ -21,6 +21,7 @@ mod handlers;
 mod listeners;
 mod lost_topics;
 mod queries;
+mod renewals;
 mod retention;
 mod revocations;
 mod secrecy;

@@ -343,6 +343,7 @@ fn inputs(topology: &Topology, config: &Config) -> Vec<TaskInput> {
                 partition: TopicPartition::new(topic, 0),
                 source: Arc::clone(&node.name),
                 position: Offset(0).into(),
+                is_committed: false,
                 metadata: String::new(),
             });
         }

@@ -78,6 +78,12 @@ impl Rig {
         Ok(())
     }
 
+    /// What a renewal that was cut short has left.
+    pub(super) fn set_aside(&mut self) -> Result<(), FailureKind> {
+        let call = self.admin().set_aside("g", &[words()]);
+        self.wait(call).map(drop)
+    }
+
     pub(super) fn start(&mut self) -> Result<(), FailureKind> {
         let call = self.admin().offsets(&[words()], OffsetSpec::Start);
         assert_eq!(self.wait(call)?, [Offset(40)]);
