@@ -280,8 +280,14 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> TimestampedKeyValueSt
         self.core.next_evicted(wants_old, origin, |key, _| key)
     }
 
-    /// Whether a read has left more in the record caches than their budget: whoever owns the store
-    /// evicts now, as after a write.
+    /// Says that somebody forwards what leaves the record cache, by [`Self::next_evicted`] and [`Self::next_dirty`]:
+    /// [`Self::put`] then leaves it to them to evict.
+    pub fn own(&mut self) {
+        self.core.own();
+    }
+
+    /// Whether a read, or a write by [`Self::put`], has left more in the record caches than their budget: whoever owns
+    /// the store evicts now, as after a write of its own.
     pub fn owes_eviction(&self) -> bool {
         self.core.owes_eviction()
     }

@@ -61,7 +61,7 @@ pub(crate) struct RecordCache<V> {
     leaving: i64,
     /// Dirty entries that the evicted one takes along and that are not yet taken.
     taken_along: usize,
-    /// Whether a read has brought in more than clean entries made room for.
+    /// Whether more came in than clean entries made room for, and nobody has evicted since.
     owes_eviction: bool,
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Core<K, V> {
     /// Bytes that Kafka Streams' cache entries have more than physical key and value.
     cache_entry_extra: usize,
     announced: Announced,
+    /// Whether somebody forwards what leaves the cache.
+    is_owned: bool,
     /// Rows that left the cache and wait to be forwarded.
     flushed: FlushedRows<V>,
     value_bytes: Vec<u8>,
@@ -101,6 +103,7 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
             logged_headers,
             cache_entry_extra,
             announced,
+            is_owned: false,
             flushed: FlushedRows::default(),
             value_bytes: Vec::new(),
             failure: None,

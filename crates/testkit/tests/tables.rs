@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
-use millstream_state::Stores;
+use millstream_state::{Stores, TimestampedKeyValueStore, ValueAndTimestamp};
 use millstream_testkit::TopologyTestDriver;
-use millstream_topology::{Consumed, KTable, Materialized, StreamsBuilder, TableJoined};
+use millstream_topology::{
+    Consumed, Context, Incoming, KTable, Materialized, Processor, ProcessorError, StoreHandle, StreamsBuilder,
+    TableJoined,
+};
 use millstream_types::{Config, Serdes, Timestamp};
 
 /// A result that nobody gave a serde for.
@@ -132,4 +135,58 @@ fn a_stream_of_a_table_under_other_keys_is_two_nodes() {
     };
     assert_eq!(written(true), written(false));
     assert!(written(true).contains("Processor: changes (stores: [])\n      --> KSTREAM-KEY-SELECT-"));
+}
+
+/// Writes ten rows into the store of a table when it is told to.
+struct Spread(Option<StoreHandle<TimestampedKeyValueStore<String, String>>>);
+
+impl Processor for Spread {
+    type KeyIn = String;
+    type ValueIn = Option<String>;
+    type KeyOut = String;
+    type ValueOut = String;
+
+    fn init(&mut self, ctx: &mut Context<'_, String, String>) -> Result<(), ProcessorError> {
+        self.0 = Some(ctx.store_handle("rows")?);
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        ctx: &mut Context<'_, String, String>,
+        record: Incoming<'_, String, Option<String>>,
+    ) -> Result<(), ProcessorError> {
+        if record.key == "go" {
+            for row in 0..10 {
+                let value = ValueAndTimestamp::new(row.to_string(), record.timestamp);
+                ctx.store(self.0.unwrap()).put(&format!("row {row}"), Some(value))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn rows_that_others_write_into_a_tables_cache_reach_its_children_when_they_do_not_fit() {
+    for is_child in [false, true] {
+        let builder = StreamsBuilder::new();
+        let named = Materialized::named("rows");
+        let table = builder.table_with::<String, String>("rows", Consumed::default(), named);
+        let stream =
+            if is_child { table.to_stream() } else { builder.stream::<String, String>("commands").map_values(Some) };
+        stream.process_with(|| Spread(None), &["rows"]);
+        table.to_stream().to("out");
+        let config = Config::builder().application_id("app").bootstrap_servers("memory:");
+        let config = config.set("statestore.cache.max.bytes", "400").build().unwrap();
+        let driver = TopologyTestDriver::new(builder.build().unwrap(), config).unwrap();
+        let topic = if is_child { "rows" } else { "commands" };
+        driver
+            .create_input_topic(topic, Serdes::string(), Serdes::string())
+            .pipe_input("go".into(), String::new())
+            .unwrap();
+        let out = driver.create_output_topic("out", Serdes::string(), Serdes::string());
+        let mut rows: Vec<_> = out.read_key_values_to_list().unwrap().into_iter().map(|(key, _)| key).collect();
+        rows.retain(|key| key != "go");
+        assert_eq!(rows, (0..10).map(|row| format!("row {row}")).collect::<Vec<_>>(), "is child: {is_child}");
+    }
 }

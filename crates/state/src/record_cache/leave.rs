@@ -54,7 +54,20 @@ impl<V> RecordCache<V> {
         None
     }
 
-    /// Whether the last read has left more than the budget, and dirty entries have to make room.
+    /// Drops clean entries until the thread's budget fits. Where a dirty one has to go, it has to be evicted next.
+    pub(crate) fn make_room(&mut self) {
+        while self.budget.is_exceeded()
+            && let Some(oldest) = self.order.oldest_used()
+        {
+            if self.order.is_dirty(oldest) {
+                self.owes_eviction = true;
+                return;
+            }
+            self.drop_oldest(oldest);
+        }
+    }
+
+    /// Whether more than the budget was left, and dirty entries have to make room.
     pub(crate) fn owes_eviction(&self) -> bool {
         self.owes_eviction
     }

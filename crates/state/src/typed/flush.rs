@@ -30,7 +30,7 @@ pub struct FlushedEntry<K, V> {
 }
 
 impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
-    /// Whether a read has left more in the record caches than their budget.
+    /// Whether a read, or a write of somebody else, has left more in the record caches than their budget.
     pub(crate) fn owes_eviction(&self) -> bool {
         self.cache.as_ref().is_some_and(|cache| cache.owes_eviction())
     }
@@ -200,14 +200,18 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
         Ok(())
     }
 
-    /// After a put into a store that no operator owns: evicts without forwarding. Where rows are being forwarded it is
-    /// their receiver who puts, and whoever forwards them goes on to evict.
+    /// Says that somebody forwards what leaves the record cache.
+    pub(crate) fn own(&mut self) {
+        self.is_owned = true;
+    }
+
+    /// After a put by somebody who does not forward what leaves: evicts, unless there is an owner who does. Then only
+    /// clean rows go, and the owner has to evict. It may be forwarding right now.
     pub(crate) fn settle(&mut self, put: Put) -> Result<Put> {
-        if !put.is_over_budget {
-            return Ok(put);
-        }
-        if self.flushed.len() == 0 {
-            self.evict_silently()?;
+        match &mut self.cache {
+            Some(cache) if self.is_owned => cache.make_room(),
+            _ if put.is_over_budget => self.evict_silently()?,
+            _ => {}
         }
         Ok(Put { is_over_budget: false, ..put })
     }

@@ -22,10 +22,11 @@ pub(crate) trait RowStore<K, V>: StateStore + Sized {
 
     fn evict_silently(&mut self) -> Result<()>;
 
-    /// Whether a read has brought more into the record caches than fits.
-    fn owes_eviction(&self) -> bool {
-        false
-    }
+    /// Takes it upon itself to forward what leaves the record cache.
+    fn own(&mut self);
+
+    /// Whether a read, or a write of somebody else, has brought more into the record caches than fits.
+    fn owes_eviction(&self) -> bool;
 
     /// Deletes a row.
     fn remove_row(&mut self, key: &K, timestamp: Timestamp, headers: &Headers) -> Result<Put> {
@@ -60,6 +61,10 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<K, V> for Ti
         self.evict_silently()
     }
 
+    fn own(&mut self) {
+        self.own();
+    }
+
     fn owes_eviction(&self) -> bool {
         self.owes_eviction()
     }
@@ -84,6 +89,14 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<Windowed<K>,
 
     fn evict_silently(&mut self) -> Result<()> {
         self.evict_silently()
+    }
+
+    fn own(&mut self) {
+        self.own();
+    }
+
+    fn owes_eviction(&self) -> bool {
+        self.owes_eviction()
     }
 }
 
@@ -114,6 +127,14 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> RowStore<Windowed<K>,
 
     fn evict_silently(&mut self) -> Result<()> {
         self.evict_silently()
+    }
+
+    fn own(&mut self) {
+        self.own();
+    }
+
+    fn owes_eviction(&self) -> bool {
+        self.owes_eviction()
     }
 
     fn remove_row(&mut self, key: &Windowed<K>, _: Timestamp, headers: &Headers) -> Result<Put> {
@@ -240,8 +261,12 @@ where
         let rows = Rows::<K, V, S>::open(&mut ctx.scope(), &self.name)?;
         // The updates of a versioned store may not be collapsed.
         if let Rows::Usual(store) = rows {
-            let facts = ctx.store(store).facts();
+            let store = ctx.store(store);
+            let facts = store.facts();
             (self.is_cached, self.keeps_headers) = (facts.is_cached, facts.logs_headers);
+            if self.is_cached && !self.is_silent {
+                store.own();
+            }
         }
         self.rows = Some(rows);
         Ok(())
