@@ -7,8 +7,8 @@ use std::time::Duration;
 use millstream_runtime::Handlers;
 use millstream_testkit::TopologyTestDriver;
 use millstream_topology::{
-    BufferConfig, ErrorHandlerContext, HandlerResponse, Materialized, ProcessingExceptionHandler, StreamsBuilder,
-    Suppressed, Topology,
+    BufferConfig, ErrorHandlerContext, HandlerResponse, Materialized, ProcessingExceptionHandler, ProcessorError,
+    StoreScope, StreamsBuilder, Suppressed, Topology, ValueTransformer,
 };
 use millstream_types::config::HandlerChoice;
 use millstream_types::{Config, ConfigBuilder, Error, Result, Serdes, Timestamp};
@@ -18,6 +18,17 @@ enum Row {
     Logged,
     Unlogged,
     Suppressed,
+}
+
+/// Tells the records that fail.
+struct Telling(Arc<Mutex<Vec<String>>>);
+
+impl ProcessingExceptionHandler for Telling {
+    fn handle(&self, context: &ErrorHandlerContext, _: &Error) -> HandlerResponse {
+        let raw = String::from_utf8_lossy(context.raw_value.as_deref().unwrap_or_default()).into_owned();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{raw} at {}", context.offset));
+        HandlerResponse::resume()
+    }
 }
 
 /// Counts, and fails with every count.
@@ -67,19 +78,42 @@ fn a_row_that_fails_when_it_leaves_has_the_bytes_of_its_own_record() -> Result<(
 
 #[test]
 fn a_handler_given_in_code_sees_them_without_a_dead_letter_topic() -> Result<()> {
-    struct Telling(Arc<Mutex<Vec<String>>>);
-    impl ProcessingExceptionHandler for Telling {
-        fn handle(&self, context: &ErrorHandlerContext, _: &Error) -> HandlerResponse {
-            let raw = String::from_utf8_lossy(context.raw_value.as_deref().unwrap_or_default()).into_owned();
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{raw} at {}", context.offset));
-            HandlerResponse::resume()
-        }
-    }
     let told = Arc::new(Mutex::new(Vec::new()));
     let handlers = Handlers { processing: Some(Arc::new(Telling(Arc::clone(&told)))), ..Handlers::default() };
     let driver =
         TopologyTestDriver::with_handlers(topology(Row::Suppressed)?, config().build()?, Timestamp(0), &handlers)?;
     pipe(&driver)?;
     assert_eq!(*told.lock().expect("nobody panics"), ["v2 at 1"]);
+    Ok(())
+}
+
+#[test]
+fn a_transformer_that_panics_for_a_row_that_is_looked_up_is_told_with_the_record_that_looks() -> Result<()> {
+    struct Panicking;
+    impl ValueTransformer for Panicking {
+        type Key = String;
+        type ValueIn = String;
+        type ValueOut = String;
+        fn transform(
+            &mut self,
+            scope: &mut StoreScope<'_>,
+            _: &String,
+            row: Option<&String>,
+        ) -> std::result::Result<Option<String>, ProcessorError> {
+            assert!(scope.record_metadata().topic.is_some(), "a row that is looked up comes from nowhere");
+            Ok(row.cloned())
+        }
+    }
+    let builder = StreamsBuilder::new();
+    let rows = builder.table::<String, String>("rows").transform_values(|| Panicking);
+    builder.stream::<String, String>("in").join(&rows, |value, row| format!("{value} {row}")).to("out");
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let handlers = Handlers { processing: Some(Arc::new(Telling(Arc::clone(&told)))), ..Handlers::default() };
+    let topology = builder.build()?;
+    let driver = TopologyTestDriver::with_handlers(&topology, config().build()?, Timestamp(0), &handlers)?;
+    let rows = driver.create_input_topic("rows", Serdes::string(), Serdes::string());
+    rows.pipe_input("k".to_owned(), "row".to_owned())?;
+    pipe(&driver)?;
+    assert_eq!(*told.lock().expect("nobody panics"), ["v1 at 0", "v2 at 1", "v3 at 2"]);
     Ok(())
 }

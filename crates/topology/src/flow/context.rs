@@ -224,9 +224,7 @@ where
     /// Runs something as if for a record from elsewhere. The origin is the caller's again afterwards, also after a panic.
     pub(crate) fn from<T>(&mut self, origin: &mut Origin, run: impl FnOnce(&mut Self) -> T) -> T {
         std::mem::swap(&mut self.flow.origin, origin);
-        let result = catch_unwind(AssertUnwindSafe(|| run(self)));
-        std::mem::swap(&mut self.flow.origin, origin);
-        result.unwrap_or_else(|panic| resume_unwind(panic))
+        with_end(self, run, |ctx| std::mem::swap(&mut ctx.flow.origin, origin))
     }
 
     fn forward_to_index(&mut self, index: NodeIndex, record: Record<KO, VO>) {
@@ -415,14 +413,15 @@ impl<'a> StoreScope<'a> {
         &self.flow.build.application_id
     }
 
-    /// Runs something as if for a record of that time from nowhere: a row that is looked up.
+    /// Runs something as if for a record of that time from nowhere: a row that is looked up. Afterwards, also after a
+    /// panic, all is as it was.
     pub(crate) fn at_row<T>(&mut self, timestamp: Timestamp, run: impl FnOnce(&mut Self) -> T) -> T {
         let origin = std::mem::replace(&mut self.flow.origin, no_origin(timestamp));
         let headers = std::mem::take(&mut self.flow.origin_headers);
-        let result = run(self);
-        self.flow.origin = origin;
-        self.flow.origin_headers = headers;
-        result
+        with_end(self, run, |scope| {
+            scope.flow.origin = origin;
+            scope.flow.origin_headers = headers;
+        })
     }
 
     fn into_store<S: StateStore>(self, handle: StoreHandle<S>) -> &'a mut S {
@@ -435,6 +434,13 @@ impl<'a> StoreScope<'a> {
     pub(crate) fn globals(&self) -> &super::global::GlobalView {
         &self.flow.globals
     }
+}
+
+/// Runs something and then its end, which comes also after a panic.
+fn with_end<C, T>(context: &mut C, run: impl FnOnce(&mut C) -> T, end: impl FnOnce(&mut C)) -> T {
+    let result = catch_unwind(AssertUnwindSafe(|| run(context)));
+    end(context);
+    result.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 fn interval_ms(interval: Duration) -> i64 {
