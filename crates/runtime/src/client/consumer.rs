@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_log::batch::{BatchError, RecordView};
+use millstream_log::batch::{Batch, BatchError, RecordView};
 use millstream_log::{Fetched, Isolation, Log, OffsetSpec, Reader, ReaderEvent};
 use millstream_types::clock::{SystemClock, nanos};
 use millstream_types::{Clock, CodecError, Error, ErrorKind, Offset, Partition, Record, Result, Serde, TopicPartition};
@@ -59,7 +59,9 @@ impl<K, V> Consumer<K, V> {
     ///
     /// # Errors
     /// `Deserialization` when the next record does not fit the serdes: a plain type has no null, take `….optional()` for
-    /// tombstones. What the log gives. After an error the next call goes on behind what it is about.
+    /// tombstones. `Corrupted` when a batch cannot be read. What the log gives. After these the next call goes on behind
+    /// what the error is about. `Fatal` when the next record was deleted before it was read, or with its whole topic:
+    /// nothing more comes of that partition.
     pub fn poll(&mut self, timeout: Duration) -> Result<Vec<ConsumedRecord<K, V>>> {
         let timeout_ns = nanos(timeout);
         let give_up_ns = self.clock.now().mono_ns.saturating_add(timeout_ns);
@@ -68,11 +70,7 @@ impl<K, V> Consumer<K, V> {
             if self.ready.is_empty() {
                 let mut events = std::mem::take(&mut self.events);
                 self.reader.poll(now, POLL_BYTES, &mut events);
-                for event in events.drain(..) {
-                    if let Err(error) = self.take(event) {
-                        self.ready.push_back(Err(error));
-                    }
-                }
+                events.drain(..).for_each(|event| self.take(event));
                 self.events = events;
             }
             let is_error = self.ready.front().is_some_and(Result::is_err);
@@ -84,31 +82,40 @@ impl<K, V> Consumer<K, V> {
         }
     }
 
-    fn take(&mut self, event: ReaderEvent) -> Result<()> {
-        let fetched = match event {
-            ReaderEvent::Fetched(fetched) => fetched,
+    fn take(&mut self, event: ReaderEvent) {
+        let error = match event {
+            ReaderEvent::Fetched(fetched) => {
+                for batch in &fetched.batches {
+                    if let Err(error) = self.read(&fetched, batch) {
+                        let error = Error::new(ErrorKind::Corrupted, "a batch cannot be read").with_source(error);
+                        self.ready.push_back(Err(located(error, &fetched.partition, Some(batch.base_offset()))));
+                    }
+                }
+                return;
+            }
             ReaderEvent::OutOfRange { partition, position, log_start, log_end } => {
                 let message = format!("offset {position} is not in the log, which goes from {log_start} to {log_end}");
-                return Err(located(Error::new(ErrorKind::Fatal, message), &partition));
+                located(Error::new(ErrorKind::Fatal, message), &partition, Some(position))
             }
             ReaderEvent::Gone { partition } => {
-                return Err(located(Error::new(ErrorKind::Fatal, "the topic was deleted"), &partition));
+                located(Error::new(ErrorKind::Fatal, "the topic was deleted"), &partition, None)
             }
-            ReaderEvent::Failed(failure) => return Err(failure.error),
+            ReaderEvent::Failed(failure) => failure.error,
         };
+        self.ready.push_back(Err(error));
+    }
+
+    /// Takes the records of a batch, up to where it cannot be read.
+    fn read(&mut self, fetched: &Fetched, batch: &Batch) -> Result<(), BatchError> {
+        let mut cursor = batch.cursor(fetched.from)?;
         let partition = fetched.partition.partition;
-        for batch in &fetched.batches {
-            let mut cursor = batch.cursor(fetched.from).map_err(|error| damaged(&fetched, error))?;
-            while let Some(view) = cursor.next_record().map_err(|error| damaged(&fetched, error))? {
-                let offset = view.offset;
-                let record = self.typed(&view).map_err(|error| {
-                    let error = Error::new(ErrorKind::Deserialization, "a record does not fit the serdes given")
-                        .with_source(error)
-                        .with_context(|context| context.offset = Some(offset));
-                    located(error, &fetched.partition)
-                });
-                self.ready.push_back(record.map(|record| ConsumedRecord { partition, offset, record }));
-            }
+        while let Some(view) = cursor.next_record()? {
+            let offset = view.offset;
+            let record = self.typed(&view).map_err(|unfit| {
+                let error = Error::new(ErrorKind::Deserialization, "a record does not fit the serdes given");
+                located(error.with_source(unfit), &fetched.partition, Some(offset))
+            });
+            self.ready.push_back(record.map(|record| ConsumedRecord { partition, offset, record }));
         }
         Ok(())
     }
@@ -123,13 +130,10 @@ impl<K, V> Consumer<K, V> {
     }
 }
 
-fn located(error: Error, partition: &TopicPartition) -> Error {
+fn located(error: Error, partition: &TopicPartition, offset: Option<Offset>) -> Error {
     error.with_context(|context| {
         context.topic = Some(Arc::clone(&partition.topic));
         context.partition = Some(partition.partition);
+        context.offset = offset;
     })
-}
-
-fn damaged(fetched: &Fetched, error: BatchError) -> Error {
-    located(Error::new(ErrorKind::Corrupted, "a batch cannot be read").with_source(error), &fetched.partition)
 }

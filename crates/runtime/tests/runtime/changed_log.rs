@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use millstream_log::{
     Acks, Admin, Call, CommittedOffset, Departure, GroupMetadata, GroupTopology, Isolation, Log, Member, MemberConfig,
-    MemberEvent, NewTopic, OffsetSpec, Outcome, PartitionHandle, Reader, TopicMetadata, Writer,
+    MemberEvent, NewTopic, OffsetSpec, Outcome, PartitionHandle, ReadPosition, Reader, ReaderEvent, TopicMetadata,
+    Writer,
 };
 use millstream_types::{Headers, Now, Offset, Result, Timestamp, TopicPartition};
 
@@ -24,6 +25,11 @@ pub trait Changes: Send + Sync + 'static {
     /// What a renewal of the group that was cut short has left of these.
     fn set_aside(&self, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
         Call::done(vec![None; partitions.len()])
+    }
+
+    /// What a reader has given.
+    fn read(&self, events: &mut Vec<ReaderEvent>) {
+        let _ = events;
     }
 
     /// A group is joined with this topology.
@@ -48,7 +54,7 @@ impl<C: Changes> Log for Changed<dyn Log, C> {
         Box::new(Changed { changes: Arc::clone(&self.changes), inner: self.inner.admin() })
     }
     fn reader(&self, isolation: Isolation) -> Box<dyn Reader> {
-        self.inner.reader(isolation)
+        Box::new(Changed { changes: Arc::clone(&self.changes), inner: self.inner.reader(isolation) })
     }
     fn writer(&self, transactional_id: Option<&str>) -> Box<dyn Writer> {
         Box::new(Changed { changes: Arc::clone(&self.changes), inner: self.inner.writer(transactional_id) })
@@ -61,6 +67,22 @@ impl<C: Changes> Log for Changed<dyn Log, C> {
     }
     fn wake(&self) {
         self.inner.wake();
+    }
+}
+
+impl<C: Changes> Reader for Changed<dyn Reader, C> {
+    fn assign(&mut self, positions: &[(TopicPartition, ReadPosition)]) {
+        self.inner.assign(positions);
+    }
+    fn pause(&mut self, partition: &TopicPartition) {
+        self.inner.pause(partition);
+    }
+    fn resume(&mut self, partition: &TopicPartition) {
+        self.inner.resume(partition);
+    }
+    fn poll(&mut self, now: Now, bytes_max: usize, events: &mut Vec<ReaderEvent>) {
+        self.inner.poll(now, bytes_max, events);
+        self.changes.read(events);
     }
 }
 
