@@ -13,7 +13,6 @@ mod handlers;
 mod instance;
 mod layout;
 mod listeners;
-mod mark_age;
 mod metrics;
 mod pace;
 mod predecessors;

@@ -29,6 +29,7 @@ mod uncommitted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use millstream_log::{Admin, Call, Departure, Member, Reader, ReaderEvent, Writer};
 use millstream_state::CacheBudget;
@@ -41,7 +42,6 @@ use copies::Copies;
 pub(crate) use queries::marked;
 
 use crate::layout::Layout;
-use crate::mark_age::AGE_MAX;
 use crate::pace::Pace;
 use crate::shared::Shared;
 use crate::task::Task;
@@ -52,6 +52,9 @@ use setup::Setup;
 use standstill::Standstill;
 use takeover::{Takeover, Tools};
 use topic_watch::TopicWatch;
+
+/// How often the age of quiet stores' marks is looked at.
+const MARK_PACE: Duration = Duration::from_secs(5 * 60);
 
 /// What came of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +108,7 @@ pub struct StreamThread {
     refusal: Option<Refusal>,
     /// Whether there was nothing to do since the last commit.
     has_idled: bool,
-    /// When the marks of quiet stores are renewed.
+    /// When the marks of quiet stores are looked at.
     mark_pace: Pace,
     topic_ids: BTreeMap<Arc<str>, u128>,
     cache: CacheBudget,
@@ -208,7 +211,7 @@ impl StreamThread {
             applied_ns: None,
             refusal: None,
             has_idled: false,
-            mark_pace: Pace::new(AGE_MAX),
+            mark_pace: Pace::new(MARK_PACE),
             topic_ids: BTreeMap::new(),
             cache: CacheBudget::new(shared.cache_bytes()),
             batch: 1,

@@ -10,8 +10,10 @@ use millstream_types::{Error, Now, Offset, Result, TaskId, Timestamp, TopicParti
 use super::metadata::CommitMetadata;
 use super::queue::RecordQueue;
 use super::{StoreChangelog, Task, TaskOutput};
-use crate::mark_age;
 use crate::query::TaskMetadata;
+
+/// A mark that is older is renewed. Far below the day that a changelog keeps tombstones unless it is set to less.
+const MARK_AGE_MS: i64 = 30 * 60 * 1000;
 
 /// A store that its engine is behind of.
 pub(super) struct Unapplied {
@@ -202,12 +204,24 @@ impl Task {
         outcome
     }
 
-    /// Keeps the marks of stores young that are not behind.
+    /// Renews the marks of stores that are not behind, where they are old: a local copy that was left alone for longer
+    /// than its changelog keeps tombstones may have missed some, and is deleted and restored when it is opened. A store that
+    /// is not written misses nothing while its task is here.
     pub(crate) fn renew_marks(&mut self, now: Now) {
         let unapplied = &self.unapplied;
         let stores = self.flow.stores_mut().iter_mut().enumerate();
-        let quiet = stores.filter(|(at, _)| !unapplied.iter().any(|unapplied| unapplied.at == *at));
-        mark_age::renew(quiet.map(|(_, store)| store), now);
+        for (_, store) in stores.filter(|(at, _)| !unapplied.iter().any(|unapplied| unapplied.at == *at)) {
+            let renewed = match store.mark() {
+                Ok(Some(mark)) if now.wall_ms.saturating_sub(mark.wall_ms) >= MARK_AGE_MS => {
+                    store.apply(&CommitMark { wall_ms: now.wall_ms, ..mark })
+                }
+                other => other.map(drop),
+            };
+            if let Err(error) = renewed {
+                // It costs a restore at worst, and is tried again.
+                tracing::warn!(store = &*store.facts().name, %error, "the local copy cannot be marked as up to date");
+            }
+        }
     }
 
     /// Whether an engine is behind what is committed.
