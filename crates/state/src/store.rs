@@ -29,7 +29,8 @@ impl Origin {
         Self { topic: None, partition: Partition(-1), offset: Offset(-1), timestamp: Timestamp::UNKNOWN, raw: None };
 
     /// Becomes a copy of another; cheap where the topic is the same.
-    pub(crate) fn set(&mut self, origin: &Self) {
+    #[inline]
+    pub fn set(&mut self, origin: &Self) {
         self.set_topic(origin.topic.as_ref());
         self.set_raw(origin.raw.as_ref());
         self.partition = origin.partition;
@@ -39,12 +40,7 @@ impl Origin {
 
     /// The topic is nearly always the one before: no reference count then.
     pub(crate) fn set_topic(&mut self, topic: Option<&Arc<str>>) {
-        let is_same = match (&self.topic, topic) {
-            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
-            (None, None) => true,
-            _ => false,
-        };
-        if !is_same {
+        if !is_same(self.topic.as_ref(), topic) {
             self.topic = topic.cloned();
         }
     }
@@ -53,6 +49,15 @@ impl Origin {
         if self.raw.is_some() || raw.is_some() {
             self.raw = raw.cloned();
         }
+    }
+}
+
+/// Whether it is one topic in memory, or none: without a look at its text.
+pub(crate) fn is_same(one: Option<&Arc<str>>, other: Option<&Arc<str>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
     }
 }
 

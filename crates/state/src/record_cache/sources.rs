@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millstream_types::{Partition, RawRecord};
 
 use crate::Origin;
+use crate::store::is_same;
 
 /// The number of a source that has none of its own.
 const UNNUMBERED: u16 = u16::MAX;
@@ -33,12 +34,8 @@ static NOWHERE: Source = Source { topic: None, partition: Partition(-1) };
 
 impl Source {
     fn is_of(&self, origin: &Origin) -> bool {
-        self.partition == origin.partition
-            && match (&self.topic, &origin.topic) {
-                (Some(own), Some(other)) => Arc::ptr_eq(own, other) || own == other,
-                (None, None) => true,
-                _ => false,
-            }
+        let is_same_topic = || is_same(self.topic.as_ref(), origin.topic.as_ref()) || self.topic == origin.topic;
+        self.partition == origin.partition && is_same_topic()
     }
 }
 

@@ -6,6 +6,7 @@ use millstream_types::{Headers, Offset, Partition, RawRecord, Timestamp};
 
 use crate::Origin;
 use crate::record_cache::LeavingRow;
+use crate::store::is_same;
 
 /// Rows in the order in which they were written; their memory is used again and again.
 ///
@@ -94,12 +95,7 @@ impl<V: Clone> FlushedRows<V> {
     }
 
     fn note_topic(&mut self, topic: Option<&Arc<str>>) {
-        let is_same = match (self.topics.last(), topic) {
-            (Some(Some(last)), Some(topic)) => Arc::ptr_eq(last, topic),
-            (Some(None), None) => true,
-            _ => false,
-        };
-        if !is_same {
+        if !self.topics.last().is_some_and(|last| is_same(last.as_ref(), topic)) {
             self.topics.push(topic.cloned());
         }
     }

@@ -91,7 +91,7 @@ impl Flow {
         let Some(index) = index else {
             return Err(Error::new(ErrorKind::Topology, format!("there is no node {node}")));
         };
-        self.set_origin(origin);
+        self.origin.set(origin);
         self.origin_headers = headers.clone();
         AnyContext::new(self, env, index).into_forwarding()
     }

@@ -139,7 +139,7 @@ impl Flow {
         origin: &Origin,
         headers: &Headers,
     ) -> Result<(), Error> {
-        self.set_origin(origin);
+        self.origin.set(origin);
         if self.options.keeps_raw_records {
             self.origin.raw = env.source_record().map(apart).map(Arc::new);
         }
@@ -320,20 +320,6 @@ impl Flow {
             Ok(Err(error)) => self.processing_failed(env, index, Cause::Error(error)),
             Err(panic) => self.processing_failed(env, index, Cause::Panic(panic_text(&*panic))),
         }
-    }
-
-    pub(super) fn set_origin(&mut self, origin: &Origin) {
-        // The topic is nearly always the one of the record before: no reference count then.
-        let is_same = match (&self.origin.topic, &origin.topic) {
-            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
-            _ => false,
-        };
-        if !is_same {
-            self.origin.topic.clone_from(&origin.topic);
-        }
-        self.origin.partition = origin.partition;
-        self.origin.offset = origin.offset;
-        self.origin.timestamp = origin.timestamp;
     }
 
     pub(super) fn indexes(&self) -> impl Iterator<Item = NodeIndex> + use<> {
