@@ -378,27 +378,21 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(pieces: &[Fetched], others_bytes: usize, expected: &[bool]) {
+    fn check<const N: usize>(pieces: [Fetched; N], others_bytes: usize, expected: [bool; N]) {
         let mut store = store();
-        let add = |piece: &Fetched| {
-            let Fetched { partition, batches, .. } = piece;
-            let (partition, batches) = (partition.clone(), batches.clone());
-            let piece = Fetched { partition, batches, ..*piece };
-            store.add(piece, others_bytes)
-        };
-        assert_eq!(pieces.iter().map(add).collect::<Vec<_>>(), expected);
+        assert_eq!(pieces.map(|piece| store.add(piece, others_bytes)), expected);
         assert_eq!(store.position(), Offset(10), "nothing is in the store yet");
     }
 
     #[test]
     fn a_stretch_is_put_into_the_store_when_it_is_large_or_all_there_is() {
-        check(&[fetched(10, 20, 100, 9), fetched(20, 30, 100, 9)], 0, &[false, false]);
-        check(&[fetched(10, 20, 100, 9), fetched(20, 100, 100, 9)], 0, &[false, true]);
+        check([fetched(10, 20, 100, 9), fetched(20, 30, 100, 9)], 0, [false, false]);
+        check([fetched(10, 20, 100, 9), fetched(20, 100, 100, 9)], 0, [false, true]);
         // Read committed: no more can be seen now.
-        check(&[fetched(10, 20, 20, 9)], 0, &[true]);
+        check([fetched(10, 20, 20, 9)], 0, [true]);
         // A source that is its own changelog ends where it is processed to.
-        check(&[fetched(10, 120, 500, 9)], 0, &[true]);
-        check(&[fetched(10, 20, 100, 3 << 20), fetched(20, 30, 100, 1 << 20)], 0, &[false, true]);
-        check(&[fetched(10, 20, 100, 1 << 20)], 15 << 20, &[true]);
+        check([fetched(10, 120, 500, 9)], 0, [true]);
+        check([fetched(10, 20, 100, 3 << 20), fetched(20, 30, 100, 1 << 20)], 0, [false, true]);
+        check([fetched(10, 20, 100, 1 << 20)], 15 << 20, [true]);
     }
 }

@@ -383,18 +383,14 @@ where
     ) -> Result<()> {
         let sends_old = self.sends_old.is_on();
         let mut origin = Origin::NONE;
-        let mut entry = next(ctx.store(handle), sends_old, &mut origin)?;
-        if entry.is_none() {
-            return Ok(());
-        }
         ctx.from(&mut origin, |ctx| {
-            while let Some(FlushedEntry { key, new, old, timestamp, headers, .. }) = entry {
+            loop {
+                let (store, origin) = ctx.store_and_origin(handle);
+                let Some(row) = next(store, sends_old, origin)? else { return Ok(()) };
+                let FlushedEntry { key, new, old, timestamp, headers } = row;
                 let value = Change::new(new, if sends_old { old } else { None });
                 ctx.forward(Record { key, value, timestamp, headers });
-                let (store, origin) = ctx.store_and_origin(handle);
-                entry = next(store, sends_old, origin)?;
             }
-            Ok(())
         })
     }
 }
