@@ -84,11 +84,16 @@ pub(crate) fn out_of_range(position: Offset, (start, end): (Offset, Offset), is_
     let message = if position > end {
         let lost = position.0 - end.0;
         format!(
-            "offset {position} is committed, but the log has lost the {lost} offsets before it: a broker that lacked them was made              the leader (unclean.leader.election.enable), and what may be there now from {end} on are other records; to              process those, set the group's offset to {end} while the application is stopped, or to a later one to go on              without them"
+            "offset {position} is committed, but the log has lost the {lost} offsets before it: a broker that lacked them was \
+             made the leader (unclean.leader.election.enable), and what may be there now from {end} on are other records; to \
+             process those, set the group's offset to {end} while the application is stopped, or to a later one to go on \
+             without them"
         )
     } else {
         format!(
-            "offset {position} is committed with a leader epoch that the log does not know: it was deleted and created              again, or lost its end; it holds {start} to {end}: set the group's offset to the one to go on from while the              application is stopped"
+            "offset {position} is committed with a leader epoch that the log does not know: it was deleted and created again, \
+             or lost its end; it holds {start} to {end}: set the group's offset to the one to go on from while the \
+             application is stopped"
         )
     };
     Error::new(ErrorKind::Fatal, message)
@@ -236,7 +241,7 @@ mod tests {
     fn check_out_of_range(position: i64, is_committed: bool, kind: ErrorKind, part: &str) {
         let error = out_of_range(Offset(position), RANGE, is_committed);
         assert_eq!(error.kind(), kind);
-        assert!(error.to_string().contains(part), "{error}");
+        assert!(error.to_string().contains(part) && !error.to_string().contains("  "), "{error}");
     }
 
     #[test]
