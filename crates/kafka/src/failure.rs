@@ -92,6 +92,11 @@ fn remedy(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::MESSAGE_TOO_LARGE => "raise max.message.bytes of the topic, or write smaller records",
         ErrorCode::INVALID_REPLICATION_FACTOR => "lower replication.factor, or start more brokers",
         ErrorCode::POLICY_VIOLATION => "a policy of the brokers forbids it",
+        ErrorCode::UNSTABLE_OFFSET_COMMIT => {
+            "a transaction that commits these offsets has not ended; brokers abort it when its own timeout is over. One that \
+             hangs is named by kafka-transactions.sh find-hanging --topic __consumer_offsets, and can be ended by hand \
+             (abort --topic __consumer_offsets --partition P --start-offset O)"
+        }
         ErrorCode::TOPIC_DELETION_DISABLED => "set delete.topic.enable=true on the brokers",
         _ => return None,
     })

@@ -227,6 +227,21 @@ fn init_producer_id() {
 }
 
 #[test]
+fn offsets_that_a_transaction_holds_for_too_long_are_told_with_what_to_do() {
+    let held = |number| Fate {
+        key: OffsetFetchRequest::KEY,
+        number,
+        place: Place::Partition,
+        code: ErrorCode::UNSTABLE_OFFSET_COMMIT,
+    };
+    let fates: Vec<Fate> = (0..2_000).map(held).collect();
+    let error = Rig::new(&fates, 2).refused_offset();
+    for part in ["group g, words-0", "UNSTABLE_OFFSET_COMMIT", "find-hanging --topic __consumer_offsets"] {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
+}
+
+#[test]
 fn find_coordinator() {
     check::<FindCoordinatorRequest>(Check { place: Place::Top, ..USUAL }, |rig| rig.write(Some("tx"), true));
     check::<FindCoordinatorRequest>(Check { place: Place::Top, ..USUAL }, Rig::committed);

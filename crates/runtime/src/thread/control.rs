@@ -46,7 +46,8 @@ pub struct ThreadMetadata {
     /// Why processing is paused: local state cannot be written (disk full), say.
     pub paused: Option<Error>,
     /// Partitions that cannot be read on, because a transaction of somebody else has not ended for longer than
-    /// `transaction.timeout.ms`.
+    /// `transaction.timeout.ms`; and tasks that cannot be taken over, because the log has not told for 10 s more than that
+    /// what must be known of them: offsets that such a transaction commits, say.
     pub held_up: Vec<Error>,
 }
 

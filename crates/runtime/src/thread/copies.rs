@@ -127,6 +127,11 @@ impl Copies {
         self.tasks.iter().map(of_task).collect()
     }
 
+    /// The changelogs that are kept up with.
+    pub(crate) fn changelogs(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.kept().iter().map(|store| &store.partition)
+    }
+
     fn kept(&self) -> &[StoreRestore] {
         if let Stage::Keeping(restore, _) = &self.stage { restore.stores() } else { &[] }
     }

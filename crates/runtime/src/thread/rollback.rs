@@ -1,5 +1,7 @@
 //! What a thread does about errors: begin anew from the last commit, or end.
 
+use std::time::Duration;
+
 use millstream_log::{Departure, GroupTopology};
 use millstream_state::CacheBudget;
 use millstream_types::clock::nanos;
@@ -14,6 +16,13 @@ pub(crate) struct Trouble {
     last_ns: u64,
 }
 
+/// What has not passed in time.
+pub(super) fn hopeless(error: Error, timeout: Duration) -> Error {
+    let message = format!("the same trouble for longer than task.timeout.ms ({} ms)", timeout.as_millis());
+    let context = error.context().clone();
+    Error::new(ErrorKind::Fatal, message).with_source(error).with_context(|known| *known = context)
+}
+
 impl StreamThread {
     /// Decides by the error's kind. What was not committed is dropped in every case: flows, caches,
     /// overlays and queues are never trusted after an error.
@@ -23,11 +32,7 @@ impl StreamThread {
             return self.die(error);
         }
         if self.is_hopeless(now) {
-            let timeout = self.shared.config.task_timeout();
-            let message = format!("the same trouble for longer than task.timeout.ms ({} ms)", timeout.as_millis());
-            let context = error.context().clone();
-            let error = Error::new(ErrorKind::Fatal, message).with_source(error).with_context(|known| *known = context);
-            return self.die(error);
+            return self.die(hopeless(error, self.shared.config.task_timeout()));
         }
         tracing::warn!(thread = %self.control.metadata().name, %error, "beginning anew from the last commit");
         // An offset commit of ours that is still on its way could take back what the next ones say: it must find another
@@ -106,6 +111,7 @@ impl StreamThread {
         self.cache = CacheBudget::new(self.shared.cache_bytes());
         self.batch = 1;
         self.count_lag();
+        self.standstill.forget();
         self.set_held_up(Vec::new());
     }
 

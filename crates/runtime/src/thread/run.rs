@@ -6,6 +6,7 @@ use millstream_log::{Call, FailureKind, MemberEvent, Outcome, ReaderEvent, SHUTD
 use millstream_types::clock::nanos;
 use millstream_types::{Error, ErrorKind, Now, Result, TaskId};
 
+use super::copies::Copies;
 use super::output::WriterOutput;
 use super::restore::of_partition;
 use super::start::out_of_range;
@@ -324,13 +325,17 @@ impl StreamThread {
 
     /// Finds out whether something holds reading up that is not for us to end.
     fn look_for_standstill(&mut self, now: Now) {
-        let (tasks, takeover) = (&self.tasks, &self.takeover);
+        let (tasks, takeover, copies) = (&self.tasks, &self.takeover, &self.copies);
         let reads_committed = self.shared.config.is_exactly_once();
         let read = || {
             let inputs = tasks.iter().filter(|_| reads_committed).flat_map(|task| task.positions().map(|(at, _)| at));
-            inputs.chain(takeover.iter().flat_map(Takeover::changelogs)).cloned().collect()
+            let restored = takeover.iter().flat_map(Takeover::changelogs);
+            let kept = copies.iter().flat_map(Copies::changelogs);
+            inputs.chain(restored).chain(kept).cloned().collect()
         };
-        if let Some(held_up) = self.standstill.poll(read, &mut *self.admin, now) {
+        let unanswered = takeover.as_ref().and_then(|takeover| takeover.unanswered(self.standstill.answer_ns(), now));
+        if self.standstill.hear(unanswered) | self.standstill.poll(read, &mut *self.admin, now) {
+            let held_up = self.standstill.held_up();
             self.set_held_up(held_up);
         }
     }

@@ -1,7 +1,8 @@
 //! Finds out why reading stands still: a transaction of somebody else that does not end holds back all that lies
 //! behind its first record, from inputs read under `exactly_once_v2` and from changelogs.
 //!
-//! It is told and not acted on: whether the transaction hangs or its owner is slow, only people know.
+//! It is told and not acted on: whether the transaction hangs or its owner is slow, only people know. So are tasks that
+//! cannot be taken over because the log does not answer: brokers do not tell offsets that such a transaction commits.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,10 @@ use millstream_log::{Admin, Call, OffsetSpec, OpenTransaction, Outcome};
 use millstream_types::{Error, ErrorKind, Now, Offset, TopicPartition};
 
 use super::restore::of_partition;
+
+/// How often brokers look for transactions whose timeout is over, unless told otherwise
+/// (`transaction.abort.timed.out.transaction.cleanup.interval.ms`).
+const ABORT_SCAN_NS: u64 = 10_000_000_000;
 
 /// Looks at partitions now and then.
 pub(super) struct Standstill {
@@ -19,6 +24,10 @@ pub(super) struct Standstill {
     /// Partitions that stood still when they were looked at last: where, since when (monotonic ns), and whether that
     /// was told.
     seen: BTreeMap<TopicPartition, Seen>,
+    /// Of partitions.
+    errors: Vec<Error>,
+    /// Of the takeover.
+    unanswered: Option<Error>,
 }
 
 #[derive(Clone, Copy)]
@@ -46,23 +55,60 @@ enum Question {
 
 impl Standstill {
     pub(super) fn new(patience_ns: u64) -> Self {
-        Self { patience_ns, due_ns: None, question: Question::None, seen: BTreeMap::new() }
+        Self {
+            patience_ns,
+            due_ns: None,
+            question: Question::None,
+            seen: BTreeMap::new(),
+            errors: Vec::new(),
+            unanswered: None,
+        }
     }
 
-    /// Looks on; gives all that stands still as far as it is known anew. A question that failed is asked again when
-    /// the next look is due.
+    /// For how long the log may owe an answer before that is told (monotonic ns).
+    pub(super) fn answer_ns(&self) -> u64 {
+        self.patience_ns.saturating_add(ABORT_SCAN_NS)
+    }
+
+    /// All that stands still, as far as it is known.
+    pub(super) fn held_up(&self) -> Vec<Error> {
+        self.errors.iter().chain(&self.unanswered).cloned().collect()
+    }
+
+    /// Nothing is read any more.
+    pub(super) fn forget(&mut self) {
+        self.errors.clear();
+        self.unanswered = None;
+    }
+
+    /// Takes in why tasks wait for an answer, if they do for too long; whether that is news.
+    pub(super) fn hear(&mut self, why: Option<&Error>) -> bool {
+        if why.is_some() == self.unanswered.is_some() {
+            return false;
+        }
+        self.unanswered = why.map(|why| {
+            let seconds = self.answer_ns() / 1_000_000_000;
+            let message = format!("tasks cannot be taken over for more than {seconds} s: {}", why.message());
+            let error = Error::new(why.kind(), message).with_context(|context| *context = why.context().clone());
+            tracing::error!(%error, "the log does not tell where tasks begin");
+            error
+        });
+        true
+    }
+
+    /// Looks on; whether there is news. A question that failed is asked again when the next look is due.
     pub(super) fn poll(
         &mut self,
         partitions: impl FnOnce() -> Vec<TopicPartition>,
         admin: &mut dyn Admin,
         now: Now,
-    ) -> Option<Vec<Error>> {
+    ) -> bool {
         match std::mem::replace(&mut self.question, Question::None) {
             Question::None => {
                 let pause_ns = (self.patience_ns / 2).max(1);
                 let due_ns = *self.due_ns.get_or_insert(now.mono_ns.saturating_add(pause_ns));
                 if now.mono_ns < due_ns {
-                    return None;
+                    return false;
                 }
                 self.due_ns = Some(now.mono_ns.saturating_add(pause_ns));
                 let partitions = partitions();
@@ -70,7 +116,7 @@ impl Standstill {
                     let call = admin.offsets(&partitions, OffsetSpec::EndCommitted);
                     self.question = Question::Committed(partitions, call);
                 }
-                None
+                false
             }
             Question::Committed(partitions, mut call) => {
                 match call.poll(now) {
@@ -81,7 +127,7 @@ impl Standstill {
                     }
                     Outcome::Failed(_) => {}
                 }
-                None
+                false
             }
             Question::Ends(partitions, stable, mut call) => {
                 match call.poll(now) {
@@ -89,15 +135,15 @@ impl Standstill {
                     Outcome::Done(ends) => return self.compare(partitions, &stable, &ends, admin, now),
                     Outcome::Failed(_) => {}
                 }
-                None
+                false
             }
             Question::Transactions(held, mut call) => match call.poll(now) {
                 Outcome::Pending => {
                     self.question = Question::Transactions(held, call);
-                    None
+                    false
                 }
-                Outcome::Done(open) => Some(self.tell(&held, &open, now)),
-                Outcome::Failed(_) => Some(self.tell(&held, &[], now)),
+                Outcome::Done(open) => self.tell(&held, &open, now),
+                Outcome::Failed(_) => self.tell(&held, &[], now),
             },
         }
     }
@@ -110,7 +156,7 @@ impl Standstill {
         ends: &[Offset],
         admin: &mut dyn Admin,
         now: Now,
-    ) -> Option<Vec<Error>> {
+    ) -> bool {
         let mut seen = BTreeMap::new();
         let mut held = Vec::new();
         for ((partition, at), end) in partitions.into_iter().zip(stable).zip(ends) {
@@ -126,14 +172,15 @@ impl Standstill {
         }
         self.seen = seen;
         if held.is_empty() {
-            return Some(Vec::new());
+            self.errors.clear();
+            return true;
         }
         let partitions: Vec<TopicPartition> = held.iter().map(|held| held.partition.clone()).collect();
         self.question = Question::Transactions(held, admin.open_transactions(&partitions));
-        None
+        false
     }
 
-    fn tell(&mut self, held: &[Held], open: &[Vec<OpenTransaction>], now: Now) -> Vec<Error> {
+    fn tell(&mut self, held: &[Held], open: &[Vec<OpenTransaction>], now: Now) -> bool {
         let mut errors = Vec::with_capacity(held.len());
         for (place, held) in held.iter().enumerate() {
             let transactions = open.get(place).map(Vec::as_slice).unwrap_or_default();
@@ -145,7 +192,8 @@ impl Standstill {
             }
             errors.push(error);
         }
-        errors
+        self.errors = errors;
+        true
     }
 }
 

@@ -18,6 +18,9 @@ pub(crate) struct Survey {
     asked: Question,
     aside: Aside,
     facts: SurveyFacts,
+    /// Since when the question is open (monotonic ns), and why it was not answered last.
+    open_ns: Option<u64>,
+    unanswered: Option<Error>,
     /// Inputs whose log starts behind what is committed, and where.
     overtaken: Vec<(TopicPartition, Offset)>,
     /// How often topics were asked for that the log does not know.
@@ -71,6 +74,8 @@ impl Survey {
             asked,
             aside: Aside::Unasked,
             facts: SurveyFacts::default(),
+            open_ns: None,
+            unanswered: None,
             overtaken: Vec::new(),
             looks: 0,
         }
@@ -79,6 +84,7 @@ impl Survey {
     /// The answers once all are there. A question that failed without effect is asked again.
     pub(crate) fn poll(&mut self, admin: &mut dyn Admin, now: Now) -> Result<Option<SurveyFacts>, Failure> {
         loop {
+            self.open_ns.get_or_insert(now.mono_ns);
             let answered = match &mut self.asked {
                 Question::Committed(call) => call.poll(now).map(Answer::Committed),
                 Question::Topics(_, call) => call.poll(now).map(Answer::Topics),
@@ -93,6 +99,7 @@ impl Survey {
             match answered {
                 Outcome::Pending => return Ok(None),
                 Outcome::Done(answer) => {
+                    (self.open_ns, self.unanswered) = (None, None);
                     self.keep(answer);
                     if let Some(missing) = self.missing_topic() {
                         self.looks += 1;
@@ -107,12 +114,19 @@ impl Survey {
                 // Reading changes nothing, so an unknown outcome is as good as none.
                 Outcome::Failed(failure) if may_pass(&failure) => {
                     tracing::warn!(%failure, "what the log must tell before tasks start is asked again");
+                    self.unanswered = Some(failure.error);
                     self.ask_again(admin);
                     return Ok(None);
                 }
                 Outcome::Failed(failure) => return Err(failure),
             }
         }
+    }
+
+    /// Why the question under way is not answered, if it failed and is open for longer than this.
+    pub(crate) fn unanswered(&self, for_ns: u64, now: Now) -> Option<&Error> {
+        let is_late = self.open_ns.is_some_and(|open_ns| now.mono_ns.saturating_sub(open_ns) > for_ns);
+        self.unanswered.as_ref().filter(|_| is_late)
     }
 
     fn keep(&mut self, answer: Answer) {
@@ -199,6 +213,7 @@ impl Survey {
             }
             Outcome::Failed(failure) if may_pass(&failure) => {
                 tracing::warn!(%failure, "whether the group was being made anew is asked again");
+                self.unanswered = Some(failure.error);
                 *call = admin.set_aside(&self.group, missing);
                 return Ok(false);
             }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use millstream_log::{Admin, Call, Isolation, Outcome, Writer};
 use millstream_state::CacheBudget;
 use millstream_topology::flow::Flow;
+use millstream_types::clock::nanos;
 use millstream_types::config::OffsetReset;
 use millstream_types::{Error, ErrorKind, Now, Offset, Result, TaskId, TopicPartition};
 
 use super::local_stores::{self, History, changelog_partition, offsets_precede_state};
 use super::output::WriterOutput;
 use super::restore::{Restore, StoreRestore, of_partition};
+use super::rollback::hopeless;
 use super::start::{InputStart, input_start, retention_ms};
 use super::survey::{Survey, SurveyFacts};
 use super::uncommitted::{Past, Uncommitted};
@@ -62,7 +64,7 @@ struct Seek {
 }
 
 enum Stage {
-    Asking(Survey),
+    Asking(Box<Survey>),
     Seeking(SurveyFacts, Vec<Seek>),
     Restoring(Restore),
 }
@@ -96,7 +98,7 @@ impl Takeover {
         }
         let shared = tools.shared;
         let survey = Survey::start(tools.admin, &shared.application_id, inputs, changelogs, shared.input_end());
-        Ok(Self { tasks, stage: Stage::Asking(survey), topic_ids: BTreeMap::new(), has_progressed: true })
+        Ok(Self { tasks, stage: Stage::Asking(Box::new(survey)), topic_ids: BTreeMap::new(), has_progressed: true })
     }
 
     /// The tasks that have not started.
@@ -124,6 +126,11 @@ impl Takeover {
         self.tasks.iter().flat_map(of_task).collect()
     }
 
+    /// Why the log does not tell what must be known of the tasks, if it has not for longer than this.
+    pub(crate) fn unanswered(&self, for_ns: u64, now: Now) -> Option<&Error> {
+        if let Stage::Asking(survey) = &self.stage { survey.unanswered(for_ns, now) } else { None }
+    }
+
     /// The changelogs that are being read.
     pub(crate) fn changelogs(&self) -> impl Iterator<Item = &TopicPartition> {
         let stores = if let Stage::Restoring(restore) = &self.stage { restore.stores() } else { &[] };
@@ -147,7 +154,11 @@ impl Takeover {
     pub(crate) fn poll(&mut self, tools: &mut Tools<'_>, now: Now) -> Result<Vec<Task>> {
         self.has_progressed = false;
         if let Stage::Asking(survey) = &mut self.stage {
-            let Some(facts) = survey.poll(tools.admin, now).map_err(failed)? else { return Ok(Vec::new()) };
+            let Some(facts) = survey.poll(tools.admin, now).map_err(failed)? else {
+                let timeout = tools.shared.config.task_timeout();
+                let lasting = survey.unanswered(nanos(timeout), now);
+                return lasting.map_or_else(|| Ok(Vec::new()), |error| Err(hopeless(error.clone(), timeout)));
+            };
             let seeking = self.locate(tools, &facts, now)?;
             self.stage = Stage::Seeking(facts, seeking);
         }

@@ -22,6 +22,11 @@ pub trait Changes: Send + Sync + 'static {
         answer
     }
 
+    /// What a log says of committed offsets.
+    fn committed(&self, answer: Call<Vec<Option<CommittedOffset>>>) -> Call<Vec<Option<CommittedOffset>>> {
+        answer
+    }
+
     /// What a renewal of the group that was cut short has left of these.
     fn set_aside(&self, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
         Call::done(vec![None; partitions.len()])
@@ -163,7 +168,8 @@ impl<C: Changes> Admin for Changed<dyn Admin, C> {
         self.changes.offsets(partitions, spec, answer)
     }
     fn committed(&mut self, group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
-        self.inner.committed(group, partitions)
+        let answer = self.inner.committed(group, partitions);
+        self.changes.committed(answer)
     }
     fn set_aside(&mut self, _group: &str, partitions: &[TopicPartition]) -> Call<Vec<Option<CommittedOffset>>> {
         self.changes.set_aside(partitions)

@@ -78,6 +78,16 @@ impl Rig {
         Ok(())
     }
 
+    /// Why the committed offset is not told.
+    pub(super) fn refused_offset(&mut self) -> String {
+        let call = self.admin().committed("g", &[words()]);
+        // default.api.timeout.ms
+        for _ in 0..600 {
+            self.fake.advance(100);
+        }
+        self.fake.wait(call).unwrap_err().error.to_string()
+    }
+
     /// What a renewal that was cut short has left.
     pub(super) fn set_aside(&mut self) -> Result<(), FailureKind> {
         let call = self.admin().set_aside("g", &[words()]);
