@@ -87,7 +87,8 @@ impl Producer {
     }
 
     /// The writer is of no use until it is initialised again.
-    pub(super) fn fail(&mut self, failure: &Failure) {
+    pub(super) fn fail(&mut self, failure: Failure, now_ms: i64) {
+        let failure = &self.transaction.explained(failure, self.options.transaction_timeout_ms, now_ms);
         tracing::debug!(error = %failure, kind = ?failure.kind, "a writer failed");
         self.lanes.iter_mut().for_each(PartitionLane::clear);
         self.sends.forget();
@@ -194,7 +195,7 @@ impl Producer {
                     }
                     Some(Err(failure)) => {
                         self.order = Some(Running::End(ending, slot, flush));
-                        self.fail(&failure);
+                        self.fail(failure, client.now().mono_ms());
                     }
                 }
             }
@@ -261,7 +262,7 @@ impl Actor for Producer {
     fn turn(&mut self, client: &mut Client) -> Turn {
         let taken = self.take_answers(client);
         if let Err(failure) = taken {
-            self.fail(&failure);
+            self.fail(failure, client.now().mono_ms());
         }
         self.take_work(client.now().mono_ms());
         if self.is_closing && self.sends.is_empty() && !self.is_aborting() {
@@ -272,11 +273,11 @@ impl Actor for Producer {
         let mut due = i64::MAX;
         if self.transaction.may_write(client) {
             if let Err(failure) = self.transaction.add_partitions(client, &self.shared, &mut self.lanes) {
-                self.fail(&failure);
+                self.fail(failure, client.now().mono_ms());
             }
             match self.send(client) {
                 Ok(until) => due = until,
-                Err(failure) => self.fail(&failure),
+                Err(failure) => self.fail(failure, client.now().mono_ms()),
             }
         }
         self.run_order(client);

@@ -139,7 +139,7 @@ impl Producer {
         let lane = *self.sends.lane.get_or_insert_with(|| client.new_lane());
         let version = if self.transaction.must_add_partitions() { VERSION_V1 } else { VERSION_V2 };
         let ticket = client.send_up_to(Node::Broker(broker, lane), request, version);
-        self.transaction.has_begun();
+        self.transaction.has_begun(client.now().mono_ms());
         self.sends.under_way.push(UnderWay { ticket, batches: sent });
     }
 

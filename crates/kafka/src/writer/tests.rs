@@ -1,4 +1,5 @@
 mod anew;
+mod timed_out;
 
 use std::sync::{Arc, Mutex};
 

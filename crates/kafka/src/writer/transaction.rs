@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use millstream_log::{CommittedOffset, Failure, GroupMetadata};
-use millstream_types::TopicPartition;
+use millstream_log::{CommittedOffset, Failure, FailureKind, GroupMetadata};
+use millstream_types::{Error, ErrorKind, TopicPartition};
 
 use super::lane::PartitionLane;
 use super::settling::Settling;
 use super::{ProduceOptions, Shared, lock};
 use crate::by_topic::by_topic;
 use crate::client::{Client, CoordinatorKind, TRANSACTION_VERSION};
+use crate::protocol::ErrorCode;
 use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use crate::protocol::messages::add_partitions_to_txn::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
 use crate::protocol::messages::end_txn::EndTxnRequest;
@@ -33,8 +34,8 @@ pub(super) struct Transaction {
     /// Producer id and epoch.
     pub(super) producer: Option<(i64, i16)>,
     is_v2: bool,
-    /// Whether the broker knows of an open transaction, or may.
-    is_open: bool,
+    /// Since when the broker knows of an open transaction, or may, in ms.
+    open_ms: Option<i64>,
     /// The last one, until it is over for the brokers, too.
     settling: Option<Settling>,
     init: Tries<InitProducerIdRequest>,
@@ -81,7 +82,7 @@ impl Transaction {
             id,
             producer: None,
             is_v2: true,
-            is_open: false,
+            open_ms: None,
             settling: None,
             init: Tries::default(),
             add: Tries::default(),
@@ -100,9 +101,31 @@ impl Transaction {
         self.id.is_some() && !self.is_v2
     }
 
-    /// Something was written.
-    pub(super) fn has_begun(&mut self) {
-        self.is_open = self.id.is_some();
+    /// Something was written, or is to be part of the transaction.
+    pub(super) fn has_begun(&mut self, now_ms: i64) {
+        if self.id.is_some() {
+            self.open_ms.get_or_insert(now_ms);
+        }
+    }
+
+    /// What a failure means: brokers end a transaction that is open for too long, and fence its producer, just as they
+    /// do where another one begins with its id.
+    pub(super) fn explained(&self, failure: Failure, timeout_ms: i32, now_ms: i64) -> Failure {
+        let open_ms = self.open_ms.map_or(0, |since| now_ms - since);
+        let text = failure.error.message();
+        let mut fenced = [ErrorCode::PRODUCER_FENCED, ErrorCode::INVALID_PRODUCER_EPOCH].into_iter();
+        let Some(code) = fenced.find(|code| text.contains(code.name())) else { return failure };
+        if failure.kind != FailureKind::Fenced || open_ms < i64::from(timeout_ms) {
+            return failure;
+        }
+        let message = format!(
+            "the transaction was open for {open_ms} ms, longer than transaction.timeout.ms ({timeout_ms} ms), and the brokers \
+             have aborted it ({code}): raise transaction.timeout.ms, or let less be done between two commits; a record \
+             that takes so long to process is processed again and again"
+        );
+        let context = failure.error.context().clone();
+        let error = Error::new(ErrorKind::Fenced, message).with_context(|known| *known = context);
+        Failure { kind: FailureKind::Fenced, error }
     }
 
     /// When a step is due again, in ms.
@@ -190,7 +213,7 @@ impl Transaction {
                 Err(failure)
             }
             Some(Ok(_)) => {
-                self.is_open = true;
+                self.has_begun(client.now().mono_ms());
                 for index in self.adding.drain(..) {
                     if let Some(lane) = lanes.get_mut(index) {
                         lane.is_added = true;
@@ -245,7 +268,7 @@ impl Transaction {
                 if let Err(failure) = answer {
                     return Some(Err(failure));
                 }
-                self.is_open = true;
+                self.has_begun(client.now().mono_ms());
                 ending.are_offsets_added = true;
             }
             if !ending.are_offsets_committed {
@@ -264,14 +287,14 @@ impl Transaction {
                 if let Err(failure) = answer {
                     return Some(Err(failure));
                 }
-                self.is_open = true;
+                self.has_begun(client.now().mono_ms());
                 ending.are_offsets_committed = true;
             }
         }
         if !is_drained {
             return None;
         }
-        if !self.is_open {
+        if self.open_ms.is_none() {
             return Some(Ok(false));
         }
         let request = || EndTxnRequest {
@@ -284,7 +307,7 @@ impl Transaction {
         let what = if ending.is_commit { "committing the transaction" } else { "aborting the transaction" };
         let answer = ending.end.turn(client, what, at, version_max, request, |answer| answer.error_code)?;
         Some(answer.map(|answer| {
-            self.is_open = false;
+            self.open_ms = None;
             self.settling = Some(Settling::new(client.now().mono_ms()));
             let is_new = self.is_v2 && answer.producer_id >= 0;
             if is_new {
