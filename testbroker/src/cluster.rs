@@ -70,8 +70,8 @@ impl Builder {
         self
     }
 
-    /// Takes Kafka's defaults and the JVM's own compilers and garbage collector, in place of what makes tests
-    /// quick: brokers to be measured.
+    /// Takes Kafka's defaults, the JVM's own compilers, and heap and garbage collector as Kafka's start script sets them,
+    /// in place of what makes tests quick: brokers to be measured.
     #[must_use]
     pub fn like_production(mut self) -> Self {
         self.purpose = Purpose::Measurements;
