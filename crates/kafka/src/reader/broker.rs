@@ -16,6 +16,9 @@ use crate::protocol::messages::fetch::{FetchRequest, FetchResponse};
 /// to take meanwhile.
 const SHORT_WAIT_MS: i32 = 10;
 
+/// How many fetches that were due may follow a late one at once.
+const AT_ONCE: i64 = 2;
+
 /// What is to be fetched, by its name at the broker.
 pub(super) type Wants = BTreeMap<Key, Want>;
 
@@ -36,8 +39,9 @@ pub(super) struct Broker {
     taking: Channel,
     /// No fetch before this time, in ms.
     pub(super) pause_until: i64,
-    /// When the last fetch was started, in ms.
-    started_ms: i64,
+    /// How far apart fetches of nothing but news are due, in ms, and when the last fetch was.
+    apart_ms: i64,
+    due_ms: i64,
 }
 
 /// A connection for one fetch after the other.
@@ -52,20 +56,21 @@ pub(super) type Fetch = (Wants, Result<FetchResponse, RequestError>);
 
 impl Broker {
     /// Nothing goes on yet. A reader has two lanes: one for fetches that wait, one for the others.
-    pub(super) fn new([waiting, taking]: [Lane; 2]) -> Self {
+    pub(super) fn new([waiting, taking]: [Lane; 2], apart_ms: i64) -> Self {
         let channel = |lane, session| Channel { lane, session, under_way: None };
         Self {
             waiting: channel(waiting, Session::default()),
             taking: channel(taking, Session::none()),
             pause_until: i64::MIN,
-            started_ms: i64::MIN,
+            apart_ms,
+            due_ms: i64::MIN,
         }
     }
 
     /// When the next fetch may start, in ms: where there is nothing but news to fetch, so long after the last one.
-    pub(super) fn start_ms(&self, wants: &Wants, apart_ms: i64) -> i64 {
+    pub(super) fn start_ms(&self, wants: &Wants) -> i64 {
         let is_at_end = wants.values().all(|want| want.is_at_end);
-        let paced_ms = if is_at_end { self.started_ms.saturating_add(apart_ms) } else { i64::MIN };
+        let paced_ms = if is_at_end { self.due_ms.saturating_add(self.apart_ms) } else { i64::MIN };
         self.pause_until.max(paced_ms)
     }
 
@@ -73,7 +78,10 @@ impl Broker {
     pub(super) fn start(&mut self, id: i32, client: &mut Client, wants: Wants, request: &FetchRequest, bytes_max: i32) {
         let [waiting, taking] = self.share(wants);
         if !waiting.is_empty() || !taking.is_empty() {
-            self.started_ms = client.now().mono_ms();
+            // What a broker held up comes in several fetches: a few that follow a late one are not apart.
+            let now_ms = client.now().mono_ms();
+            let earliest_ms = now_ms.saturating_sub(self.apart_ms.saturating_mul(AT_ONCE));
+            self.due_ms = self.due_ms.saturating_add(self.apart_ms).max(earliest_ms).min(now_ms);
         }
         if !waiting.is_empty() {
             self.waiting.start(id, client, waiting, request.clone(), bytes_max);

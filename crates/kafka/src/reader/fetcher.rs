@@ -44,8 +44,8 @@ impl Fetcher {
         let mut due = i64::MAX;
         for (id, wants) in plan {
             let lanes = *self.lanes.get_or_insert_with(|| [client.new_lane(), client.new_lane()]);
-            let broker = self.brokers.entry(id).or_insert_with(|| Broker::new(lanes));
-            let start_ms = broker.start_ms(&wants, self.options.apart_ms);
+            let broker = self.brokers.entry(id).or_insert_with(|| Broker::new(lanes, self.options.apart_ms));
+            let start_ms = broker.start_ms(&wants);
             if now_ms < start_ms {
                 due = due.min(start_ms);
                 continue;

@@ -386,6 +386,15 @@ fn fetches_of_what_is_read_to_its_end_are_apart() {
         fetches.lock().unwrap().len()
     });
     assert_eq!(counts.collect::<Vec<_>>(), [5, 5, 5, 6, 6, 6, 6, 7, 7]);
+    fake.engine.transport.is_held = true;
+    fake.advance(30);
+    assert_eq!(offsets(&fetches).len(), 8, "one that is late");
+    fake.engine.transport.is_held = false;
+    let counts = (0..5).map(|_| {
+        fake.advance(1);
+        fetches.lock().unwrap().len()
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [10, 10, 10, 11, 11], "is followed by two at once");
 }
 
 /// Partitions 0 and 2 have the same leader, which never answers a fetch that waits.
