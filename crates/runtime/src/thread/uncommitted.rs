@@ -43,13 +43,13 @@ impl Past<'_> {
         uncommitted.iter().find(|input| self.history.processed.contains_key(&input.partition))
     }
 
-    /// The first time.
+    /// What is done about a lost offset at first: who owned the task before may have committed just now.
     pub(super) fn ask_again() -> Error {
         let message = "offsets are missing beside state from earlier runs; they are asked for again";
         Error::new(ErrorKind::Retriable, message)
     }
 
-    /// Then.
+    /// What is done when it is still missing.
     pub(super) fn refuse(&self, lost: &TopicPartition) -> Error {
         let all = if self.is_committed { "this input" } else { "any input of the task" };
         let stands = self.history.processed.get(lost);
@@ -70,7 +70,7 @@ impl Past<'_> {
             return;
         }
         let reset = reset.to_string();
-        let Some(why) = self.is_suspicious() else {
+        let Some(why) = self.sign_of_earlier_run() else {
             tracing::info!(%partition, %task, %position, %log_start, %log_end, reset, "no offset is committed");
             return;
         };
@@ -83,7 +83,7 @@ impl Past<'_> {
     }
 
     /// What speaks for an earlier run.
-    fn is_suspicious(&self) -> Option<&'static str> {
+    fn sign_of_earlier_run(&self) -> Option<&'static str> {
         if self.is_committed {
             Some("other inputs of the task have one")
         } else if self.was_restored {
