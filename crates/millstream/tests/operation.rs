@@ -3,19 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::disallowed_methods)]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use millstream::log::{Call, NewTopic, Outcome, Writer};
+use millstream::log::{NewTopic, Outcome, Writer};
 use millstream::prelude::*;
 use millstream::types::config::ConfigBuilder;
 use millstream::{Clock, Headers, Log, StreamThreadExceptionResponse, SystemClock, TopicPartition};
 use millstream_testbroker::Cluster;
-
-const LIMIT: Duration = Duration::from_secs(120);
+use support::{LIMIT, answer, comes_true};
 
 /// One broker for all tests; each has topics and an application of its own.
 static KAFKA: LazyLock<Cluster> = LazyLock::new(|| {
@@ -133,23 +134,9 @@ impl Desk {
     }
 }
 
-fn answer<T>(log: &dyn Log, mut call: Call<T>) -> T {
-    loop {
-        match call.poll(CLOCK.now()) {
-            Outcome::Pending => log.wait(Duration::from_millis(100)),
-            Outcome::Done(answer) => return answer,
-            Outcome::Failed(failure) => panic!("{failure:?}"),
-        }
-    }
-}
-
 #[track_caller]
-fn wait_until(desk: &Desk, streams: &Streams, what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LIMIT;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}: {:?} {:?}", streams.threads_metadata(), streams.error());
-        desk.log.wait(Duration::from_millis(50));
-    }
+fn wait_until(desk: &Desk, streams: &Streams, what: &str, holds: impl FnMut() -> bool) {
+    assert!(comes_true(&*desk.log, holds), "{what}: {:?} {:?}", streams.threads_metadata(), streams.error());
 }
 
 fn tasks(streams: &Streams) -> Vec<usize> {

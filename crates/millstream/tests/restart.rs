@@ -3,25 +3,26 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout)]
 
+mod support;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millstream::log::{Call, NewTopic, OffsetSpec, Outcome};
+use millstream::log::{NewTopic, OffsetSpec};
 use millstream::prelude::*;
 use millstream::types::config::ConfigBuilder;
 use millstream::types::partition_for_key;
 use millstream::{
-    Clock, FailureReason, KeyQuery, Log, QueryableStoreTypes, StateQueryRequest, StoreQueryParameters, SystemClock,
-    TopicPartition,
+    FailureReason, KeyQuery, Log, QueryableStoreTypes, StateQueryRequest, StoreQueryParameters, TopicPartition,
 };
 use millstream_testbroker::Cluster;
+use support::{LIMIT, answer, comes_true, wait_until};
 
 /// Tells a child of this test what it is: application, addresses and state directory of an instance.
 const INSTANCE: &str = "MILLSTREAM_TEST_INSTANCE";
-const LIMIT: Duration = Duration::from_secs(120);
 const PARTITIONS: i32 = 4;
 /// Records before the kill, and how many keys they have.
 const RECORDS: usize = 220_000;
@@ -88,16 +89,6 @@ fn an_instance() {
     panic!("nobody killed this instance: {:?}", streams.error());
 }
 
-fn answer<T>(log: &dyn Log, mut call: Call<T>) -> T {
-    loop {
-        match call.poll(SystemClock::new().now()) {
-            Outcome::Pending => log.wait(Duration::from_millis(100)),
-            Outcome::Done(answer) => return answer,
-            Outcome::Failed(failure) => panic!("{failure:?}"),
-        }
-    }
-}
-
 fn start_instance(application: &str, bootstrap: &str, state: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["an_instance", "--exact", "--nocapture"])
@@ -124,21 +115,8 @@ fn committed(log: &dyn Log, application: &str, topic: &str) -> usize {
 
 #[track_caller]
 fn wait_until_committed(log: &dyn Log, application: &str, records: usize) {
-    let deadline = Instant::now() + LIMIT;
-    while committed(log, application, "events") < records {
-        let count = committed(log, application, "events");
-        assert!(Instant::now() < deadline, "{count} of {records} records were processed in {LIMIT:?}");
-        log.wait(Duration::from_millis(100));
-    }
-}
-
-#[track_caller]
-fn wait_until(log: &dyn Log, what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LIMIT;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not in {LIMIT:?}: {what}");
-        log.wait(Duration::from_millis(100));
-    }
+    let count = || committed(log, application, "events");
+    assert!(comes_true(log, || count() >= records), "{} of {records} records were processed in {LIMIT:?}", count());
 }
 
 fn send(events: &mut Producer<String, String>, numbers: std::ops::Range<usize>) {

@@ -60,10 +60,28 @@ fn reach(tree: &Tree, path: &str, is_root: bool, reached: &mut BTreeSet<String>,
         if !after.starts_with(';') {
             continue;
         }
-        let places = [format!("{home}/{name}.rs"), format!("{home}/{name}/mod.rs")];
+        let places = match text.get(..at).and_then(given_path) {
+            Some(given) => vec![joined(directory, given)],
+            None => vec![format!("{home}/{name}.rs"), format!("{home}/{name}/mod.rs")],
+        };
         match places.iter().find(|place| tree.text(place).is_some()) {
             Some(place) => reach(tree, place, false, reached, problems),
             None => problems.push(Problem::new(path, scan::line_of(&code, at), format!("`mod {name}` has no file"))),
         }
     }
+}
+
+/// The path that an attribute gives the module whose name comes next.
+fn given_path(before: &str) -> Option<&str> {
+    let attribute = before.trim_end().strip_suffix("mod")?.trim_end().strip_suffix("\"]")?;
+    attribute.rsplit_once("#[path = \"").map(|(_, path)| path)
+}
+
+fn joined(directory: &str, path: &str) -> String {
+    let (mut directory, mut path) = (directory, path);
+    while let Some(rest) = path.strip_prefix("../") {
+        directory = directory.rsplit_once('/').map_or("", |(parent, _)| parent);
+        path = rest;
+    }
+    format!("{directory}/{path}")
 }

@@ -85,6 +85,9 @@ fn a_file_that_no_mod_reaches_is_told() {
         ("crates/a/tests/one.rs", "mod common;"),
         ("crates/a/tests/common/mod.rs", ""),
         ("crates/a/tests/other/stray.rs", ""),
+        ("crates/a/tests/third/main.rs", "#[path = \"../shared/mod.rs\"]\nmod shared;"),
+        ("crates/a/tests/shared/mod.rs", "pub mod part;"),
+        ("crates/a/tests/shared/part.rs", ""),
         ("crates/a/run/x.rs", ""),
     ];
     assert_eq!(

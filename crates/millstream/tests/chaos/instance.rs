@@ -1,6 +1,6 @@
 //! The instances: processes of this very program that run the application until they are killed.
 
-use std::fmt::{Debug, Write as _};
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,11 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use millstream::prelude::*;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Level;
 
 use crate::plan::Random;
+use crate::support::told::Told;
 
 /// Tells a child what it is: addresses, guarantee and directory.
 const INSTANCE: &str = "MILLSTREAM_TEST_INSTANCE";
@@ -60,7 +59,14 @@ pub(crate) fn run_if_asked() {
     let Ok(instance) = std::env::var(INSTANCE) else { return };
     let [bootstrap, guarantee, folder] = *instance.splitn(3, ' ').collect::<Vec<_>>() else { panic!("{instance}") };
     let folder = Path::new(folder);
-    tracing::subscriber::set_global_default(Words).unwrap();
+    let told = Told {
+        is_wanted: |metadata| *metadata.level() <= Level::INFO && metadata.target().starts_with("millstream"),
+        tell: |metadata, line| {
+            let _ =
+                writeln!(std::io::stderr().lock(), "{:?} {} {line}", std::time::SystemTime::now(), metadata.level());
+        },
+    };
+    tracing::subscriber::set_global_default(told).unwrap();
     let guarantee = match guarantee {
         "exactly-once" => ProcessingGuarantee::ExactlyOnceV2,
         _ => ProcessingGuarantee::AtLeastOnce,
@@ -237,36 +243,4 @@ impl Drop for Instances {
             self.kill(at);
         }
     }
-}
-
-/// Writes what the library says to standard error.
-struct Words;
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let _ = write!(self.0, " {}={value:?}", field.name());
-    }
-}
-
-impl Subscriber for Words {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::INFO && metadata.target().starts_with("millstream")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(format!("{:?} {}", std::time::SystemTime::now(), event.metadata().level()));
-        event.record(&mut line);
-        let _ = writeln!(std::io::stderr().lock(), "{}", line.0);
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
 }

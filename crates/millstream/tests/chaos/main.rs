@@ -12,6 +12,8 @@
 mod desk;
 mod instance;
 mod plan;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
