@@ -17,12 +17,14 @@ const LONGEST_MS: i64 = 40;
 pub(super) struct Settling {
     since_ms: i64,
     next_ms: i64,
+    /// How often it was asked.
+    times: i64,
     asked: Option<Ticket<DescribeTransactionsRequest>>,
 }
 
 impl Settling {
     pub(super) fn new(now_ms: i64) -> Self {
-        Self { since_ms: now_ms, next_ms: now_ms + FIRST_MS, asked: None }
+        Self { since_ms: now_ms, next_ms: now_ms + FIRST_MS, times: 0, asked: None }
     }
 
     /// Whether the next transaction may begin: the last one is over, or nobody can tell.
@@ -38,12 +40,13 @@ impl Settling {
             if !state.is_some_and(|state| state.error_code == 0 && state.transaction_state.starts_with("Prepare")) {
                 return true;
             }
-            // Ever longer pauses, each as long as half of the wait so far.
-            self.next_ms = now_ms + ((now_ms - self.since_ms) / 2).max(1);
+            // Ever longer pauses. They do not grow with the time that brokers stand still.
+            self.next_ms = now_ms + (self.times * 2 / 3).max(1);
         }
         if self.asked.is_none() && now_ms >= self.next_ms {
             let Some(node) = client.coordinator(CoordinatorKind::Transaction, transactional_id) else { return true };
             let request = DescribeTransactionsRequest { transactional_ids: vec![transactional_id.to_string()] };
+            self.times += 1;
             self.asked = Some(client.send(node, request));
         }
         false

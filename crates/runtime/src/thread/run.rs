@@ -112,7 +112,7 @@ impl StreamThread {
         let processed = if is_paused { 0 } else { self.process(now)? };
         let punctuated = !is_paused && self.punctuate(now)?;
         if processed > 0 {
-            self.pace.came(now);
+            self.pace.came(processed, now);
         }
         progress |= processed > 0 || punctuated;
         let committed = self.commit_if_due(now, !progress)?;
