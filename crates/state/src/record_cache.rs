@@ -202,13 +202,8 @@ impl<V> RecordCache<V> {
         below: RowPlace,
     ) -> Result<Slot, V> {
         let size = entry::size(key.bytes.len(), value_len, &Headers::new(), &Origin::NONE);
-        while self.budget.would_exceed(size as usize) {
-            let Some(oldest) = self.order.oldest_used() else { return Err(value) };
-            if self.order.is_dirty(oldest) {
-                self.owes_eviction = true;
-                break;
-            }
-            self.drop_oldest(oldest);
+        if !self.make_room(size as usize) {
+            return Err(value);
         }
         let slot = self.insert(key, below);
         let source = self.sources.number(slot, &Origin::NONE);

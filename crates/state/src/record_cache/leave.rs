@@ -17,6 +17,15 @@ pub(crate) struct Leaving {
     stays: bool,
 }
 
+/// What dropping clean entries has come to.
+enum Room {
+    Enough,
+    /// This entry, the oldest, has to be written before it can go.
+    BehindDirty(u32),
+    /// This store has no more entries.
+    None,
+}
+
 /// What a leaving row holds.
 pub(crate) struct LeavingRow<'a, V> {
     pub(crate) key_bytes: &'a [u8],
@@ -42,29 +51,30 @@ impl<V> RecordCache<V> {
     pub(crate) fn evict(&mut self) -> Option<Leaving> {
         self.settle();
         self.owes_eviction = false;
-        while self.budget.is_exceeded() {
-            let oldest = self.order.oldest_used()?;
-            if self.order.is_dirty(oldest) {
-                self.order.clean(oldest);
-                self.taken_along = self.order.dirty_len();
-                return Some(Leaving { slot: oldest, stays: false });
-            }
-            self.drop_oldest(oldest);
-        }
-        None
+        let Room::BehindDirty(oldest) = self.drop_clean(0) else { return None };
+        self.order.clean(oldest);
+        self.taken_along = self.order.dirty_len();
+        Some(Leaving { slot: oldest, stays: false })
     }
 
-    /// Drops clean entries until the thread's budget fits. Where a dirty one has to go, it has to be evicted next.
-    pub(crate) fn make_room(&mut self) {
-        while self.budget.is_exceeded()
-            && let Some(oldest) = self.order.oldest_used()
-        {
+    /// Makes room for so many bytes more; whether there can be any. Where only dirty entries could go, they have to be
+    /// evicted next.
+    pub(crate) fn make_room(&mut self, bytes: usize) -> bool {
+        let room = self.drop_clean(bytes);
+        self.owes_eviction |= matches!(room, Room::BehindDirty(_));
+        !matches!(room, Room::None)
+    }
+
+    /// Drops clean entries, oldest first, until the thread's budget has room for so many bytes more.
+    fn drop_clean(&mut self, bytes: usize) -> Room {
+        while self.budget.would_exceed(bytes) {
+            let Some(oldest) = self.order.oldest_used() else { return Room::None };
             if self.order.is_dirty(oldest) {
-                self.owes_eviction = true;
-                return;
+                return Room::BehindDirty(oldest);
             }
             self.drop_oldest(oldest);
         }
+        Room::Enough
     }
 
     /// Whether more than the budget was left, and dirty entries have to make room.

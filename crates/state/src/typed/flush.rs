@@ -209,7 +209,9 @@ impl<K: Clone + Send + 'static, V: Clone + Send + 'static> Core<K, V> {
     /// clean rows go, and the owner has to evict. It may be forwarding right now.
     pub(crate) fn settle(&mut self, put: Put) -> Result<Put> {
         match &mut self.cache {
-            Some(cache) if self.is_owned => cache.make_room(),
+            Some(cache) if self.is_owned => {
+                cache.make_room(0);
+            }
             _ if put.is_over_budget => self.evict_silently()?,
             _ => {}
         }
