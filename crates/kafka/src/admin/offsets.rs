@@ -303,9 +303,9 @@ impl Committed {
         Self { may_be_forbidden: true, ..Self::new(group, partitions) }
     }
 
-    /// What is told to who may not ask.
-    fn forbidden(&self, failure: Failure) -> Result<Vec<Option<CommittedOffset>>, Failure> {
-        if !self.may_be_forbidden {
+    /// What a refusal means.
+    fn refused(&self, failure: Failure, is_forbidden: bool) -> Result<Vec<Option<CommittedOffset>>, Failure> {
+        if !(is_forbidden && self.may_be_forbidden) {
             return Err(failure);
         }
         tracing::info!(group = %self.group, %failure, "whether a renewal of the group was cut short is not known");
@@ -339,8 +339,7 @@ impl Step<Vec<Option<CommittedOffset>>> for Committed {
         let answer = match self.asked.answer(client, "asking for committed offsets", false, coordinator, request) {
             None => {
                 let failure = client.coordinator_failure(CoordinatorKind::Group, group)?;
-                let is_forbidden = client.is_forbidden(CoordinatorKind::Group, group);
-                return Some(if is_forbidden { self.forbidden(failure) } else { Err(failure) });
+                return Some(self.refused(failure, client.is_forbidden(CoordinatorKind::Group, group)));
             }
             Some(Ok(answer)) => answer,
             Some(Err(failure)) => {
@@ -357,8 +356,7 @@ impl Step<Vec<Option<CommittedOffset>>> for Committed {
                 }
                 let of = partition.map(|partition| format!(", {partition}")).unwrap_or_default();
                 let failure = refused(&format!("{what}{of}"), code, None);
-                let is_forbidden = code == ErrorCode::GROUP_AUTHORIZATION_FAILED;
-                return Some(if is_forbidden { self.forbidden(failure) } else { Err(failure) });
+                return Some(self.refused(failure, code == ErrorCode::GROUP_AUTHORIZATION_FAILED));
             }
         };
         // What is left out is not the same as nothing committed: that would be read from the start again.
