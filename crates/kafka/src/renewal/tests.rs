@@ -132,20 +132,25 @@ fn renew(groups: &Arc<Mutex<Groups>>) -> Result<usize, Failure> {
     fake.wait(call)
 }
 
-#[test]
-fn offsets_outlive_the_group_wherever_a_renewal_was_cut_short() {
-    let expected = Groups::with_offsets().groups;
+/// A renewal, wherever it was cut short, comes to this when it is begun again.
+#[track_caller]
+fn check_cut_short(before: impl Fn() -> Groups, after: &BTreeMap<String, BTreeMap<i32, (i64, String)>>) {
     // Describe, fetch, fetch what was saved, save, delete, write back, forget.
     for answers in 0..=7 {
-        let groups = Arc::new(Mutex::new(Groups { answers, ..Groups::with_offsets() }));
+        let groups = Arc::new(Mutex::new(Groups { answers, ..before() }));
         let mut fake = brokers(&groups);
         let call = KafkaAdmin::new(fake.driver.clone()).renew_group("app");
         fake.advance(100);
         drop((call, fake));
         groups.lock().unwrap().answers = usize::MAX;
         assert_eq!(renew(&groups).unwrap(), 2, "cut after {answers} answers");
-        assert_eq!(groups.lock().unwrap().groups, expected, "cut after {answers} answers");
+        assert_eq!(groups.lock().unwrap().groups, *after, "cut after {answers} answers");
     }
+}
+
+#[test]
+fn offsets_outlive_the_group_wherever_a_renewal_was_cut_short() {
+    check_cut_short(Groups::with_offsets, &Groups::with_offsets().groups);
 }
 
 #[test]
@@ -175,17 +180,7 @@ fn begun_again(group: &[(i32, i64)], saved: &[(i32, i64)]) -> Groups {
 #[test]
 fn what_a_renewal_has_left_is_kept_where_the_group_lacks_it() {
     let expected = BTreeMap::from([("app".to_owned(), begun_again(&[(0, 8), (1, 9)], &[]).groups["app"].clone())]);
-    for answers in 0..=7 {
-        let begun_again = begun_again(&[(0, 8)], &[(0, 7), (1, 9)]);
-        let groups = Arc::new(Mutex::new(Groups { answers, ..begun_again }));
-        let mut fake = brokers(&groups);
-        let call = KafkaAdmin::new(fake.driver.clone()).renew_group("app");
-        fake.advance(100);
-        drop((call, fake));
-        groups.lock().unwrap().answers = usize::MAX;
-        assert_eq!(renew(&groups).unwrap(), 2, "cut after {answers} answers");
-        assert_eq!(groups.lock().unwrap().groups, expected, "cut after {answers} answers");
-    }
+    check_cut_short(|| begun_again(&[(0, 8)], &[(0, 7), (1, 9)]), &expected);
 }
 
 #[test]

@@ -150,6 +150,10 @@ impl Rig {
     }
 }
 
+fn at(ms: u64) -> Now {
+    Now { mono_ns: ms * 1_000_000, wall_ms: 0 }
+}
+
 fn words() -> TopicPartition {
     TopicPartition::new("words", 0)
 }
@@ -190,7 +194,6 @@ fn a_lost_answer_is_asked_for_with_the_same_sequence_and_a_duplicate_counts_as_w
 
 #[test]
 fn batches_that_do_not_fill_are_sent_so_far_apart_and_the_first_after_a_pause_at_once() {
-    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
     let mut rig = Rig::new(None, 2, &[]);
     assert_eq!(rig.writer.send_lingering(at(5)), None);
     rig.append(1);
@@ -212,7 +215,6 @@ fn batches_that_do_not_fill_are_sent_so_far_apart_and_the_first_after_a_pause_at
 
 #[test]
 fn a_flush_counts_as_sent() {
-    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
     let mut rig = Rig::new(None, 2, &[]);
     rig.append(1);
     rig.flush().unwrap();
@@ -235,7 +237,6 @@ fn check_ready(records: &[(usize, usize)], expected: &[&str]) {
             rig.writer.append(handles[at], Timestamp(1), None, Some(&value), &Headers::new()).unwrap();
         }
     };
-    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
     // Who leads them is known from the first batches.
     for handle in 0..3 {
         append(&mut rig, handle, 1);
@@ -263,7 +264,6 @@ fn a_batch_of_its_size_takes_along_what_waits_for_its_broker() {
 
 #[test]
 fn a_batch_grows_while_an_earlier_one_of_its_partition_is_under_way() {
-    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
     let options = ProduceOptions { batch_bytes: 0, ..ProduceOptions::default() };
     let mut rig = Rig::with(options, 2, &[]);
     rig.append(1);
@@ -280,7 +280,6 @@ fn a_batch_grows_while_an_earlier_one_of_its_partition_is_under_way() {
 
 #[test]
 fn what_waits_for_a_leader_holds_up_no_other_partition() {
-    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
     let mut rig = Rig::with(ProduceOptions { batch_bytes: 1000, ..ProduceOptions::default() }, 2, &[]);
     let leaderless = rig.writer.partition(&TopicPartition::new("words", 7));
     rig.writer.append(leaderless, Timestamp(1), None, Some(b"x"), &Headers::new()).unwrap();
@@ -419,7 +418,6 @@ fn a_transaction_of_version_2_needs_no_adding_and_gives_a_new_epoch() {
 
 #[test]
 fn the_first_records_of_a_transaction_are_sent_once_the_last_one_is_over() {
-    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
     let mut rig = Rig::new(Some("tx"), 2, &[]);
     rig.append(1);
     let mut commit = rig.start_commit();
@@ -441,7 +439,6 @@ fn the_first_records_of_a_transaction_are_sent_once_the_last_one_is_over() {
 
 #[test]
 fn the_first_records_of_a_transaction_as_long_as_linger_ms_wait_like_others() {
-    let at = |ms: u64| Now { mono_ns: ms * 1_000_000, wall_ms: 0 };
     let options = ProduceOptions { transactional_id: Some("tx".into()), ..ProduceOptions::default() };
     let mut rig = Rig::with(options, 2, &[]);
     rig.append(1);

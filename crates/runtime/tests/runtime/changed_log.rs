@@ -32,6 +32,11 @@ pub trait Changes: Send + Sync + 'static {
         Call::done(vec![None; partitions.len()])
     }
 
+    /// A reader of the log.
+    fn reader(&self, inner: Box<dyn Reader>) -> Box<dyn Reader> {
+        inner
+    }
+
     /// What a reader has given.
     fn read(&self, events: &mut Vec<ReaderEvent>) {
         let _ = events;
@@ -59,7 +64,10 @@ impl<C: Changes> Log for Changed<dyn Log, C> {
         Box::new(Changed { changes: Arc::clone(&self.changes), inner: self.inner.admin() })
     }
     fn reader(&self, isolation: Isolation) -> Box<dyn Reader> {
-        Box::new(Changed { changes: Arc::clone(&self.changes), inner: self.inner.reader(isolation) })
+        Box::new(Changed {
+            changes: Arc::clone(&self.changes),
+            inner: self.changes.reader(self.inner.reader(isolation)),
+        })
     }
     fn writer(&self, transactional_id: Option<&str>) -> Box<dyn Writer> {
         Box::new(Changed { changes: Arc::clone(&self.changes), inner: self.inner.writer(transactional_id) })

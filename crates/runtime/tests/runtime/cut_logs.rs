@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use crate::changed_log::{Changes, changed};
 use crate::failures::earlier_run;
 use crate::support::*;
-use millstream_log::{Admin, Isolation, Log, Member, MemberConfig, ReadPosition, Reader, ReaderEvent, Writer};
+use millstream_log::{Log as _, ReadPosition, Reader, ReaderEvent};
 use millstream_runtime::Handlers;
 use millstream_state::MemoryEngines;
 use millstream_types::config::ConfigBuilder;
@@ -21,32 +22,15 @@ const EPOCH: i32 = 3;
 /// Nothing is cut.
 const NEVER: Offset = Offset(i64::MAX);
 
-/// A log with a topic whose records are others from an offset on than they were.
+/// A topic whose records are others from an offset on than they were.
 struct Cut {
-    inner: Arc<dyn Log>,
     topic: &'static str,
     at: Arc<AtomicI64>,
 }
 
-impl Log for Cut {
-    fn admin(&self) -> Box<dyn Admin> {
-        self.inner.admin()
-    }
-    fn reader(&self, isolation: Isolation) -> Box<dyn Reader> {
-        let inner = self.inner.reader(isolation);
+impl Changes for Cut {
+    fn reader(&self, inner: Box<dyn Reader>) -> Box<dyn Reader> {
         Box::new(CutReader { inner, topic: self.topic, at: Arc::clone(&self.at), positions: BTreeMap::new() })
-    }
-    fn writer(&self, transactional_id: Option<&str>) -> Box<dyn Writer> {
-        self.inner.writer(transactional_id)
-    }
-    fn member(&self, config: MemberConfig) -> Box<dyn Member> {
-        self.inner.member(config)
-    }
-    fn wait(&self, timeout: std::time::Duration) {
-        self.inner.wait(timeout);
-    }
-    fn wake(&self) {
-        self.inner.wake();
     }
 }
 
@@ -100,8 +84,8 @@ fn on_cut(
     engines: &Arc<MemoryEngines>,
     config: ConfigBuilder,
 ) -> App {
-    let log = Cut { inner: Arc::new(world.log.clone()), topic, at: Arc::clone(at) };
-    App::on(Arc::new(log), &counting(), &config.build().unwrap(), engines.clone(), Handlers::default())
+    let log = changed(world.log.clone(), &Arc::new(Cut { topic, at: Arc::clone(at) }));
+    App::on(log, &counting(), &config.build().unwrap(), engines.clone(), Handlers::default())
 }
 
 fn start(world: &World, at: &Arc<AtomicI64>, engines: &Arc<MemoryEngines>, guarantee: ProcessingGuarantee) -> App {
