@@ -2,6 +2,7 @@
 //! takes, what came back. The network thread feeds it events of a transport; actors (fetcher,
 //! producer, member, admin calls) start requests here and look for their answers.
 
+mod anyone;
 mod cluster;
 mod coordinators;
 mod link;
@@ -59,6 +60,11 @@ pub(crate) struct Client {
     by_connection: HashMap<ConnectionId, Node>,
     cluster: Cluster,
     metadata: Option<Ticket<MetadataRequest>>,
+    /// Who was asked for metadata last.
+    told_by: Option<Node>,
+    /// Brokers whose answers led nowhere, until all are among them: one that is cut off from the controllers tells for
+    /// ever what was.
+    doubted: BTreeSet<i32>,
     coordinators: Coordinators,
     next_bootstrap: usize,
     next_lane: u32,
@@ -85,6 +91,8 @@ impl Client {
             links,
             by_connection: HashMap::new(),
             metadata: None,
+            told_by: None,
+            doubted: BTreeSet::new(),
             coordinators: Coordinators::default(),
             // Many clients with one list must not all begin with the same broker.
             next_bootstrap: usize::try_from(options.seed % 1024).unwrap_or(0),
@@ -194,24 +202,6 @@ impl Client {
         self.links.get_mut(&node)
     }
 
-    /// A broker that can be asked anything: one that is connected, else any.
-    pub(crate) fn any_node(&self) -> Node {
-        let now_ms = self.now.mono_ms();
-        let brokers = self.cluster.brokers().keys().map(|id| Node::Broker(*id, Lane::CONTROL));
-        // Connected ones first, then those never tried, then those that failed least.
-        let best =
-            brokers.filter(|node| self.links.get(node).is_none_or(|link| link.is_willing(now_ms))).min_by_key(|node| {
-                self.links.get(node).map_or((1, 0), |link| (i32::from(!link.is_ready(now_ms)), link.failures))
-            });
-        let waiting = || match self.options.rebootstrap_trigger_ms {
-            // Those of `bootstrap.servers` are not to be asked once others are known.
-            None => self.cluster.brokers().keys().next().map(|id| Node::Broker(*id, Lane::CONTROL)),
-            Some(_) => None,
-        };
-        let bootstrap = || Node::Bootstrap(self.next_bootstrap % self.options.bootstrap.len().max(1));
-        best.or_else(waiting).unwrap_or_else(bootstrap)
-    }
-
     /// The way to the cluster's controller, as far as brokers tell clients of one; any broker passes requests on.
     pub(crate) fn controller(&self) -> Node {
         match self.cluster.controller.filter(|id| self.cluster.brokers().contains_key(id)) {
@@ -249,6 +239,7 @@ impl Client {
 
     /// A broker answered that it is not what metadata says: asks again.
     pub(crate) fn refresh_metadata(&mut self) {
+        self.doubt(self.told_by);
         self.cluster.refresh();
     }
 
@@ -271,10 +262,11 @@ impl Client {
                 None
             }
             Search::Wait => None,
-            Search::Ask(request) => {
+            Search::Ask(request, last_asked) => {
+                self.doubt(last_asked);
                 let node = self.any_node();
                 let ticket = self.send(node, request);
-                self.coordinators.asked(kind, key, ticket);
+                self.coordinators.asked(kind, key, node, ticket);
                 None
             }
         }
@@ -430,6 +422,7 @@ impl Client {
             self.cluster.rebootstrap();
         }
         let node = self.any_node();
+        self.told_by = Some(node);
         self.metadata = Some(self.send(node, request));
     }
 
@@ -451,6 +444,9 @@ impl Client {
             Ok(response) if response.brokers.is_empty() => "the broker knows of no brokers".to_owned(),
             Ok(response) => {
                 self.cluster.update(&response, self.now.mono_ms());
+                if self.cluster.is_stale {
+                    self.doubt(self.told_by);
+                }
                 return self.follow_brokers(transport);
             }
             // Its connection is over: that alone moves on to the next address.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use millstream_log::Failure;
 
+use super::Node;
 use super::request::Ticket;
 use crate::failure::{RequestError, refused, unanswered};
 use crate::protocol::ErrorCode;
@@ -32,7 +33,13 @@ type Name = (CoordinatorKind, Arc<str>);
 #[derive(Default)]
 pub(super) struct Coordinators(BTreeMap<Name, Coordinator>);
 
-enum Coordinator {
+/// A coordinator, and which broker was asked for it last.
+struct Coordinator {
+    state: State,
+    asked: Node,
+}
+
+enum State {
     Asked(Ticket<FindCoordinatorRequest>),
     /// Since when, in ms.
     Known(i32, i64),
@@ -54,63 +61,75 @@ pub(super) enum Search {
     /// Since when, in ms.
     Known(i32, i64),
     Wait,
-    /// This is to be asked now.
-    Ask(FindCoordinatorRequest),
+    /// This is to be asked now; and whose last answer was of no use.
+    Ask(FindCoordinatorRequest, Option<Node>),
 }
 
 impl Coordinators {
     pub(super) fn search(&self, kind: CoordinatorKind, key: &Arc<str>, now_ms: i64) -> Search {
-        match self.0.get(&(kind, Arc::clone(key))) {
-            Some(Coordinator::Known(id, since)) => Search::Known(*id, *since),
-            Some(Coordinator::Asked(_)) => Search::Wait,
-            Some(Coordinator::After { ms, .. }) if *ms > now_ms => Search::Wait,
-            Some(Coordinator::After { .. }) | None => {
+        let known = self.0.get(&(kind, Arc::clone(key)));
+        match known.map(|known| &known.state) {
+            Some(State::Known(id, since)) => Search::Known(*id, *since),
+            Some(State::Asked(_)) => Search::Wait,
+            Some(State::After { ms, .. }) if *ms > now_ms => Search::Wait,
+            Some(State::After { .. }) | None => {
                 let request =
                     FindCoordinatorRequest { key_type: kind.key_type(), coordinator_keys: vec![key.to_string()] };
-                Search::Ask(request)
+                Search::Ask(request, known.map(|known| known.asked))
             }
         }
     }
 
-    pub(super) fn asked(&mut self, kind: CoordinatorKind, key: &Arc<str>, ticket: Ticket<FindCoordinatorRequest>) {
-        self.0.insert((kind, Arc::clone(key)), Coordinator::Asked(ticket));
+    pub(super) fn asked(
+        &mut self,
+        kind: CoordinatorKind,
+        key: &Arc<str>,
+        asked: Node,
+        ticket: Ticket<FindCoordinatorRequest>,
+    ) {
+        self.0.insert((kind, Arc::clone(key)), Coordinator { state: State::Asked(ticket), asked });
     }
 
     /// Asks again from then on, in ms.
     pub(super) fn forget(&mut self, kind: CoordinatorKind, key: &Arc<str>, ms: i64) {
-        self.0.insert((kind, Arc::clone(key)), Coordinator::After { ms, why: None });
+        if let Some(known) = self.0.get_mut(&(kind, Arc::clone(key))) {
+            known.state = State::After { ms, why: None };
+        }
     }
 
     /// Why the brokers name no coordinator, if they say so for good.
     pub(super) fn failure(&self, kind: CoordinatorKind, key: &Arc<str>) -> Option<Failure> {
-        match self.0.get(&(kind, Arc::clone(key))) {
-            Some(Coordinator::After { why: Some(why), .. }) => Some(why.failure.clone()),
-            _ => None,
-        }
+        self.refusal(kind, key).map(|why| why.failure.clone())
     }
 
     /// Whether it is that who asks has no right to.
     pub(super) fn is_forbidden(&self, kind: CoordinatorKind, key: &Arc<str>) -> bool {
-        let known = self.0.get(&(kind, Arc::clone(key)));
-        matches!(known, Some(Coordinator::After { why: Some(why), .. }) if why.is_forbidden)
+        self.refusal(kind, key).is_some_and(|why| why.is_forbidden)
+    }
+
+    fn refusal(&self, kind: CoordinatorKind, key: &Arc<str>) -> Option<&Refusal> {
+        match &self.0.get(&(kind, Arc::clone(key)))?.state {
+            State::After { why, .. } => why.as_ref(),
+            _ => None,
+        }
     }
 
     /// Takes the answers that came. What was not found is asked for again at `retry_ms`.
     pub(super) fn take_answers(&mut self, now_ms: i64, retry_ms: i64) {
         for ((kind, key), coordinator) in &mut self.0 {
-            let Coordinator::Asked(ticket) = coordinator else { continue };
+            let State::Asked(ticket) = &mut coordinator.state else { continue };
             let Some(answer) = ticket.take() else { continue };
-            *coordinator = match found(*kind, key, answer) {
-                Ok(id) => Coordinator::Known(id, now_ms),
-                Err(why) => Coordinator::After { ms: retry_ms, why },
+            coordinator.state = match found(*kind, key, answer) {
+                Ok(id) => State::Known(id, now_ms),
+                Err(why) => State::After { ms: retry_ms, why },
             };
         }
     }
 
     /// When somebody may ask again next, in ms.
     pub(super) fn due_ms(&self, now_ms: i64) -> i64 {
-        let pauses = self.0.values().filter_map(|coordinator| match coordinator {
-            Coordinator::After { ms, .. } if *ms > now_ms => Some(*ms),
+        let pauses = self.0.values().filter_map(|coordinator| match coordinator.state {
+            State::After { ms, .. } if ms > now_ms => Some(ms),
             _ => None,
         });
         pauses.min().unwrap_or(i64::MAX)

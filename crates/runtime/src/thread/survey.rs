@@ -23,12 +23,14 @@ pub(crate) struct Survey {
     unanswered: Option<Error>,
     /// Inputs whose log starts behind what is committed, and where.
     overtaken: Vec<(TopicPartition, Offset)>,
-    /// How often topics were asked for that the log does not know.
+    /// How often topics were asked for that the log does not know, and when the next look is due (monotonic ns).
     looks: u32,
+    look_ns: Option<u64>,
 }
 
-/// So often a topic that is missing is asked for: a broker may hear late of a new one.
-const LOOKS_MAX: u32 = 50;
+/// So often a topic that is missing is asked for, with such a pause before each time: a broker may hear late of a new one.
+const LOOKS_MAX: u32 = 20;
+const LOOK_PAUSE_NS: u64 = 100_000_000;
 
 /// The answers.
 #[derive(Debug, Default)]
@@ -78,11 +80,19 @@ impl Survey {
             unanswered: None,
             overtaken: Vec::new(),
             looks: 0,
+            look_ns: None,
         }
     }
 
     /// The answers once all are there. A question that failed without effect is asked again.
     pub(crate) fn poll(&mut self, admin: &mut dyn Admin, now: Now) -> Result<Option<SurveyFacts>, Failure> {
+        if let Some(look_ns) = self.look_ns {
+            if now.mono_ns < look_ns {
+                return Ok(None);
+            }
+            self.look_ns = None;
+            self.ask_again(admin);
+        }
         loop {
             self.open_ns.get_or_insert(now.mono_ns);
             let answered = match &mut self.asked {
@@ -106,7 +116,7 @@ impl Survey {
                         if self.looks > LOOKS_MAX {
                             return Err(gone(missing));
                         }
-                        self.ask_again(admin);
+                        self.look_ns = Some(now.mono_ns.saturating_add(LOOK_PAUSE_NS));
                         return Ok(None);
                     }
                     self.ask_next(admin);

@@ -16,6 +16,11 @@ pub trait Changes: Send + Sync + 'static {
         begin()
     }
 
+    /// What a log says of topics.
+    fn topics(&self, answer: Call<Vec<Option<TopicMetadata>>>) -> Call<Vec<Option<TopicMetadata>>> {
+        answer
+    }
+
     /// What a log says of the offsets of partitions.
     fn offsets(&self, partitions: &[TopicPartition], spec: OffsetSpec, answer: Call<Vec<Offset>>) -> Call<Vec<Offset>> {
         let _ = (partitions, spec);
@@ -157,7 +162,7 @@ impl<C: Changes> Member for Changed<dyn Member, C> {
 
 impl<C: Changes> Admin for Changed<dyn Admin, C> {
     fn topics(&mut self, names: &[Arc<str>]) -> Call<Vec<Option<TopicMetadata>>> {
-        self.inner.topics(names)
+        self.changes.topics(self.inner.topics(names))
     }
     fn list_topics(&mut self) -> Call<Vec<TopicMetadata>> {
         self.inner.list_topics()

@@ -2,12 +2,13 @@
 //! skip, never a silent start from zero.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::changed_log::{Changes, changed};
 use crate::failures::earlier_run;
 use crate::support::*;
 use crate::warnings::warned;
-use millstream_log::{Call, Log as _, NewTopic, OffsetSpec};
+use millstream_log::{Call, Log as _, NewTopic, OffsetSpec, TopicMetadata};
 use millstream_runtime::Handlers;
 use millstream_state::MemoryEngines;
 use millstream_topology::{Context, Incoming, Processor, ProcessorError, SourceSpec};
@@ -315,4 +316,35 @@ impl Changes for Shortened {
         }
         Call::done(offsets)
     }
+}
+
+/// A log that has not heard of the changelog yet.
+#[derive(Default)]
+struct HearsLate {
+    has_heard: AtomicBool,
+}
+
+impl Changes for HearsLate {
+    fn topics(&self, answered: Call<Vec<Option<TopicMetadata>>>) -> Call<Vec<Option<TopicMetadata>>> {
+        let mut topics = answer(answered);
+        let is_known = |topic: &TopicMetadata| self.has_heard.load(Ordering::SeqCst) || *topic.name != *CHANGELOG;
+        topics.iter_mut().for_each(|topic| *topic = topic.take().filter(is_known));
+        Call::done(topics)
+    }
+}
+
+#[test]
+fn a_topic_that_is_heard_of_a_second_late_is_waited_for() {
+    let mut world = World::new(&[("in", 1), ("out", 1)]);
+    let late = Arc::new(HearsLate::default());
+    let log = changed(world.log.clone(), &late);
+    let mut app = App::on(log, &counting(), &exactly_once(), disk(), Handlers::default());
+    world.produce("in", 0, &[("k", "x", 1)]);
+    world.settle_for(&mut [&mut app], 1_000);
+    app.assert_running();
+    assert!(world.lines("out").is_empty());
+    late.has_heard.store(true, Ordering::SeqCst);
+    world.settle(&mut [&mut app]);
+    app.assert_running();
+    assert_eq!(world.lines("out"), ["k=1"]);
 }

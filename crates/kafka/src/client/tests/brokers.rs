@@ -42,6 +42,85 @@ fn addresses_are_tried_until_one_answers() {
     }
 }
 
+/// Greets every broker, then ends a transaction at its coordinator, wherever that is.
+struct Seeker {
+    greetings: Option<Vec<Ticket<EndTxnRequest>>>,
+    ticket: Option<Ticket<EndTxnRequest>>,
+    has_ended: Arc<Mutex<bool>>,
+}
+
+impl Actor for Seeker {
+    fn turn(&mut self, client: &mut Client) -> Turn {
+        let key: Arc<str> = "tx".into();
+        client.want_topic(&"words".into());
+        if client.cluster().topic("words").is_none() {
+            return Turn::Until(i64::MAX);
+        }
+        let greetings = self.greetings.get_or_insert_with(|| {
+            let nodes = (0..2).map(|id| Node::Broker(id, Lane::CONTROL));
+            nodes.map(|node| client.send(node, EndTxnRequest::default())).collect()
+        });
+        greetings.retain(|ticket| ticket.take().is_none());
+        if !greetings.is_empty() {
+            return Turn::Until(i64::MAX);
+        }
+        let Some(ticket) = &self.ticket else {
+            self.ticket = client
+                .coordinator(CoordinatorKind::Transaction, &key)
+                .map(|node| client.send(node, EndTxnRequest::default()));
+            return Turn::Until(client.now().mono_ms() + 50);
+        };
+        let Some(answer) = ticket.take() else { return Turn::Until(i64::MAX) };
+        self.ticket = None;
+        if answer.is_ok_and(|answer| answer.error_code == 0) {
+            *self.has_ended.lock().unwrap() = true;
+            return Turn::Finished;
+        }
+        client.forget_coordinator(CoordinatorKind::Transaction, &key);
+        Turn::Until(client.now().mono_ms() + 50)
+    }
+}
+
+#[test]
+fn a_broker_that_tells_what_was_is_not_the_only_one_that_is_asked() {
+    // Cut off from the controllers, it takes itself for the coordinator.
+    let (transport, asked) = three(|host, header| match header.key {
+        FindCoordinatorRequest::KEY if host == "broker-0" => {
+            let itself = Coordinator { node_id: 0, ..Default::default() };
+            let response = FindCoordinatorResponse { coordinators: vec![itself], ..Default::default() };
+            Some(Reply::to::<FindCoordinatorRequest>(header, &response))
+        }
+        EndTxnRequest::KEY if host == "broker-0" => {
+            let response = EndTxnResponse { error_code: ErrorCode::NOT_COORDINATOR.0, ..Default::default() };
+            Some(Reply::to::<EndTxnRequest>(header, &response))
+        }
+        _ => None,
+    });
+    let mut fake = fake(transport);
+    let has_ended = Arc::new(Mutex::new(false));
+    fake.add(Seeker { greetings: None, ticket: None, has_ended: Arc::clone(&has_ended) });
+    for _ in 0..20 {
+        fake.advance(100);
+    }
+    assert!(*has_ended.lock().unwrap(), "{:?}", asked.lock().unwrap());
+}
+
+#[test]
+fn leaders_that_one_broker_does_not_know_are_asked_of_another() {
+    let (transport, asked) = three(|host, header| {
+        let mut old = metadata("words", 2);
+        old.topics[0].partitions[1].leader_id = -1;
+        (host != "broker-1" && header.key == MetadataRequest::KEY).then(|| Reply::to::<MetadataRequest>(header, &old))
+    });
+    let mut fake = fake(transport);
+    fake.add(Seeker { greetings: None, ticket: None, has_ended: Arc::default() });
+    for _ in 0..20 {
+        fake.advance(100);
+    }
+    let leader = fake.engine.client().cluster().leader("words", 1);
+    assert_eq!(leader, Some(Leader { broker: Some(1), epoch: 4 }), "{:?}", asked.lock().unwrap());
+}
+
 #[test]
 fn a_broker_that_throttles_is_left_alone_for_so_long() {
     let (transport, asked) = three(|_, header| {
