@@ -48,7 +48,7 @@ impl Default for FetchOptions {
             partition_bytes_max: 1024 * 1024,
             rack: String::new(),
             apart_ms: 0,
-            ahead_bytes_max: 4 * 1024 * 1024,
+            ahead_bytes_max: 3 * 1024 * 1024,
         }
     }
 }

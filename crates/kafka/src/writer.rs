@@ -69,7 +69,7 @@ impl Default for ProduceOptions {
             in_flight_max: 5,
             delivery_timeout_ms: 120_000,
             block_max_ms: 60_000,
-            buffer_bytes_max: 6 * 1024 * 1024,
+            buffer_bytes_max: 3 * 1024 * 1024,
         }
     }
 }
