@@ -6,6 +6,7 @@ mod anyone;
 mod cluster;
 mod coordinators;
 mod link;
+mod members;
 mod options;
 mod request;
 
@@ -19,6 +20,7 @@ pub(crate) use coordinators::CoordinatorKind;
 use coordinators::{Coordinators, Search};
 pub(crate) use link::TRANSACTION_VERSION;
 use link::{Link, LinkState};
+use members::Standing;
 use millstream_log::Failure;
 pub(crate) use options::ClientOptions;
 pub(crate) use request::Ticket;
@@ -72,8 +74,8 @@ pub(crate) struct Client {
     dropped: Vec<Lane>,
     /// Features as of the last connection that was made.
     features: BTreeMap<String, i16>,
-    /// Epochs of the members of this process: the first since they joined, and the present one.
-    epochs: BTreeMap<Arc<str>, (i32, i32)>,
+    /// The members of this process.
+    members: BTreeMap<Arc<str>, Standing>,
     /// Topics of which was said that their settings may not be read.
     unread: BTreeSet<Arc<str>>,
     random: u64,
@@ -99,7 +101,7 @@ impl Client {
             next_lane: Lane::SLOW.0 + 1,
             dropped: Vec::new(),
             features: BTreeMap::new(),
-            epochs: BTreeMap::new(),
+            members: BTreeMap::new(),
             unread: BTreeSet::new(),
             random: options.seed | 1,
             now: Now::default(),
@@ -286,22 +288,6 @@ impl Client {
     pub(crate) fn forget_coordinator(&mut self, kind: CoordinatorKind, key: &Arc<str>) {
         let after = self.now.mono_ms().saturating_add(self.options.retry_backoff_ms);
         self.coordinators.forget(kind, key, after);
-    }
-
-    /// A member joined, or its epoch moved.
-    pub(crate) fn set_member_epoch(&mut self, member: &Arc<str>, epoch: i32, has_joined: bool) {
-        let entry = self.epochs.entry(Arc::clone(member)).or_insert((epoch, epoch));
-        *entry = if has_joined { (epoch, epoch) } else { (entry.0, epoch) };
-    }
-
-    /// The epoch that proves a membership now. Brokers move it at every rebalance; what a member
-    /// wants to commit it may still commit, as long as it did not lose its tasks in between.
-    pub(crate) fn member_epoch(&self, member: &str, epoch: i32) -> i32 {
-        match self.epochs.get(member) {
-            // Groups that were made anew begin with small epochs: an old membership is none of these either.
-            Some((since, now)) if (*since..=*now).contains(&epoch) => *now,
-            _ => epoch,
-        }
     }
 
     /// Level of a feature that the cluster has agreed on; 0 when it has not.

@@ -12,6 +12,7 @@ mod others;
 mod refused;
 mod remedy;
 mod request;
+mod statuses;
 mod tasks;
 #[cfg(test)]
 mod tests;

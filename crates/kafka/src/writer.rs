@@ -111,6 +111,8 @@ pub(super) struct Shared {
     spare: Vec<BatchBuilder>,
     /// Topics asked for: their partition counts, once they are known.
     topics: BTreeMap<Arc<str>, Option<Result<i32, Failure>>>,
+    /// The member it writes for.
+    member: Option<Arc<str>>,
     /// Why this writer is of no use until it is initialised again.
     failure: Option<Failure>,
     is_closed: bool,
@@ -305,6 +307,13 @@ impl Writer for KafkaWriter {
         }
         drop(shared);
         self.order(false, Order::Init)
+    }
+
+    fn write_for(&mut self, member_id: &Arc<str>) {
+        // A transaction of who is expelled is never committed.
+        if self.options.transactional_id.is_none() {
+            lock(&self.shared).member = Some(Arc::clone(member_id));
+        }
     }
 
     fn partition_count(&mut self, topic: &str, _: Now) -> Outcome<i32> {

@@ -181,7 +181,8 @@ impl StreamThread {
             shared.predecessors.replace(&*shared.engines, number);
         }
         let member = shared.log.member(shared.member(number, is_first));
-        let writer = shared.log.writer(writes_transactions.then(|| shared.transactional_id(number)).as_deref());
+        let mut writer = shared.log.writer(writes_transactions.then(|| shared.transactional_id(number)).as_deref());
+        writer.write_for(&member.metadata().member_id);
         let control = ThreadControl::new(name);
         if number > threads {
             // The next start may not have a thread of that number, to come back for the membership.

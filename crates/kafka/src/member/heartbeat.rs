@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use millstream_log::{Departure, Failure, FailureKind, GroupTopology, MemberConfig, MemberEvent, SHUTDOWN_APPLICATION};
+use millstream_log::{Departure, Failure, FailureKind, GroupTopology, MemberConfig, MemberEvent};
 use millstream_types::TaskId;
 
 use super::adoption::Adoption;
@@ -11,6 +11,7 @@ use super::endpoints;
 use super::others::{Leftovers, Others};
 use super::remedy::explained;
 use super::request::{Goodbye, JOIN, client_suffix};
+use super::statuses::{PATIENCE_MS, Seen};
 use super::tasks::{Tasks, heard};
 use super::{Order, Shared, lock};
 use crate::call::Slot;
@@ -19,26 +20,19 @@ use crate::driver::{Actor, Turn};
 use crate::failure::{RequestError, unanswered};
 use crate::group::LEAVE;
 use crate::protocol::ErrorCode;
-use crate::protocol::messages::streams_group_heartbeat::{
-    Status, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
-};
+use crate::protocol::messages::streams_group_heartbeat::{StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse};
 use crate::renewal::{Renewal, RenewalRight, Renewals};
 
-/// `StreamsGroupHeartbeatResponse.Status`.
-const MISSING_SOURCE_TOPICS: i8 = 1;
-const INCORRECTLY_PARTITIONED: i8 = 2;
-const MISSING_INTERNAL_TOPICS: i8 = 3;
-const ASSIGNMENT_DELAYED: i8 = 5;
 /// While the broker waits for more members before it assigns anything, or makes internal topics, in ms.
 const DELAYED_INTERVAL_MS: i64 = 200;
 /// How long a new member that is told no tasks takes it that the broker has not assigned any yet, in ms: it assigns once in
 /// a while (`group.streams.assignment.interval.ms`, 1 s), and does not say that it is about to.
 const FIRST_TASKS_MS: i64 = 2_000;
-/// How long answers in a row tell of missing topics, or of a failure of the broker, before it counts: topics that exist
-/// may be news to a coordinator, and brokers that restart are missing for new ones. In ms.
-const PATIENCE_MS: i64 = 30_000;
 /// Unless the broker says otherwise, in ms.
 const INTERVAL_MS: i64 = 3_000;
+/// So many halves of the interval after a heartbeat that was answered, a member that hears no more of its group may be
+/// expelled: sessions last three intervals or more.
+const HALF_INTERVALS_TRUSTED: i64 = 5;
 /// A member that leaves waits for the broker at most this long, in ms.
 const LEAVE_TIMEOUT_MS: i64 = 5_000;
 
@@ -54,6 +48,9 @@ pub(super) struct Heartbeats {
     interval_ms: i64,
     pub(super) next_ms: i64,
     under_way: Option<Ticket<StreamsGroupHeartbeatRequest>>,
+    /// When it was sent, and until when the last one that was answered speaks for the membership, in ms.
+    sent_ms: i64,
+    until_ms: i64,
     /// Whether the broker must be told what we run.
     pub(super) must_tell: bool,
     /// What the broker wants us to run.
@@ -67,7 +64,7 @@ pub(super) struct Heartbeats {
     /// Until when having no tasks may mean that none are assigned yet, in ms.
     first_tasks_until: i64,
     /// Statuses that the last answer told.
-    statuses: BTreeMap<i8, Seen>,
+    pub(super) statuses: BTreeMap<i8, Seen>,
     leaving: Option<(Slot<()>, i64)>,
     /// Whether there is anybody to leave to, while that is asked.
     others: Option<Others>,
@@ -95,13 +92,6 @@ pub(super) struct Heartbeats {
     client_suffix: Arc<str>,
     /// Whether the group is to be told that the application ends.
     pub(super) ends_application: bool,
-}
-
-/// A status, told by answer after answer.
-struct Seen {
-    since_ms: i64,
-    /// Whether the stream thread knows.
-    is_told: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +122,8 @@ impl Heartbeats {
             interval_ms: INTERVAL_MS,
             next_ms: i64::MIN,
             under_way: None,
+            sent_ms: i64::MIN,
+            until_ms: i64::MIN,
             must_tell: false,
             target: None,
             owned: Tasks::default(),
@@ -229,7 +221,7 @@ impl Heartbeats {
         self.statuses.clear();
     }
 
-    fn event(&self, event: MemberEvent) {
+    pub(super) fn event(&self, event: MemberEvent) {
         let mut shared = lock(&self.shared);
         // Who has begun anew is told nothing of the membership before.
         if !shared.orders.iter().any(|order| matches!(order, Order::Join(_))) {
@@ -305,10 +297,10 @@ impl Heartbeats {
         if response.heartbeat_interval_ms > 0 {
             self.interval_ms = i64::from(response.heartbeat_interval_ms);
         }
+        self.until_ms = self.sent_ms + self.interval_ms * HALF_INTERVALS_TRUSTED / 2;
         self.take_statuses(response.status.unwrap_or_default(), now_ms);
-        let is_delayed =
-            [ASSIGNMENT_DELAYED, MISSING_INTERNAL_TOPICS].iter().any(|code| self.statuses.contains_key(code));
-        self.next_ms = now_ms + if is_delayed { DELAYED_INTERVAL_MS.min(self.interval_ms) } else { self.interval_ms };
+        self.next_ms =
+            now_ms + if self.is_delayed() { DELAYED_INTERVAL_MS.min(self.interval_ms) } else { self.interval_ms };
         let kinds = [response.active_tasks, response.standby_tasks, response.warmup_tasks];
         if kinds.iter().any(Option::is_some) {
             let target = self.target.get_or_insert_default();
@@ -336,24 +328,6 @@ impl Heartbeats {
         self.reconcile(now_ms);
         if self.must_tell {
             self.next_ms = now_ms;
-        }
-    }
-
-    /// Passes on what keeps the group from running. Topics that were just created may be missing for a
-    /// moment, and an assignment may be delayed: that is no news.
-    fn take_statuses(&mut self, statuses: Vec<Status>, now_ms: i64) {
-        self.statuses.retain(|code, _| statuses.iter().any(|status| status.status_code == *code));
-        for Status { status_code: code, status_detail: detail } in statuses {
-            let seen = self.statuses.entry(code).or_insert(Seen { since_ms: now_ms, is_told: false });
-            let counts = match code {
-                INCORRECTLY_PARTITIONED | SHUTDOWN_APPLICATION => true,
-                MISSING_SOURCE_TOPICS | MISSING_INTERNAL_TOPICS => now_ms - seen.since_ms >= PATIENCE_MS,
-                _ => false,
-            };
-            tracing::debug!(group = %self.config.group, code, detail, "the group's status");
-            if counts && !std::mem::replace(&mut seen.is_told, true) {
-                self.event(MemberEvent::Status { code, detail });
-            }
         }
     }
 
@@ -417,6 +391,15 @@ impl Heartbeats {
 
 impl Actor for Heartbeats {
     fn turn(&mut self, client: &mut Client) -> Turn {
+        let turn = self.beat(client);
+        let is_member = self.state == State::Member;
+        client.set_member_until(&self.config.member_id, if is_member { self.until_ms } else { i64::MIN });
+        turn
+    }
+}
+
+impl Heartbeats {
+    fn beat(&mut self, client: &mut Client) -> Turn {
         client.name_process(&self.config.group, &self.config.process_id);
         let now_ms = client.now().mono_ms();
         self.take_answer(client);
@@ -476,7 +459,7 @@ impl Actor for Heartbeats {
             if let Some(node) = client.coordinator(CoordinatorKind::Group, &self.config.group) {
                 self.under_way = Some(client.send_as(node, self.request(), &self.client_suffix));
                 // What changes from now on is told with the next one, whatever is answered to this one.
-                self.must_tell = false;
+                (self.sent_ms, self.must_tell) = (now_ms, false);
             } else {
                 // It stays due: why there is no coordinator is known only until it is asked for again.
                 pause_until = now_ms + client.options().retry_backoff_ms;

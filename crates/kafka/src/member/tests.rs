@@ -1,4 +1,5 @@
 mod leaving;
+mod standing;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,4 +1,5 @@
 mod anew;
+mod for_a_member;
 mod timed_out;
 
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,7 @@
 //! Writing, plainly or in transactions.
 
+use std::sync::Arc;
+
 use millstream_types::{Headers, Now, Offset, Result, Timestamp, TopicPartition};
 
 use super::{Call, CommittedOffset, GroupMetadata, Outcome};
@@ -21,6 +23,14 @@ pub trait Writer: Send {
     /// Registers the writer. With a transactional id: fences every earlier writer of that id and
     /// aborts its open transaction. Must succeed before the first append.
     fn init(&mut self) -> Call<()>;
+
+    /// What is written from now on is written for this member's tasks: it waits while the group may have given them to
+    /// somebody else, who has gone on by then. That is for writers without a transactional id, which nobody fences; and for
+    /// logs where a process can be cut off from its group. What waits when the member is expelled is dropped by
+    /// [`init`](Self::init), which must come before the member joins again.
+    fn write_for(&mut self, member_id: &Arc<str>) {
+        let _ = member_id;
+    }
 
     /// Number of partitions of a topic. A topic that does not exist is created by a log that
     /// does so on its own (Kafka's `auto.create.topics.enable`).

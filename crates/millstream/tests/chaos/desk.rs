@@ -38,6 +38,8 @@ pub(crate) struct Desk {
     /// The last count of each word, and of each key's window.
     counts: BTreeMap<String, i64>,
     window_counts: BTreeMap<String, i64>,
+    /// By how much a count was lower than one before it, at most.
+    fell_by: i64,
 }
 
 impl Desk {
@@ -66,6 +68,7 @@ impl Desk {
             copies_at: BTreeMap::new(),
             counts: BTreeMap::new(),
             window_counts: BTreeMap::new(),
+            fell_by: 0,
         }
     }
 
@@ -79,7 +82,8 @@ impl Desk {
 
     pub(crate) fn progress(&self) -> String {
         let (copied, again) = (self.copied.iter().sum::<i64>(), self.copies_again);
-        format!("{copied} of {} lines copied, {again} again; {} words counted", self.sent(), self.words_read())
+        let (sent, words, fell_by) = (self.sent(), self.words_read(), self.fell_by);
+        format!("{copied} of {sent} lines copied, {again} again; {words} words counted, {fell_by} less at times")
     }
 
     /// Sends some lines, and reads what has come meanwhile.
@@ -119,7 +123,8 @@ impl Desk {
                 let (key, count) = (record.record.key, record.record.value);
                 let known = counts.entry(key).or_default();
                 assert!(count > *known || !self.is_exact, "a word was counted to {count} after {known}");
-                // Without transactions nothing keeps an instance that was frozen from writing older counts.
+                // Without transactions what an instance has sent when it is frozen may be taken late.
+                self.fell_by = self.fell_by.max(*known - count);
                 *known = count.max(*known);
             }
         }

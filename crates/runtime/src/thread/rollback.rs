@@ -47,6 +47,8 @@ impl StreamThread {
     pub(super) fn roll_back(&mut self, must_join: bool) {
         self.shared.metrics.add_rollbacks(1);
         self.drop_tasks();
+        // First: what waits to be written is not to be written by the next membership.
+        let init = self.writer.init();
         if must_join {
             if self.claims_first() {
                 // Who joins again without having left may get the same epoch, by which such a commit counts.
@@ -56,7 +58,7 @@ impl StreamThread {
         } else {
             self.waiting.clone_from(&self.assigned);
         }
-        self.phase = Phase::Initialising(self.writer.init());
+        self.phase = Phase::Initialising(init);
     }
 
     /// Drops every task and looks topics up anew, then joins with what there is now. What was not

@@ -49,8 +49,9 @@ impl StreamThread {
             Phase::Setup(setup) => {
                 let Some(layout) = setup.poll(&self.shared, &mut *self.admin, now)? else { return Ok(pending(now)) };
                 self.layout = layout;
+                let init = self.writer.init();
                 self.join();
-                self.phase = Phase::Initialising(self.writer.init());
+                self.phase = Phase::Initialising(init);
                 Ok(Step::Progress)
             }
             Phase::Initialising(_) | Phase::InitialisingAgain { .. } => self.initialise(now),
