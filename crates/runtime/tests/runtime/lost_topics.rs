@@ -328,7 +328,9 @@ impl Changes for HearsLate {
     fn topics(&self, answered: Call<Vec<Option<TopicMetadata>>>) -> Call<Vec<Option<TopicMetadata>>> {
         let mut topics = answer(answered);
         let is_known = |topic: &TopicMetadata| self.has_heard.load(Ordering::SeqCst) || *topic.name != *CHANGELOG;
-        topics.iter_mut().for_each(|topic| *topic = topic.take().filter(is_known));
+        for topic in &mut topics {
+            *topic = topic.take().filter(is_known);
+        }
         Call::done(topics)
     }
 }
