@@ -22,15 +22,21 @@ fn member_for(rig: &mut Rig, ms: i64) {
     rig.fake.settle();
 }
 
+/// A writer of such a member.
+fn writer_for(transactional_id: Option<&str>, ms: i64) -> Rig {
+    let mut rig = Rig::new(transactional_id, 2, &[]);
+    rig.writer.write_for(&"m".into());
+    member_for(&mut rig, ms);
+    rig
+}
+
 fn writes(rig: &Rig) -> usize {
     rig.seen.lock().unwrap().iter().filter(|word| word.starts_with("write")).count()
 }
 
 #[test]
 fn what_is_written_waits_while_the_group_is_not_heard_of() {
-    let mut rig = Rig::new(None, 2, &[]);
-    rig.writer.write_for(&"m".into());
-    member_for(&mut rig, 1_000);
+    let mut rig = writer_for(None, 1_000);
     rig.append(1);
     rig.flush().unwrap();
     let before = writes(&rig);
@@ -47,9 +53,7 @@ fn what_is_written_waits_while_the_group_is_not_heard_of() {
 
 #[test]
 fn what_waits_when_the_member_is_expelled_is_never_written() {
-    let mut rig = Rig::new(None, 2, &[]);
-    rig.writer.write_for(&"m".into());
-    member_for(&mut rig, 0);
+    let mut rig = writer_for(None, 0);
     rig.append(1);
     let flush = rig.writer.flush();
     rig.fake.advance(500);
@@ -67,9 +71,7 @@ fn what_waits_when_the_member_is_expelled_is_never_written() {
 
 #[test]
 fn transactions_are_fenced_by_brokers() {
-    let mut rig = Rig::new(Some("tx"), 2, &[]);
-    rig.writer.write_for(&"m".into());
-    member_for(&mut rig, 0);
+    let mut rig = writer_for(Some("tx"), 0);
     rig.append(1);
     rig.commit().unwrap();
 }
