@@ -68,7 +68,7 @@ impl Producer {
         let shared = self.shared();
         if lock(&shared).member.as_ref().is_some_and(|member| !client.is_member(member)) {
             // Who takes the tasks over goes on from what was committed; older counts must not follow its own.
-            return Ok(now_ms + client.options().retry_backoff_ms);
+            return Ok(if self.is_drained() { i64::MAX } else { now_ms + client.options().retry_backoff_ms });
         }
         let must_be_added = self.transaction.must_add_partitions();
         let in_flight_max = self.options.in_flight_max;
