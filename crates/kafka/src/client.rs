@@ -241,7 +241,10 @@ impl Client {
 
     /// A broker answered that it is not what metadata says: asks again.
     pub(crate) fn refresh_metadata(&mut self) {
-        self.doubt(self.told_by);
+        // Who is being asked has told nothing yet.
+        if self.metadata.is_none() {
+            self.doubt(self.told_by);
+        }
         self.cluster.refresh();
     }
 
